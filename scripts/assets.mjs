@@ -1,0 +1,25 @@
+// Puts beside the compiled program what it reads at run time: the migrations, and an empty database to start from.
+import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { PGlite } from '@electric-sql/pglite';
+
+const target = new URL('../dist/database/', import.meta.url);
+const template = new URL('template/', target);
+const stamp = new URL('template.version', target);
+const { version } = JSON.parse(
+  await readFile(new URL('../node_modules/@electric-sql/pglite/package.json', import.meta.url), 'utf8'),
+);
+
+await rm(new URL('migrations/', target), { recursive: true, force: true });
+await cp(new URL('../src/database/migrations/', import.meta.url), new URL('migrations/', target), { recursive: true });
+
+const made = await readFile(stamp, 'utf8').catch(() => '');
+if (made !== version) {
+  const draft = new URL('template.new/', target);
+  await rm(draft, { recursive: true, force: true });
+  await rm(template, { recursive: true, force: true });
+  await mkdir(draft, { recursive: true });
+  const pglite = await PGlite.create(draft.pathname);
+  await pglite.close();
+  await rename(draft, template);
+  await writeFile(stamp, version);
+}

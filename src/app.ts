@@ -1,0 +1,53 @@
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { remoteKeySet } from './auth/key-set.ts';
+import { sharedSecret } from './auth/shared-secret.ts';
+import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
+import type { Config, TokenTrust } from './config.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import type { Database } from './database/database.ts';
+import { mountRest } from './doors/rest/index.ts';
+import { protectBrowsers } from './http/browser-safety.ts';
+import { exposeHealth } from './http/health.ts';
+import { exposeMetrics } from './http/metrics.ts';
+import { collectMethods, refuseOtherMethods } from './http/methods.ts';
+import { collectOpenApi, exposeOpenApi } from './http/openapi.ts';
+import { logRequests } from './http/request-log.ts';
+import { createServer } from './http/server.ts';
+import { createTaskService } from './tasks/task-service.ts';
+
+export interface AppOptions {
+  readonly config: Pick<Config, 'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute'> & {
+    readonly trust: Exclude<TokenTrust, { kind: 'development' }>;
+  };
+  readonly database: Database;
+  readonly logger: Logger;
+  readonly clock?: Clock;
+}
+
+function keySource({ config, logger, clock = systemClock }: AppOptions): KeySource | Promise<KeySource> {
+  const { trust } = config;
+  if (trust.kind === 'secret') return sharedSecret(trust.secret, trust.algorithm);
+  return remoteKeySet({ url: trust.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
+}
+
+/** The whole program but for its settings, its database and its signals. */
+export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+  const { config, database, logger, clock = systemClock } = options;
+  const keys = await keySource(options);
+  const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
+  const tasks = createTaskService(database);
+
+  const app = createServer(logger);
+  app.decorateRequest('principal', null);
+  logRequests(app);
+  exposeMetrics(app);
+  await protectBrowsers(app, config.frontendOrigins);
+  await collectOpenApi(app);
+  const methods = collectMethods(app);
+  exposeHealth(app, database, tokens);
+  await mountRest(app, { tasks, tokens, rateLimitPerMinute: config.rateLimitPerMinute });
+  await exposeOpenApi(app);
+  refuseOtherMethods(app, methods);
+  return app;
+}

@@ -1,0 +1,151 @@
+import type pg from 'pg';
+import { judge, sqlStateOf } from './sql-state.ts';
+import { Wire } from './wire.ts';
+
+interface ConnectionSlotsOptions {
+  /** Opens one connection and completes the handshake. */
+  readonly connect: () => Promise<pg.Client>;
+  /** Brings the database up to date and checks it, once, before the first job. */
+  readonly prepare: (client: pg.Client) => Promise<void>;
+  /** Connections that requests share. */
+  readonly connections: number;
+  readonly namedStatements: () => boolean;
+  /** A connection has become ready, has answered, or has ended; or an attempt may be made again. */
+  readonly onChange: () => void;
+  /** An attempt failed; `hopeless` when attempts have failed for so long that nobody should wait for them. */
+  readonly onFailure: (error: unknown, hopeless: boolean) => void;
+  /** The database must not be served from; no further attempt is made. */
+  readonly onUnusable: (error: unknown) => void;
+}
+
+/** The database answers, but must not be served from; `message` says why and what to do. */
+export class UnusableDatabase extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'UnusableDatabase';
+  }
+}
+
+/** How long requests put up with attempts that fail. */
+const PATIENCE_MS = 3_000;
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 1_000;
+
+function isUnusable(error: unknown): boolean {
+  if (error instanceof UnusableDatabase) return true;
+  const sqlState = sqlStateOf(error);
+  return sqlState !== null && (judge(sqlState) === 'misconfigured' || sqlState.startsWith('42'));
+}
+
+/**
+ * Opens connections when they are wanted and no sooner (a sleeping Neon database is left asleep), prepares the database
+ * before the first, and pauses a little longer after each attempt that fails.
+ */
+export class ConnectionSlots {
+  readonly #options: ConnectionSlotsOptions;
+  #wires: readonly Wire[] = [];
+  #opening = 0;
+  #preparing: Promise<void> | null = null;
+  #isPrepared = false;
+  #failure: { readonly since: number; readonly error: unknown } | null = null;
+  #pauseMs = FIRST_PAUSE_MS;
+  #pause: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: ConnectionSlotsOptions) {
+    this.#options = options;
+  }
+
+  /** The connections that can take jobs. */
+  wires(): readonly Wire[] {
+    return this.#wires;
+  }
+
+  /** Why nobody should wait for a connection, or null while there is hope. */
+  hopeless(): unknown {
+    if (this.#failure === null || this.#wires.length > 0) return null;
+    return performance.now() - this.#failure.since > PATIENCE_MS ? this.#failure.error : null;
+  }
+
+  /** Opens every connection; settles after the first attempt, whatever came of it. */
+  async open(): Promise<void> {
+    await Promise.all(Array.from({ length: this.#options.connections }, () => this.#openOne()));
+  }
+
+  /** Asks for one more connection, unless all are there or on their way, or a failed attempt is being slept off. */
+  want(): void {
+    if (this.#closed || this.#pause !== null) return;
+    if (this.#wires.length + this.#opening < this.#options.connections) void this.#openOne();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#pause !== null) clearTimeout(this.#pause);
+    await Promise.all(this.#wires.map((wire) => wire.close()));
+  }
+
+  async #openOne(): Promise<void> {
+    this.#opening += 1;
+    try {
+      await this.#prepareOnce();
+      this.#add(await this.#options.connect());
+      this.#failure = null;
+      this.#pauseMs = FIRST_PAUSE_MS;
+    } catch (error) {
+      this.#failed(error);
+    } finally {
+      this.#opening -= 1;
+    }
+    this.#options.onChange();
+  }
+
+  #add(client: pg.Client): void {
+    const wire = new Wire(client, {
+      namedStatements: this.#options.namedStatements,
+      onAnswer: this.#options.onChange,
+      onEnd: () => {
+        this.#wires = this.#wires.filter((other) => other !== wire);
+        this.#options.onChange();
+      },
+    });
+    if (this.#closed) void wire.close();
+    else this.#wires = [...this.#wires, wire];
+  }
+
+  #prepareOnce(): Promise<void> {
+    this.#preparing ??= this.#prepare().catch((error: unknown) => {
+      this.#preparing = null;
+      throw error;
+    });
+    return this.#preparing;
+  }
+
+  async #prepare(): Promise<void> {
+    const client = await this.#options.connect();
+    client.on('error', () => undefined); // what was under way is told by itself
+    try {
+      await this.#options.prepare(client);
+      this.#isPrepared = true;
+    } finally {
+      await client.end();
+    }
+  }
+
+  #failed(error: unknown): void {
+    if (this.#closed) return;
+    if (!this.#isPrepared && isUnusable(error)) {
+      this.#closed = true;
+      this.#options.onUnusable(error);
+      return;
+    }
+    this.#failure = { since: this.#failure?.since ?? performance.now(), error };
+    this.#options.onFailure(error, this.hopeless() !== null);
+    if (this.#pause !== null) return;
+    this.#pause = setTimeout(() => {
+      this.#pause = null;
+      if (this.#isPrepared) this.#options.onChange();
+      else this.want();
+    }, this.#pauseMs);
+    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS);
+  }
+}

@@ -1,0 +1,96 @@
+import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import pg from 'pg';
+import { lockDataDirectory } from './data-lock.ts';
+import type { Database } from './database.ts';
+import { EmbeddedEngine } from './embedded-engine.ts';
+import { prepareDatabase } from './prepare.ts';
+import { SharedConnections } from './shared-connections.ts';
+
+export interface EmbeddedOptions {
+  /** Where the files are kept; made when it is not there. */
+  readonly directory: string;
+  readonly onWarning: (message: string, error?: unknown) => void;
+  readonly onUnusable: (error: unknown) => void;
+}
+
+/** An empty database, made when the service is built: making one takes seconds. */
+const TEMPLATE = new URL('./template/', import.meta.url);
+const PIPELINE_DEPTH = 32;
+
+/** Makes the files of an empty database in one step, so that a start that is cut short leaves none or all of them. */
+async function ensureFiles(directory: string): Promise<string> {
+  const files = join(directory, 'database');
+  const entries = await readdir(directory);
+  for (const entry of entries) {
+    if (entry.startsWith('database.new')) await rm(join(directory, entry), { recursive: true, force: true });
+  }
+  if (!entries.includes('database')) {
+    const draft = join(directory, `database.new.${process.pid}`);
+    await cp(TEMPLATE, draft, { recursive: true });
+    await rename(draft, files);
+  }
+  return files;
+}
+
+/** Keeps an engine running: a new one is started once the last has been found broken. */
+class Engines {
+  readonly #files: string;
+  #current: EmbeddedEngine | null = null;
+
+  constructor(files: string) {
+    this.#files = files;
+  }
+
+  async connect(): Promise<pg.Client> {
+    if (this.#current !== null && !this.#current.usable) {
+      await this.#current.stop();
+      this.#current = null;
+    }
+    this.#current ??= await EmbeddedEngine.start(this.#files);
+    const engine = this.#current;
+    const client = new pg.Client({
+      stream: () => engine.openStream(),
+      host: 'embedded',
+      user: 'postgres',
+      database: 'postgres',
+      password: '',
+      ssl: false,
+    });
+    await client.connect();
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    await this.#current?.stop();
+  }
+}
+
+/**
+ * Opens the embedded database (PGlite) in `directory` and keeps it for this process alone.
+ * @throws {DataDirectoryInUse} when another living process has it.
+ */
+export async function openEmbedded(options: EmbeddedOptions): Promise<Database> {
+  await mkdir(options.directory, { recursive: true, mode: 0o700 });
+  const unlock = await lockDataDirectory(options.directory);
+  const engines = new Engines(await ensureFiles(options.directory));
+  const connections = new SharedConnections({
+    connect: () => engines.connect(),
+    prepare: prepareDatabase,
+    connections: 1,
+    depth: PIPELINE_DEPTH,
+    namedStatements: true,
+    onWarning: options.onWarning,
+    onUnusable: options.onUnusable,
+  });
+  await connections.open();
+  return {
+    asUser: (userId, statement, values) => connections.asUser(userId, statement, values),
+    ping: () => connections.ping(),
+    close: async () => {
+      await connections.close();
+      await engines.stop();
+      await unlock();
+    },
+  };
+}

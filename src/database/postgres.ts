@@ -1,0 +1,48 @@
+import pg from 'pg';
+import type { Database } from './database.ts';
+import { prepareDatabase } from './prepare.ts';
+import { SharedConnections } from './shared-connections.ts';
+
+export interface PostgresOptions {
+  /** `postgresql://…`, with `sslmode` and the rest as libpq reads them. */
+  readonly url: string;
+  /** Connections that all requests share. */
+  readonly connections: number;
+  /** False gives each connection one transaction at a time. */
+  readonly pipeline: boolean;
+  readonly namedStatements: boolean;
+  readonly onWarning: (message: string, error?: unknown) => void;
+  readonly onUnusable: (error: unknown) => void;
+}
+
+const PIPELINE_DEPTH = 16;
+/** Neon may take 5 s to wake. */
+const CONNECT_TIMEOUT_MS = 8_000;
+
+/**
+ * Opens PostgreSQL 15 or newer. Settles after the first attempt: while the server is out of reach, attempts go on
+ * behind the scenes and requests are answered with errors.
+ */
+export async function openPostgres(options: PostgresOptions): Promise<Database> {
+  const database = new SharedConnections({
+    connect: async () => {
+      const client = new pg.Client({
+        connectionString: options.url,
+        application_name: 'todo-api',
+        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+        keepAlive: true,
+        enableChannelBinding: true,
+      });
+      await client.connect();
+      return client;
+    },
+    prepare: prepareDatabase,
+    connections: options.connections,
+    depth: options.pipeline ? PIPELINE_DEPTH : 1,
+    namedStatements: options.namedStatements,
+    onWarning: options.onWarning,
+    onUnusable: options.onUnusable,
+  });
+  await database.open();
+  return database;
+}

@@ -1,0 +1,208 @@
+import type pg from 'pg';
+import { AppError } from '../core/errors.ts';
+import type { UserId } from '../core/user.ts';
+import { ConnectionSlots } from './connection-slots.ts';
+import { type Database, defineStatement, type Row, type Statement, type Values } from './database.ts';
+import { judge, sqlStateOf } from './sql-state.ts';
+import type { Job, Outcome, Wire } from './wire.ts';
+
+export interface SharedConnectionsOptions {
+  /** Opens one connection and completes the handshake. */
+  readonly connect: () => Promise<pg.Client>;
+  /** Brings the database up to date and checks it, once, before the first job. */
+  readonly prepare: (client: pg.Client) => Promise<void>;
+  /** Connections that requests share. */
+  readonly connections: number;
+  /** Transactions under way on one connection at once; the rest wait for any connection. */
+  readonly depth: number;
+  readonly namedStatements: boolean;
+  /** Told what an operator may want to read. */
+  readonly onWarning: (message: string, error?: unknown) => void;
+  /** The database must not be served from. */
+  readonly onUnusable: (error: unknown) => void;
+}
+
+interface Waiting {
+  readonly userId: UserId | null;
+  readonly statement: Statement;
+  readonly values: Values;
+  readonly askedAt: number;
+  readonly resolve: (rows: readonly Row[]) => void;
+  readonly reject: (error: AppError) => void;
+  tries: number;
+}
+
+const PING = defineStatement('ping', 'read', 'select 1');
+const MAX_TRIES = 3;
+/** A connection whose oldest answer is this late is given no more to do until it answers. */
+const SLOW_AFTER_MS = 100;
+const MAX_WAIT_MS = 2_000;
+/** While the first connection is still being made (a database that wakes up), a request waits longer. */
+const MAX_WAIT_FOR_CONNECTION_MS = 9_500;
+/** The server ends a statement at 10 s by itself; this is for a server that does not, or that is out of reach. */
+const MAX_ANSWER_MS = 10_200;
+const SWEEP_MS = 100;
+
+function refusal(sqlState: string | null, cause: unknown): AppError {
+  const unavailable = sqlState !== null && judge(sqlState) === 'unavailable';
+  return new AppError(unavailable ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause });
+}
+
+function unreachable(cause: unknown): AppError {
+  return refusal(sqlStateOf(cause), cause);
+}
+
+/**
+ * A few connections shared by all requests. A request's transaction is handed to the least busy connection at once;
+ * requests beyond what the connections take wait in line, at most 2 s.
+ */
+export class SharedConnections implements Database {
+  readonly #options: SharedConnectionsOptions;
+  readonly #slots: ConnectionSlots;
+  readonly #line: Waiting[] = [];
+  #sweep: NodeJS.Timeout | null = null;
+  #named: boolean;
+  #failing = false;
+  #closing: (() => void) | null = null;
+
+  constructor(options: SharedConnectionsOptions) {
+    this.#options = options;
+    this.#named = options.namedStatements;
+    this.#slots = new ConnectionSlots({
+      connect: options.connect,
+      prepare: options.prepare,
+      connections: options.connections,
+      namedStatements: () => this.#named,
+      onChange: () => this.#dispatch(),
+      onFailure: (error, hopeless) => this.#connectFailed(error, hopeless),
+      onUnusable: options.onUnusable,
+    });
+  }
+
+  /** Connects and prepares, and keeps trying behind the scenes when the first attempt fails; settles after that attempt. */
+  async open(): Promise<void> {
+    await this.#slots.open();
+  }
+
+  asUser(userId: UserId, statement: Statement, values: Values): Promise<readonly Row[]> {
+    return this.#run(userId, statement, values);
+  }
+
+  async ping(): Promise<void> {
+    await this.#run(null, PING, []);
+  }
+
+  async close(): Promise<void> {
+    if (!this.#idle()) {
+      await new Promise<void>((resolve) => {
+        this.#closing = resolve;
+      });
+    }
+    await this.#slots.close();
+    if (this.#sweep !== null) clearInterval(this.#sweep);
+  }
+
+  #idle(): boolean {
+    return this.#line.length === 0 && this.#slots.wires().every((wire) => wire.load === 0);
+  }
+
+  #run(userId: UserId | null, statement: Statement, values: Values): Promise<readonly Row[]> {
+    const hopeless = this.#slots.hopeless();
+    if (hopeless !== null) {
+      this.#slots.want();
+      return Promise.reject(unreachable(hopeless));
+    }
+    return new Promise((resolve, reject) => {
+      this.#line.push({ userId, statement, values, askedAt: performance.now(), resolve, reject, tries: 0 });
+      this.#dispatch();
+    });
+  }
+
+  #dispatch(): void {
+    if (this.#slots.wires().length > 0) this.#failing = false;
+    while (this.#line.length > 0) {
+      const wire = this.#freest();
+      const waiting = wire === null ? undefined : this.#line.shift();
+      if (wire === null || waiting === undefined) break;
+      wire.send(this.#job(waiting));
+    }
+    if (this.#idle()) this.#closing?.();
+    else this.#watch();
+  }
+
+  #freest(): Wire | null {
+    const now = performance.now();
+    let best: Wire | null = null;
+    for (const wire of this.#slots.wires()) {
+      const { load } = wire;
+      if (!wire.takesJobs || load >= this.#options.depth || (best !== null && load >= best.load)) continue;
+      if (load > 0 && now - (wire.oldestSentAt ?? now) > SLOW_AFTER_MS) continue;
+      best = wire;
+    }
+    if (best === null || best.load > 0) this.#slots.want();
+    return best;
+  }
+
+  #job(waiting: Waiting): Job {
+    waiting.tries += 1;
+    const { userId, statement, values } = waiting;
+    return { userId, statement, values, done: (outcome) => this.#conclude(waiting, outcome) };
+  }
+
+  #conclude(waiting: Waiting, outcome: Outcome): void {
+    switch (outcome.kind) {
+      case 'rows':
+        waiting.resolve(outcome.rows);
+        return;
+      case 'lost':
+        if (waiting.statement.access === 'read' && waiting.tries < MAX_TRIES) this.#line.unshift(waiting);
+        else waiting.reject(new AppError('DATABASE_ERROR', { cause: outcome.error }));
+        return;
+      case 'refused':
+        this.#refused(waiting, outcome.sqlState, outcome.error);
+        return;
+    }
+  }
+
+  #refused(waiting: Waiting, sqlState: string, cause: Error): void {
+    const verdict = judge(sqlState);
+    if (verdict === 'retry-unnamed' && this.#named) {
+      this.#named = false;
+      this.#options.onWarning('The connection pooler keeps no prepared statements; going on without');
+    }
+    if ((verdict === 'retry' || verdict === 'retry-unnamed') && waiting.tries < MAX_TRIES) this.#line.unshift(waiting);
+    else waiting.reject(refusal(sqlState, cause));
+  }
+
+  #connectFailed(error: unknown, hopeless: boolean): void {
+    if (!this.#failing) this.#options.onWarning('The database cannot be reached; trying again', error);
+    this.#failing = true;
+    if (hopeless) for (const waiting of this.#line.splice(0)) waiting.reject(unreachable(error));
+  }
+
+  /** Looks after what waits and what is under way, for as long as there is any. */
+  #watch(): void {
+    this.#sweep ??= setInterval(() => {
+      this.#giveUpLate();
+      if (this.#idle() && this.#sweep !== null) {
+        clearInterval(this.#sweep);
+        this.#sweep = null;
+      } else {
+        this.#dispatch();
+      }
+    }, SWEEP_MS);
+  }
+
+  #giveUpLate(): void {
+    const now = performance.now();
+    for (const wire of this.#slots.wires()) {
+      if (now - (wire.oldestSentAt ?? now) > MAX_ANSWER_MS) wire.destroy(new Error('The database did not answer in time'));
+    }
+    const connected = this.#slots.wires().length > 0;
+    const limit = connected ? MAX_WAIT_MS : MAX_WAIT_FOR_CONNECTION_MS;
+    const cause = new Error(connected ? 'No database connection was free in time' : 'The database could not be reached in time');
+    while (now - (this.#line[0]?.askedAt ?? now) > limit) {
+      this.#line.shift()?.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import type { FastifyInstance } from 'fastify';
+import type { TokenVerifier } from '../../auth/token-verifier.ts';
+import { authenticate } from '../../http/authenticate.ts';
+import { limitRate, shedLoad } from '../../http/load-limits.ts';
+import type { TaskService } from '../../tasks/task-service.ts';
+import { taskRoutes } from './task-routes.ts';
+
+export interface RestDoorOptions {
+  readonly tasks: TaskService;
+  readonly tokens: TokenVerifier;
+  readonly rateLimitPerMinute: number;
+}
+
+/** Mounts the REST API. Whatever is made in its scope asks for a token, and says so in the OpenAPI document. */
+export async function mountRest(app: FastifyInstance, options: RestDoorOptions): Promise<void> {
+  await app.register(async (scope) => {
+    await shedLoad(scope);
+    scope.addHook('onRequest', authenticate(options.tokens));
+    scope.addHook('onRoute', (route) => {
+      route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
+    });
+    await limitRate(scope, options.rateLimitPerMinute);
+    scope.addHook('onRequest', (_request, reply, done) => {
+      void reply.header('cache-control', 'no-store');
+      done();
+    });
+    taskRoutes(scope, options.tasks);
+  });
+}

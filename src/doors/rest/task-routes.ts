@@ -1,0 +1,118 @@
+import type { FastifyInstance, FastifyTypeProvider } from 'fastify';
+import { z } from 'zod';
+import { principalOf } from '../../http/authenticate.ts';
+import { JSON_TYPE } from '../../http/error-reply.ts';
+import { errorResponses, jsonResponse } from '../../http/openapi.ts';
+import { DeletedTask, NewTask, Task, TaskChange, TaskId, TaskList } from '../../tasks/task.ts';
+import type { TaskService } from '../../tasks/task-service.ts';
+
+const TASKS = '/api/tasks';
+const ONE_TASK = `${TASKS}/:task_id`;
+
+const params = z.object({ task_id: TaskId });
+const tags = ['Tasks'];
+const ALWAYS = [400, 401, 429, 431, 500, 503] as const;
+const errors = errorResponses([...ALWAYS, 413]);
+const taskErrors = errorResponses([...ALWAYS, 404, 413]);
+const oneTask = (description: string) => ({ 200: jsonResponse(description, Task), ...taskErrors });
+
+/** Requests have the types that their schemas prove; answers are JSON text already. */
+interface SchemaTypes extends FastifyTypeProvider {
+  readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
+}
+
+/** The task routes of the contract. Answers leave as the JSON text that the use cases give. */
+export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
+  const app = scope.withTypeProvider<SchemaTypes>();
+
+  app.get(
+    TASKS,
+    {
+      schema: {
+        tags,
+        summary: 'List your tasks',
+        description: 'The newest 1000, newest first.',
+        operationId: 'listTasks',
+        response: { 200: jsonResponse('Your tasks.', TaskList), ...errors },
+      },
+    },
+    async (request, reply) => reply.type(JSON_TYPE).send(await tasks.list(principalOf(request))),
+  );
+
+  app.get(
+    ONE_TASK,
+    { schema: { tags, summary: 'Get a task', operationId: 'getTask', params, response: oneTask('The task.') } },
+    async (request, reply) =>
+      reply.type(JSON_TYPE).send(await tasks.get(principalOf(request), request.params.task_id)),
+  );
+
+  app.post(
+    TASKS,
+    {
+      schema: {
+        tags,
+        summary: 'Create a task',
+        operationId: 'createTask',
+        body: NewTask,
+        response: { 201: jsonResponse('The new task.', Task), ...errors },
+      },
+    },
+    async (request, reply) => {
+      const created = await tasks.create(principalOf(request), request.body);
+      return reply.code(201).header('location', `${TASKS}/${created.id}`).type(JSON_TYPE).send(created.task);
+    },
+  );
+
+  for (const method of ['PUT', 'PATCH'] as const) {
+    app.route({
+      method,
+      url: ONE_TASK,
+      schema: {
+        tags,
+        summary: 'Change a task',
+        description: 'Changes the fields that are given; PUT and PATCH do the same.',
+        operationId: method === 'PUT' ? 'putTask' : 'patchTask',
+        params,
+        body: TaskChange,
+        response: oneTask('The changed task.'),
+      },
+      handler: async (request, reply) => {
+        const changed = await tasks.update(principalOf(request), request.params.task_id, request.body);
+        return reply.type(JSON_TYPE).send(changed);
+      },
+    });
+  }
+
+  app.post(
+    `${ONE_TASK}/toggle`,
+    {
+      schema: {
+        tags,
+        summary: 'Flip whether a task is completed',
+        description: 'Atomic: of toggles at the same time none is lost.',
+        operationId: 'toggleTask',
+        params,
+        response: oneTask('The flipped task.'),
+      },
+    },
+    async (request, reply) =>
+      reply.type(JSON_TYPE).send(await tasks.toggle(principalOf(request), request.params.task_id)),
+  );
+
+  app.delete(
+    ONE_TASK,
+    {
+      schema: {
+        tags,
+        summary: 'Delete a task',
+        operationId: 'deleteTask',
+        params,
+        response: { 200: jsonResponse('The task is gone.', DeletedTask), ...taskErrors },
+      },
+    },
+    async (request) => {
+      const id = await tasks.delete(principalOf(request), request.params.task_id);
+      return { message: 'Task deleted successfully', id } as const;
+    },
+  );
+}

@@ -1,0 +1,52 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import type { TokenVerifier } from '../auth/token-verifier.ts';
+import { AppError } from '../core/errors.ts';
+import type { Database } from '../database/database.ts';
+import { errorResponses, jsonResponse } from './openapi.ts';
+
+const Healthy = z.object({ status: z.literal('healthy') }).meta({ id: 'Healthy' });
+const Ready = z.object({ status: z.literal('ready') }).meta({ id: 'Ready' });
+
+/** `GET /health` answers while the process serves; `GET /ready` only while its database and its keys are in reach. */
+export function exposeHealth(app: FastifyInstance, database: Database, tokens: TokenVerifier): void {
+  app.get(
+    '/health',
+    {
+      schema: {
+        tags: ['Service'],
+        summary: 'Whether the process serves',
+        operationId: 'health',
+        response: { 200: jsonResponse('The process serves.', Healthy), ...errorResponses([400]) },
+      },
+    },
+    () => ({ status: 'healthy' }) as const,
+  );
+
+  let pinging: Promise<void> | null = null;
+  /** However many ask at once, the database is asked once. */
+  const ping = () => {
+    pinging ??= database.ping().finally(() => {
+      pinging = null;
+    });
+    return pinging;
+  };
+  app.get(
+    '/ready',
+    {
+      schema: {
+        tags: ['Service'],
+        summary: 'Whether requests for tasks can be answered',
+        operationId: 'ready',
+        response: { 200: jsonResponse('The database and the keys are in reach.', Ready), ...errorResponses([400, 503]) },
+      },
+    },
+    async () => {
+      if (!tokens.isReady()) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
+      await ping().catch((cause: unknown) => {
+        throw new AppError('SERVICE_UNAVAILABLE', { cause });
+      });
+      return { status: 'ready' } as const;
+    },
+  );
+}

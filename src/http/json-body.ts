@@ -1,0 +1,49 @@
+import { isUtf8 } from 'node:buffer';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { AppError } from '../core/errors.ts';
+
+const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?;?$/i;
+
+const invalid = (message: string) => new AppError('INVALID_REQUEST', { message });
+
+function parseObject(bytes: Buffer): object {
+  if (!isUtf8(bytes)) throw invalid('Request body is not valid UTF-8');
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new AppError('INVALID_REQUEST', { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw invalid('Request body must be a JSON object');
+  }
+  return value;
+}
+
+function takesBody(request: FastifyRequest): boolean {
+  return request.routeOptions.schema?.body !== undefined;
+}
+
+/**
+ * Lets routes with a body schema take JSON objects in UTF-8 (RFC 8259) under `application/json`, and nothing else.
+ * Other routes take no notice of a body. Errors are `INVALID_REQUEST`.
+ */
+export function parseJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
+    try {
+      done(null, takesBody(request) ? parseObject(bytes) : undefined);
+    } catch (error) {
+      done(error instanceof Error ? error : new Error('Unreadable body'));
+    }
+  });
+  app.addHook('preParsing', (request, _reply, _payload, done) => {
+    if (!takesBody(request)) return done();
+    const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
+    if (encoding.toLowerCase() !== 'identity') return done(invalid('Content-Encoding is not supported'));
+    return done(JSON_TYPE.test(type) ? undefined : invalid('Content-Type must be application/json'));
+  });
+  app.addHook('preValidation', (request, _reply, done) => {
+    done(takesBody(request) && request.body === undefined ? invalid('Request body is missing') : undefined);
+  });
+}

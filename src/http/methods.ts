@@ -1,0 +1,48 @@
+import { METHODS } from 'node:http';
+import type { FastifyInstance } from 'fastify';
+import { AppError } from '../core/errors.ts';
+
+/** `CONNECT` never reaches a route. */
+const ROUTABLE = METHODS.filter((method) => method !== 'CONNECT');
+
+/** Notes which methods each path has; to be called before routes are made. */
+export function collectMethods(app: FastifyInstance): ReadonlyMap<string, ReadonlySet<string>> {
+  const methods = new Map<string, Set<string>>();
+  app.addHook('onRoute', ({ path, method }) => {
+    if (path.includes('*')) return;
+    const known = methods.get(path) ?? new Set<string>();
+    for (const name of [method].flat()) known.add(name.toUpperCase());
+    methods.set(path, known);
+  });
+  return methods;
+}
+
+/**
+ * Answers every other method on the known paths with 405 and `Allow` (RFC 9110, 15.5.6), and `OPTIONS` with 204;
+ * to be called after all routes are made.
+ */
+export function refuseOtherMethods(app: FastifyInstance, methods: ReadonlyMap<string, ReadonlySet<string>>): void {
+  for (const method of ROUTABLE) {
+    if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
+  }
+  for (const [path, known] of [...methods]) {
+    const allow = [...new Set([...known, 'OPTIONS'])].sort().join(', ');
+    const url = path === '' ? '/' : path;
+    app.route({
+      url,
+      method: 'OPTIONS',
+      schema: { hide: true },
+      handler: (_request, reply) => reply.code(204).header('allow', allow).send(),
+    });
+    app.route({
+      url,
+      method: ROUTABLE.filter((method) => method !== 'OPTIONS' && !known.has(method)),
+      schema: { hide: true },
+      onRequest: (_request, reply, done) => {
+        void reply.header('allow', allow);
+        done(new AppError('METHOD_NOT_ALLOWED'));
+      },
+      handler: () => undefined,
+    });
+  }
+}

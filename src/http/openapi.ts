@@ -1,0 +1,128 @@
+import fastifySwagger from '@fastify/swagger';
+import fastifySwaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { z } from 'zod';
+import { AppError, ERROR_CODES, type ErrorCode } from '../core/errors.ts';
+import { errorReply, STATUS } from './error-reply.ts';
+
+const ErrorBody = z
+  .object({
+    error: z.string().meta({ description: 'A sentence for people.' }),
+    code: z.enum(ERROR_CODES).meta({ description: 'A word for programs.' }),
+    details: z
+      .array(z.object({ field: z.string(), message: z.string() }))
+      .optional()
+      .meta({ description: 'One entry for each faulty field.' }),
+  })
+  .meta({ id: 'Error', description: 'What every error looks like.' });
+
+type ErrorStatus = 400 | 401 | 404 | 413 | 429 | 431 | 500 | 503;
+
+const ERROR_DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
+  400: 'The request, or a field of it, is not right.',
+  401: 'There is no good token.',
+  404: 'This user has no such task.',
+  413: 'The body is larger than 64 KiB.',
+  429: 'This user has sent too many requests in this minute.',
+  431: 'The headers are larger than 16 KiB.',
+  500: 'The database failed, or there is a bug.',
+  503: 'The service cannot answer at this moment.',
+};
+
+const codesOf = (status: number): readonly ErrorCode[] => ERROR_CODES.filter((code) => STATUS[code] === status);
+
+/** A documented answer with a JSON body. */
+export function jsonResponse<Schema extends z.ZodType>(description: string, schema: Schema) {
+  return { description, content: { 'application/json': { schema } } };
+}
+
+/** The documented errors of a route, by status. */
+export function errorResponses(statuses: readonly ErrorStatus[]) {
+  return Object.fromEntries(statuses.map((status) => [status, jsonResponse(ERROR_DESCRIPTIONS[status], ErrorBody)]));
+}
+
+const text = { schema: { type: 'string' } };
+const seconds = { schema: { type: 'integer', minimum: 0 } };
+const RESPONSE_HEADERS: Readonly<Record<string, object>> = {
+  201: { Location: { description: "The new task's path.", ...text } },
+  401: { 'WWW-Authenticate': { description: 'RFC 6750', ...text } },
+  429: {
+    'Retry-After': { description: 'Seconds to wait.', ...seconds },
+    'RateLimit-Limit': seconds,
+    'RateLimit-Remaining': seconds,
+    'RateLimit-Reset': seconds,
+  },
+  503: { 'Retry-After': { description: 'Seconds to wait.', ...seconds } },
+};
+
+interface Response {
+  headers?: object;
+  content?: Record<string, { schema?: object; examples?: object }>;
+}
+
+function errorExamples(status: number): object {
+  return Object.fromEntries(
+    codesOf(status).map((code) => [code, { value: JSON.parse(errorReply(new AppError(code)).body) as unknown }]),
+  );
+}
+
+/** Adds what the route schemas cannot say: response headers, and an example of each error. */
+function complete(status: string, response: Response): void {
+  response.headers = {
+    'X-Request-Id': { description: 'Names this request in the log.', ...text },
+    ...RESPONSE_HEADERS[status],
+  };
+  const json = response.content?.['application/json'];
+  if (json !== undefined && Number(status) >= 400) json.examples = errorExamples(Number(status));
+}
+
+const CONTENT_SECURITY_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** Starts collecting the routes that follow into an OpenAPI 3.1 document; to be called before they are made. */
+export async function collectOpenApi(app: FastifyInstance): Promise<void> {
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'todo-api',
+        version: '0.1.0',
+        description: 'Tasks, each seen and touched by its owner alone. Every error is JSON of one form.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      tags: [{ name: 'Tasks' }, { name: 'Service' }],
+      components: {
+        securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      },
+    },
+    transform: jsonSchemaTransform,
+    transformObject: (document) => {
+      const whole = jsonSchemaTransformObject(document);
+      for (const path of Object.values(whole.paths ?? {})) {
+        for (const operation of Object.values(path ?? {})) {
+          if (typeof operation !== 'object' || operation === null || !('responses' in operation)) continue;
+          for (const [status, response] of Object.entries(operation.responses ?? {})) complete(status, response);
+        }
+      }
+      return whole;
+    },
+  });
+}
+
+/** `GET /openapi.json` and the interactive reference at `GET /docs`, which loads nothing from elsewhere. */
+export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
+  await app.register(fastifySwaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: CONTENT_SECURITY_POLICY,
+    uiConfig: { url: '/openapi.json', persistAuthorization: true, deepLinking: false, docExpansion: 'list' },
+    theme: { title: 'todo-api' },
+  });
+  let document: string | null = null;
+  app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
+    document ??= JSON.stringify(app.swagger());
+    return reply.type('application/json; charset=utf-8').send(document);
+  });
+}

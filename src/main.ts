@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import { createApp } from './app.ts';
+import { developmentSecret, developmentToken } from './auth/development-secret.ts';
+import { type Config, loadConfig, type TokenTrust } from './config.ts';
+import type { Database } from './database/database.ts';
+import { openEmbedded } from './database/embedded.ts';
+import { openPostgres } from './database/postgres.ts';
+import { createLogger } from './log.ts';
+
+const STOP_WITHIN_MS = 9_000;
+
+/** Ends the process with one message for people; what is under way is lost. */
+function die(error: unknown): never {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}
+
+function readSettings(): Config {
+  if (existsSync('.env')) process.loadEnvFile('.env');
+  return loadConfig(process.env);
+}
+
+function openDatabase(config: Config, onWarning: (message: string, error?: unknown) => void): Promise<Database> {
+  const place = config.database;
+  const watch = { onWarning, onUnusable: die };
+  return place.kind === 'embedded' ? openEmbedded({ ...place, ...watch }) : openPostgres({ ...place, ...watch });
+}
+
+interface Trust {
+  readonly trust: Exclude<TokenTrust, { kind: 'development' }>;
+  /** A token to paste, where this process made the secret itself. */
+  readonly token: string | null;
+}
+
+async function settleTrust({ trust }: Config): Promise<Trust> {
+  if (trust.kind !== 'development') return { trust, token: null };
+  const secret = await developmentSecret(trust.directory);
+  const token = await developmentToken(secret, trust.algorithm);
+  return { trust: { kind: 'secret', secret, algorithm: trust.algorithm }, token };
+}
+
+function greet({ address, family, port }: AddressInfo, token: string | null): void {
+  const local = address === '0.0.0.0' || address === '::' ? 'localhost' : family === 'IPv6' ? `[${address}]` : address;
+  const origin = `http://${local}:${port}`;
+  const lines = ['', `  todo-api listens at  ${origin}`, `  its reference is at  ${origin}/docs`];
+  if (token !== null) {
+    lines.push('', '  A token for user "developer", good for 30 days:', '', `  ${token}`, '', '  Try it:', '');
+    lines.push(
+      `  curl -X POST ${origin}/api/tasks -H 'Content-Type: application/json' -d '{"title":"Buy oat milk"}' -H 'Authorization: Bearer ${token}'`,
+    );
+  }
+  process.stderr.write(`${lines.join('\n')}\n\n`);
+}
+
+async function main(): Promise<void> {
+  const config = readSettings();
+  const logger = createLogger(config.logLevel, pino.destination({ dest: 1, sync: true }));
+  const fail = (error: unknown): never => {
+    logger.fatal({ err: error }, 'stopped by a fault');
+    process.exit(1);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+
+  const { trust, token } = await settleTrust(config);
+  const database = await openDatabase(config, (message, err) => logger.warn({ err }, message));
+  const app = await createApp({ config: { ...config, trust }, database, logger });
+
+  let stopping = false;
+  const stop = async (signal: string): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'stopping');
+    setTimeout(() => app.server.closeAllConnections(), STOP_WITHIN_MS / 2).unref();
+    setTimeout(() => process.exit(0), STOP_WITHIN_MS).unref();
+    await app.close();
+    await database.close();
+    process.exit(0);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, (name) => void stop(name));
+
+  await app.listen({ host: config.host, port: config.port });
+  logger.info({ host: config.host, port: config.port, database: config.database.kind }, 'listening');
+  const address = app.server.address();
+  if (config.environment === 'development' && typeof address === 'object' && address !== null) greet(address, token);
+}
+
+main().catch(die);
