@@ -113,10 +113,13 @@ class RemoteKeySet implements KeySource {
     } catch (error) {
       if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
       for await (const key of error) {
-        const payload = await jwtVerify(token, key, options).then((result) => result.payload, (cause: unknown) => {
-          if (cause instanceof errors.JWSSignatureVerificationFailed) return null;
-          throw cause;
-        });
+        const payload = await jwtVerify(token, key, options).then(
+          (result) => result.payload,
+          (cause: unknown) => {
+            if (cause instanceof errors.JWSSignatureVerificationFailed) return null;
+            throw cause;
+          },
+        );
         if (payload !== null) return payload;
       }
       throw new errors.JWSSignatureVerificationFailed();

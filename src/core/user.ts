@@ -28,10 +28,7 @@ export function codePointLength(text: string): number {
 
 function isUserId(value: unknown): value is UserId {
   return (
-    typeof value === 'string' &&
-    value !== '' &&
-    codePointLength(value) <= MAX_USER_ID_LENGTH &&
-    isStorableText(value)
+    typeof value === 'string' && value !== '' && codePointLength(value) <= MAX_USER_ID_LENGTH && isStorableText(value)
   );
 }
 

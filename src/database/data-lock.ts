@@ -55,7 +55,10 @@ function parseHolder(text: string): Holder | null {
 
 async function lockNumbers(directory: string): Promise<number[]> {
   const names = await readdir(directory);
-  return names.flatMap((name) => LOCK_NAME.exec(name)?.[1] ?? []).map(Number).sort((a, b) => b - a);
+  return names
+    .flatMap((name) => LOCK_NAME.exec(name)?.[1] ?? [])
+    .map(Number)
+    .sort((a, b) => b - a);
 }
 
 /** @returns who holds the lock in `path`, or null when its holder is dead. */
@@ -63,7 +66,10 @@ async function livingHolder(path: string): Promise<Holder | null> {
   const holder = parseHolder(await readFile(path, 'utf8').catch(() => ''));
   if (holder === null) return null;
   if (holder.host !== hostname()) {
-    const lastSign = await stat(path).then((file) => file.mtimeMs, () => 0);
+    const lastSign = await stat(path).then(
+      (file) => file.mtimeMs,
+      () => 0,
+    );
     return Date.now() - lastSign < SILENCE_MS ? holder : null;
   }
   if (holder.pid === process.pid && holder.started === (await startOf(process.pid))) return holder;

@@ -71,7 +71,10 @@ export class EmbeddedEngine {
 
   /** Opens the database files in `directory`. @throws what PGlite says when they cannot be opened. */
   static async start(directory: string): Promise<EmbeddedEngine> {
-    const worker = new Worker(new URL('./embedded-worker.js', import.meta.url), { workerData: directory, execArgv: [] });
+    const worker = new Worker(new URL('./embedded-worker.js', import.meta.url), {
+      workerData: directory,
+      execArgv: [],
+    });
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve());
       worker.once('error', reject);

@@ -196,11 +196,14 @@ export class SharedConnections implements Database {
   #giveUpLate(): void {
     const now = performance.now();
     for (const wire of this.#slots.wires()) {
-      if (now - (wire.oldestSentAt ?? now) > MAX_ANSWER_MS) wire.destroy(new Error('The database did not answer in time'));
+      if (now - (wire.oldestSentAt ?? now) > MAX_ANSWER_MS)
+        wire.destroy(new Error('The database did not answer in time'));
     }
     const connected = this.#slots.wires().length > 0;
     const limit = connected ? MAX_WAIT_MS : MAX_WAIT_FOR_CONNECTION_MS;
-    const cause = new Error(connected ? 'No database connection was free in time' : 'The database could not be reached in time');
+    const cause = new Error(
+      connected ? 'No database connection was free in time' : 'The database could not be reached in time',
+    );
     while (now - (this.#line[0]?.askedAt ?? now) > limit) {
       this.#line.shift()?.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
     }

@@ -21,12 +21,15 @@ function answer(socket: Duplex, error: AppError): void {
     vary: 'Origin',
     connection: 'close',
   }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`, () => socket.destroy());
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`, () =>
+    socket.destroy(),
+  );
 }
 
 function toError(code: string | undefined): AppError {
   if (code === 'HPE_HEADER_OVERFLOW') return new AppError('HEADERS_TOO_LARGE');
-  const message = code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'Request was not received in time' : 'Request is not valid HTTP';
+  const message =
+    code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 'Request was not received in time' : 'Request is not valid HTTP';
   return new AppError('INVALID_REQUEST', { message });
 }
 

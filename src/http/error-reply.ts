@@ -69,7 +69,9 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, (cause: unknown) => AppError>> =
   FST_ERR_CTP_INVALID_MEDIA_TYPE: invalidRequest('Content-Type must be application/json'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: invalidRequest('Request body does not match its Content-Length'),
   FST_ERR_BAD_URL: () =>
-    new AppError('VALIDATION_ERROR', { details: [{ field: 'path', message: 'Path is not correctly percent-encoded' }] }),
+    new AppError('VALIDATION_ERROR', {
+      details: [{ field: 'path', message: 'Path is not correctly percent-encoded' }],
+    }),
 };
 
 /** Turns whatever was thrown into what a client may read; what is not known is `INTERNAL_ERROR`. */

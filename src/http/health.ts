@@ -38,11 +38,15 @@ export function exposeHealth(app: FastifyInstance, database: Database, tokens: T
         tags: ['Service'],
         summary: 'Whether requests for tasks can be answered',
         operationId: 'ready',
-        response: { 200: jsonResponse('The database and the keys are in reach.', Ready), ...errorResponses([400, 503]) },
+        response: {
+          200: jsonResponse('The database and the keys are in reach.', Ready),
+          ...errorResponses([400, 503]),
+        },
       },
     },
     async () => {
-      if (!tokens.isReady()) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
+      if (!tokens.isReady())
+        throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
       await ping().catch((cause: unknown) => {
         throw new AppError('SERVICE_UNAVAILABLE', { cause });
       });

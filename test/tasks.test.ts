@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { onEachDatabase, type Task } from './support/service.ts';
+
+const range = (length: number) => Array.from({ length }, (_, index) => index);
+
+onEachDatabase('tasks', (service) => {
+  test('a new user has no tasks', async () => {
+    const person = await service().person();
+    const answer = await person.send('GET', '/api/tasks');
+    assert.equal(answer.statusCode, 200);
+    assert.equal(answer.body, '{"tasks":[]}');
+  });
+
+  test('a created task has exactly the seven fields, and its Location leads to it', async () => {
+    const person = await service().person();
+    const answer = await person.send('POST', '/api/tasks', { title: '  Buy oat milk\n' });
+    assert.equal(answer.statusCode, 201);
+    const task = answer.json<Task>();
+    assert.deepEqual(Object.keys(task), [
+      'id',
+      'user_id',
+      'title',
+      'description',
+      'is_completed',
+      'created_at',
+      'updated_at',
+    ]);
+    assert.match(task.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    assert.match(task.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/);
+    assert.ok(Math.abs(Date.parse(task.created_at) - Date.now()) < 60_000);
+    assert.equal(task.updated_at, task.created_at);
+    assert.deepEqual(
+      { ...task, id: '', created_at: '', updated_at: '' },
+      {
+        id: '',
+        user_id: person.sub,
+        title: 'Buy oat milk',
+        description: null,
+        is_completed: false,
+        created_at: '',
+        updated_at: '',
+      },
+    );
+    assert.equal(answer.headers.location, `/api/tasks/${task.id}`);
+    const fetched = await person.send('GET', String(answer.headers.location));
+    assert.equal(fetched.body, answer.body);
+  });
+
+  test('a description is kept, trimmed, and null when it is empty or null', async () => {
+    const person = await service().person();
+    assert.equal((await person.create('a', { description: ' two \n lines ' })).description, 'two \n lines');
+    assert.equal((await person.create('a', { description: ' \t ' })).description, null);
+    assert.equal((await person.create('a', { description: null })).description, null);
+    assert.equal((await person.create('a', { is_completed: true })).is_completed, true);
+  });
+
+  test('an update changes only what is given', async () => {
+    const person = await service().person();
+    const task = await person.create('before', { description: 'kept' });
+    for (const method of ['PUT', 'PATCH']) {
+      const retitled = await person.send(method, `/api/tasks/${task.id}`, { title: ` ${method} ` });
+      assert.equal(retitled.statusCode, 200);
+      assert.deepEqual({ ...retitled.json<Task>(), updated_at: '' }, { ...task, title: method, updated_at: '' });
+      const completed = (await person.send(method, `/api/tasks/${task.id}`, { is_completed: true })).json<Task>();
+      assert.deepEqual([completed.title, completed.description, completed.is_completed], [method, 'kept', true]);
+      const reopened = (await person.send(method, `/api/tasks/${task.id}`, { is_completed: false })).json<Task>();
+      assert.equal(reopened.is_completed, false);
+    }
+    const cleared = (await person.send('PUT', `/api/tasks/${task.id}`, { description: null })).json<Task>();
+    assert.equal(cleared.description, null);
+    const described = (await person.send('PUT', `/api/tasks/${task.id}`, { description: 'again' })).json<Task>();
+    assert.equal(described.description, 'again');
+  });
+
+  test('updated_at moves with every change and created_at never does', async () => {
+    const person = await service().person();
+    let last = await person.create('task');
+    const created = last.created_at;
+    for (const [method, path, body] of [
+      ['PUT', '', { title: 'task' }],
+      ['PATCH', '', { description: null }],
+      ['POST', '/toggle', undefined],
+      ['POST', '/toggle', undefined],
+    ] as const) {
+      const next = (await person.send(method, `/api/tasks/${last.id}${path}`, body)).json<Task>();
+      assert.ok(next.updated_at > last.updated_at, `${next.updated_at} is not after ${last.updated_at}`);
+      assert.equal(next.created_at, created);
+      last = next;
+    }
+  });
+
+  test('a client may send back the whole task it was given, with fields of its own', async () => {
+    const person = await service().person();
+    const task = await person.create('mine', { description: 'd' });
+    const foreign = {
+      id: '00000000-0000-4000-8000-000000000000',
+      user_id: 'someone else',
+      created_at: '1999-01-01T00:00:00Z',
+      updated_at: 'x',
+    };
+    const answer = await person.send('PUT', `/api/tasks/${task.id}`, {
+      ...task,
+      ...foreign,
+      title: 'new',
+      colour: 'red',
+    });
+    assert.equal(answer.statusCode, 200);
+    assert.deepEqual({ ...answer.json<Task>(), updated_at: '' }, { ...task, title: 'new', updated_at: '' });
+    const created = await person.create('x', foreign);
+    assert.notEqual(created.id, foreign.id);
+    assert.equal(created.user_id, person.sub);
+    assert.ok(created.created_at > '2020');
+  });
+
+  test('a deleted task is gone at once, and a second delete is 404', async () => {
+    const person = await service().person();
+    const task = await person.create('short-lived');
+    const answer = await person.send('DELETE', `/api/tasks/${task.id}`);
+    assert.equal(answer.statusCode, 200);
+    assert.deepEqual(answer.json(), { message: 'Task deleted successfully', id: task.id });
+    for (const method of ['GET', 'DELETE']) {
+      const again = await person.send(method, `/api/tasks/${task.id}`);
+      assert.equal(again.statusCode, 404);
+      assert.equal(again.body, '{"error":"Task not found","code":"NOT_FOUND"}');
+    }
+    assert.deepEqual(await person.list(), []);
+  });
+
+  test('a task id in upper case names the same task', async () => {
+    const person = await service().person();
+    const task = await person.create('shout');
+    const answer = await person.send('GET', `/api/tasks/${task.id.toUpperCase()}`);
+    assert.equal(answer.json<Task>().id, task.id);
+    const deleted = await person.send('DELETE', `/api/tasks/${task.id.toUpperCase()}`);
+    assert.equal(deleted.json<Task>().id, task.id);
+  });
+
+  test('the list is newest first, also for tasks made in one instant', async () => {
+    const person = await service().person();
+    for (const index of range(30)) await person.create(`task ${index}`);
+    const titles = (await person.list()).map((task) => task.title);
+    assert.deepEqual(
+      titles,
+      range(30).map((index) => `task ${29 - index}`),
+    );
+  });
+
+  test('of 1,200 tasks the list shows exactly the newest 1,000', async () => {
+    const person = await service().person();
+    for (const hundred of range(12))
+      await Promise.all(range(100).map((index) => person.create(`${hundred * 100 + index}`)));
+    const tasks = await person.list();
+    assert.equal(tasks.length, 1000);
+    const order = tasks.map((task) => `${task.created_at} ${task.id}`);
+    assert.deepEqual(order, [...order].sort().reverse());
+    assert.ok(
+      tasks.every((task) => Number(task.title) >= 100),
+      'a task of the oldest hundred is in the list',
+    );
+  });
+
+  test('100 creates and then 100 lists at once by one user are all answered', async () => {
+    const person = await service().person();
+    const created = await Promise.all(
+      range(100).map((index) => person.send('POST', '/api/tasks', { title: `${index}` })),
+    );
+    assert.deepEqual(new Set(created.map((answer) => answer.statusCode)), new Set([201]));
+    const lists = await Promise.all(range(100).map(() => person.list()));
+    for (const tasks of lists) assert.equal(tasks.length, 100);
+  });
+
+  test('toggled 101 times in parallel, a task ends completed', async () => {
+    const person = await service().person();
+    const task = await person.create('flip');
+    const answers = await Promise.all(range(101).map(() => person.send('POST', `/api/tasks/${task.id}/toggle`)));
+    assert.deepEqual(new Set(answers.map((answer) => answer.statusCode)), new Set([200]));
+    assert.equal(new Set(answers.map((answer) => answer.json<Task>().updated_at)).size, 101);
+    assert.equal((await person.list())[0]?.is_completed, true);
+  });
+});
