@@ -7,6 +7,7 @@ import type { Config, TokenTrust } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
+import { authenticate } from './http/authenticate.ts';
 import { protectBrowsers } from './http/browser-safety.ts';
 import { exposeHealth } from './http/health.ts';
 import { collectMethods, refuseOtherMethods } from './http/methods.ts';
@@ -46,7 +47,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await collectOpenApi(app);
   const methods = collectMethods(app);
   exposeHealth(app, database, tokens);
-  await mountRest(app, { tasks, tokens, rateLimitPerMinute: config.rateLimitPerMinute });
+  await mountRest(app, {
+    tasks,
+    authenticate: authenticate(tokens),
+    rateLimitPerMinute: config.rateLimitPerMinute,
+  });
   await exposeOpenApi(app);
   refuseOtherMethods(app, methods);
   return app;

@@ -1,5 +1,4 @@
-import { type DestinationStream, type Logger, pino } from 'pino';
-import type { Config } from './config.ts';
+import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
 
 interface LoggedError {
   readonly type: string;
@@ -22,7 +21,7 @@ function describeError(error: unknown): LoggedError {
 }
 
 /** One JSON line an event, time as RFC 3339. */
-export function createLogger(level: Config['logLevel'], destination: DestinationStream): Logger {
+export function createLogger(level: LevelWithSilent, destination: DestinationStream): Logger {
   return pino(
     {
       level,

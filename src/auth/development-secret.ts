@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SignJWT } from 'jose';
-import type { HmacAlgorithm } from '../config.ts';
+import type { HmacAlgorithm } from './shared-secret.ts';
 
 const SECRET_BYTES = 48;
 const TOKEN_LIFETIME = '30d';

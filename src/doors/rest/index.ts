@@ -1,13 +1,12 @@
-import type { FastifyInstance } from 'fastify';
-import type { TokenVerifier } from '../../auth/token-verifier.ts';
-import { authenticate } from '../../http/authenticate.ts';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { limitRate, shedLoad } from '../../http/load-limits.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { taskRoutes } from './task-routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
-  readonly tokens: TokenVerifier;
+  /** Lets only requests with a good token pass. */
+  readonly authenticate: onRequestHookHandler;
   readonly rateLimitPerMinute: number;
 }
 
@@ -15,7 +14,7 @@ export interface RestDoorOptions {
 export async function mountRest(app: FastifyInstance, options: RestDoorOptions): Promise<void> {
   await app.register(async (scope) => {
     await shedLoad(scope);
-    scope.addHook('onRequest', authenticate(options.tokens));
+    scope.addHook('onRequest', options.authenticate);
     scope.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });

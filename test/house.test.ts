@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, normalize } from 'node:path';
+import { test } from 'node:test';
+
+const SRC = new URL('../src/', import.meta.url).pathname;
+
+const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+const source = (file: string) => readFileSync(join(SRC, file), 'utf8');
+
+/** What `file` imports of ours, types included, as paths below src. */
+function importsOf(file: string): string[] {
+  const specifiers = source(file).matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g);
+  return [...specifiers].map(([, specifier = '']) => normalize(join(dirname(file), specifier)));
+}
+
+/** Which of ours each room may import; a room may always import itself. */
+const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null }[] = [
+  { room: /^core\//, from: null },
+  { room: /^config\.ts$/, from: null },
+  { room: /^log\.ts$/, from: null },
+  { room: /^database\//, from: /^core\// },
+  { room: /^auth\//, from: /^core\// },
+  { room: /^tasks\//, from: /^(core\/|database\/database\.ts$)/ },
+  { room: /^http\//, from: /^(core\/|auth\/|database\/database\.ts$)/ },
+  { room: /^doors\/(\w+)\//, from: /^(core\/|http\/|tasks\/task\.ts$|tasks\/task-service\.ts$)/ },
+  { room: /^app\.ts$/, from: /^(?!main\.ts$|database\/(embedded|postgres)\.ts$)/ },
+  { room: /^main\.ts$/, from: /^(app|config|log)\.ts$|^auth\/development-secret\.ts$|^database\// },
+];
+
+const roomOf = (file: string) => /^(doors\/\w+\/|\w+\/)/.exec(file)?.[0] ?? file;
+
+test('every file imports only what its room may', () => {
+  const faults = files.flatMap((file) => {
+    const rule = MAY_IMPORT.find(({ room }) => room.test(file));
+    if (rule === undefined) return [`${file} is in no known room`];
+    return importsOf(file)
+      .filter((target) => roomOf(target) !== roomOf(file) && rule.from?.test(target) !== true)
+      .map((target) => `${file} imports ${target}`);
+  });
+  assert.deepEqual(faults, []);
+});
+
+test('no import cycle, types included', () => {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]): void => {
+    assert.ok(!path.includes(file), `a cycle: ${[...path, file].join(' -> ')}`);
+    if (done.has(file)) return;
+    for (const target of importsOf(file)) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  assert.equal(done.size, files.length);
+});
+
+test('only main.ts reads the environment, arguments and signals', () => {
+  const readers = files.filter((file) => /process\.(env|argv|on|loadEnvFile)\b/.test(source(file)));
+  assert.deepEqual(readers, ['main.ts']);
+});
+
+test('SQL stands in the rooms that may hold it, and no file is past 300 lines', () => {
+  const withSql = files.filter((file) =>
+    /\b(select|insert into|delete from|update) [\s\S]*?\b(from|set|values)\b/i.test(
+      source(file).replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, ''),
+    ),
+  );
+  assert.deepEqual(
+    withSql.filter((file) => !/^(database\/|tasks\/task-sql\.ts$)/.test(file)),
+    [],
+  );
+  const long = files.filter((file) => source(file).split('\n').length > 301);
+  assert.deepEqual(long, []);
+});
