@@ -2,7 +2,7 @@ import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { lockDataDirectory } from './data-lock.ts';
-import type { Database } from './database.ts';
+import { type Database, defineStatement } from './database.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
@@ -66,11 +66,20 @@ class Engines {
   }
 }
 
+/** PGlite has no autovacuum. */
+const MAINTENANCE = defineStatement('maintenance', 'write', 'vacuum (analyze) todo.users, todo.tasks');
+const MAINTENANCE_EVERY_MS = 600_000;
+
+export interface EmbeddedDatabase extends Database {
+  /** Gives room back and teaches the planner, as it happens by itself every ten minutes. */
+  maintain(): Promise<void>;
+}
+
 /**
  * Opens the embedded database (PGlite) in `directory` and keeps it for this process alone.
  * @throws {DataDirectoryInUse} when another living process has it.
  */
-export async function openEmbedded(options: EmbeddedOptions): Promise<Database> {
+export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
   const unlock = await lockDataDirectory(options.directory);
   const engines = new Engines(await ensureFiles(options.directory));
@@ -84,10 +93,17 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<Database> 
     onUnusable: options.onUnusable,
   });
   await connections.open();
+  const maintain = () => connections.asOwner(MAINTENANCE);
+  const maintenance = setInterval(() => {
+    maintain().catch((error: unknown) => options.onWarning('The embedded database could not be vacuumed', error));
+  }, MAINTENANCE_EVERY_MS);
+  maintenance.unref();
   return {
+    maintain,
     asUser: (userId, statement, values) => connections.asUser(userId, statement, values),
     ping: () => connections.ping(),
     close: async () => {
+      clearInterval(maintenance);
       await connections.close();
       await engines.stop();
       await unlock();

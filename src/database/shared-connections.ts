@@ -89,7 +89,12 @@ export class SharedConnections implements Database {
   }
 
   async ping(): Promise<void> {
-    await this.#run(null, PING, []);
+    await this.asOwner(PING);
+  }
+
+  /** Runs a statement of ours as the role that owns the tables, confined to nobody. */
+  async asOwner(statement: Statement): Promise<void> {
+    await this.#run(null, statement, []);
   }
 
   async close(): Promise<void> {

@@ -100,7 +100,16 @@ export interface OpenDatabase {
   readonly place: string;
   /** What the database had to say to an operator. */
   readonly warnings: string[];
+  /** Lets the planner learn what the tables hold. */
+  analyze(): Promise<void>;
   remove(): Promise<void>;
+}
+
+/** Runs SQL on the PostgreSQL database at `url` as its owner, confined to nobody. */
+export async function asAdmin(url: string, sql: string): Promise<pg.QueryResult> {
+  const client = new pg.Client(url);
+  await client.connect();
+  return client.query(sql).finally(() => client.end());
 }
 
 const notExpected = (error: unknown) => {
@@ -110,15 +119,13 @@ const notExpected = (error: unknown) => {
 /** A new database of its own on the server at `server`; dropped by `remove`. */
 export async function createPostgresDatabase(server: string): Promise<{ url: string; remove: () => Promise<void> }> {
   const name = `test_${randomUUID().replaceAll('-', '')}`;
-  const admin = async (sql: string) => {
-    const client = new pg.Client(server);
-    await client.connect();
-    await client.query(sql).finally(() => client.end());
-  };
-  await admin(`create database ${name} template template0 encoding 'UTF8'`);
+  await asAdmin(server, `create database ${name} template template0 encoding 'UTF8'`);
   const url = new URL(server);
   url.pathname = `/${name}`;
-  return { url: url.href, remove: () => admin(`drop database if exists ${name} with (force)`) };
+  return {
+    url: url.href,
+    remove: async () => void (await asAdmin(server, `drop database if exists ${name} with (force)`)),
+  };
 }
 
 export async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
@@ -127,11 +134,12 @@ export async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase
   if (kind === 'embedded') {
     const directory = mkdtempSync(join(tmpdir(), 'todo-api-data-'));
     const database = await openEmbedded({ directory, ...watch });
+    const analyze = () => database.maintain();
     const remove = async () => {
       await database.close();
       rmSync(directory, { recursive: true, force: true });
     };
-    return { database, place: directory, warnings, remove };
+    return { database, place: directory, warnings, analyze, remove };
   }
   if (POSTGRES_URL === null) throw new Error('No PostgreSQL server is offered');
   const { url, remove: drop } = await createPostgresDatabase(POSTGRES_URL);
@@ -140,7 +148,7 @@ export async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase
     await database.close();
     await drop();
   };
-  return { database, place: url, warnings, remove };
+  return { database, place: url, warnings, analyze: async () => void (await asAdmin(url, 'analyze')), remove };
 }
 
 /** A service in front of a database, and people to use it. */

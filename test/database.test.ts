@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { UserId } from '../dist/core/user.js';
+import { type Database, defineStatement, type Statement, type Values } from '../dist/database/database.js';
+import { createTaskService } from '../dist/tasks/task-service.js';
+import { onEachDatabase } from './support/service.ts';
+
+/** Runs the statements of every use case as EXPLAIN and gives the plans, by the statement's name. */
+async function explainEveryStatement(database: Database, owner: UserId): Promise<Map<string, string>> {
+  const plans = new Map<string, string>();
+  const explaining: Database = {
+    ping: () => database.ping(),
+    close: () => Promise.resolve(),
+    asUser: async (user, statement, values) => {
+      const rows = await database.asUser(user, explained(statement, values), []);
+      plans.set(statement.name.replace(/_[0-9a-f]{8}$/, ''), rows.flat().join('\n'));
+      return [['{}']];
+    },
+  };
+  const tasks = createTaskService(explaining);
+  const user = { userId: owner, email: null };
+  const id = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f' as Parameters<typeof tasks.get>[1];
+  await tasks.list(user);
+  await tasks.get(user, id);
+  await tasks.create(user, { title: 'x' });
+  await tasks.update(user, id, { title: 'y' });
+  await tasks.toggle(user, id);
+  await tasks.delete(user, id);
+  return plans;
+}
+
+/** A statement takes no parameters under EXPLAIN, so they are written into it; test values need no escaping. */
+function explained({ name, text }: Statement, values: Values): Statement {
+  const literal = (index: number) => (values[index] == null ? 'null' : `'${values[index]}'`);
+  return defineStatement(
+    `explain_${name}`,
+    'write',
+    `explain ${text.replace(/\$(\d)/g, (_, n) => literal(Number(n) - 1))}`,
+  );
+}
+
+onEachDatabase('the database', (service) => {
+  test('every statement finds its rows by an index, in order, without a sort or a sequential scan', async () => {
+    const { database } = service().opened;
+    const owner = 'planner-0' as UserId;
+    // many users with many tasks, so that the planner has something to choose between
+    for (let index = 0; index < 40; index += 1) {
+      const sub = `planner-${index}` as UserId;
+      const run = (text: string) => database.asUser(sub, defineStatement('fill', 'write', text), []);
+      await run(`insert into todo.users (id) values ('${sub}')`);
+      await run(
+        `insert into todo.tasks (user_id, id, title, created_at)
+         select '${sub}', gen_random_uuid(), 'task', now() - n * interval '1 minute' from generate_series(1, 500) as n`,
+      );
+    }
+    await service().opened.analyze();
+    const plans = await explainEveryStatement(database, owner);
+    assert.deepEqual(
+      [...plans.keys()],
+      ['task_list', 'task_get', 'task_insert', 'task_update', 'task_toggle', 'task_delete'],
+    );
+    for (const [name, plan] of plans) {
+      assert.doesNotMatch(plan, /Seq Scan/, `${name}:\n${plan}`);
+      assert.doesNotMatch(plan, /\bSort\b/, `${name}:\n${plan}`);
+    }
+    assert.match(plans.get('task_list') ?? '', /Index (Only )?Scan using tasks_newest_first/);
+    for (const name of ['task_get', 'task_update', 'task_toggle', 'task_delete']) {
+      assert.match(plans.get(name) ?? '', /Index Scan using tasks_pkey on tasks/, name);
+    }
+  });
+
+  test('the lengths hold in the database too, and times have a time zone', async () => {
+    const { database } = service().opened;
+    const user = 'constrained' as UserId;
+    const run = (text: string, values: Values = []) =>
+      database.asUser(user, defineStatement('constraint', 'write', text), values);
+    await run("insert into todo.users (id) values ('constrained')");
+    const insert = (title: string, description: string | null) =>
+      run(
+        "insert into todo.tasks (user_id, id, title, description) values ('constrained', gen_random_uuid(), $1, $2)",
+        [title, description],
+      );
+    await insert('😀'.repeat(200), 'e\u0301'.repeat(1000));
+    await assert.rejects(insert('', null), { code: 'DATABASE_ERROR' });
+    await assert.rejects(insert('😀'.repeat(201), null), { code: 'DATABASE_ERROR' });
+    await assert.rejects(insert('x', ''), { code: 'DATABASE_ERROR' });
+    await assert.rejects(insert('x', 'y'.repeat(2001)), { code: 'DATABASE_ERROR' });
+    const types = await run(
+      `select distinct data_type from information_schema.columns where table_schema = 'todo' and column_name like '%\\_at'`,
+    );
+    assert.deepEqual(types, [['timestamp with time zone']]);
+  });
+
+  test('a statement that runs over 10 s is answered 500, /health answers meanwhile, and what follows is clean', async () => {
+    const { app, opened } = service();
+    const person = await service().person();
+    await person.create('still here');
+    const slow = opened.database.asUser(
+      person.sub as UserId,
+      defineStatement('slow', 'write', 'select pg_sleep(60)'),
+      [],
+    );
+    const failed = assert.rejects(slow, { code: 'DATABASE_ERROR' });
+    assert.equal((await app.inject('/health')).statusCode, 200);
+    await failed;
+    assert.deepEqual(
+      (await person.list()).map((task) => task.title),
+      ['still here'],
+    );
+    const identity = defineStatement('identity', 'read', "select current_setting('app.user_id', true)");
+    assert.deepEqual(await opened.database.asUser('next' as UserId, identity, []), [['next']]);
+  });
+});
