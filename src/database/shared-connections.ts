@@ -160,7 +160,7 @@ export class SharedConnections implements Database {
         waiting.resolve(outcome.rows);
         return;
       case 'lost':
-        if (waiting.statement.access === 'read' && waiting.tries < MAX_TRIES) this.#line.unshift(waiting);
+        if (waiting.statement.access === 'read' && this.#mayRetry(waiting)) this.#line.unshift(waiting);
         else waiting.reject(new AppError('DATABASE_ERROR', { cause: outcome.error }));
         return;
       case 'refused':
@@ -175,8 +175,12 @@ export class SharedConnections implements Database {
       this.#named = false;
       this.#options.onWarning('The connection pooler keeps no prepared statements; going on without');
     }
-    if ((verdict === 'retry' || verdict === 'retry-unnamed') && waiting.tries < MAX_TRIES) this.#line.unshift(waiting);
+    if ((verdict === 'retry' || verdict === 'retry-unnamed') && this.#mayRetry(waiting)) this.#line.unshift(waiting);
     else waiting.reject(refusal(sqlState, cause));
+  }
+
+  #mayRetry(waiting: Waiting): boolean {
+    return waiting.tries < MAX_TRIES && performance.now() - waiting.askedAt < MAX_WAIT_MS;
   }
 
   #connectFailed(error: unknown, hopeless: boolean): void {

@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import pg from 'pg';
+import { openPostgres } from '../dist/database/postgres.js';
+import { findPostgres, PostgresServer } from './support/postgres-server.ts';
+import { asAdmin, createPostgresDatabase, type OpenDatabase, type Service, startService } from './support/service.ts';
+
+const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
+const statuses = (answers: readonly { statusCode: number }[]) =>
+  [...new Set(answers.map((answer) => answer.statusCode))].sort();
+const range = (length: number) => Array.from({ length }, (_, index) => index);
+
+/** Asks again until `holds`: for what must come about by itself within the test's time limit. */
+async function eventually(holds: () => Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+async function open(url: string, unusable: unknown[] = []): Promise<OpenDatabase> {
+  const warnings: string[] = [];
+  const database = await openPostgres({
+    url,
+    connections: 4,
+    pipeline: true,
+    namedStatements: true,
+    onWarning: (message) => void warnings.push(message),
+    onUnusable: (error) => void unusable.push(error),
+  });
+  return { database, place: url, warnings, analyze: () => Promise.resolve(), remove: () => database.close() };
+}
+
+const skip = programs === null ? 'no PostgreSQL programs are here (TEST_POSTGRES_BIN)' : false;
+
+describe('a PostgreSQL server of its own', { skip }, () => {
+  let server: PostgresServer;
+  before(async () => {
+    if (programs !== null) server = await PostgresServer.create(programs);
+  });
+  after(() => server?.remove());
+
+  async function serve(url?: string): Promise<Service> {
+    return startService(await open(url ?? (await createPostgresDatabase(server.url())).url));
+  }
+
+  test('an owner who is no superuser, as on Neon, can prepare the database and is confined too', async () => {
+    await asAdmin(server.url(), 'create role neon_owner login createrole');
+    await asAdmin(server.url(), 'create database neondb owner neon_owner');
+    const service = await serve(server.url('neondb', 'neon_owner'));
+    const person = await service.person();
+    const other = await service.person();
+    await person.create('mine');
+    assert.deepEqual(await other.list(), []);
+    assert.equal((await person.list()).length, 1);
+    await service.close();
+    const again = await serve(server.url('neondb', 'neon_owner'));
+    assert.equal((await again.app.inject('/ready')).statusCode, 200);
+    await again.close();
+  });
+
+  test('a database whose rows are not confined is not served from', async () => {
+    const spoilt = [
+      'alter table todo.tasks disable row level security',
+      'create policy everybody on todo.tasks to todo_app using (true)',
+      'drop policy owner_only on todo.users; create policy owner_only on todo.users to todo_app using (true)',
+    ];
+    for (const sql of spoilt) {
+      const { url } = await createPostgresDatabase(server.url());
+      const service = await serve(url);
+      await (await service.person()).create('somebody’s');
+      await service.close();
+      await asAdmin(url, sql);
+      const unusable: unknown[] = [];
+      const refused = await open(url, unusable);
+      assert.match(String(unusable[0]), /refusing to serve/, sql);
+      await refused.remove();
+    }
+  });
+
+  test('settings that can never work end the start instead of being tried again', async () => {
+    for (const url of [server.url('no_such_database'), server.url('postgres', 'no_such_user')]) {
+      const unusable: unknown[] = [];
+      const refused = await open(url, unusable);
+      assert.equal(unusable.length, 1, url);
+      await refused.remove();
+    }
+  });
+
+  test('connections killed while idle or in use: every request is answered, no acknowledged task is lost', async () => {
+    const service = await serve();
+    const person = await service.person();
+    await person.create('first');
+    const kill = () =>
+      asAdmin(
+        service.opened.place,
+        'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      );
+    await kill();
+    await eventually(async () => (await person.send('GET', '/api/tasks')).statusCode === 200);
+    const creating = range(300).map((index) => person.send('POST', '/api/tasks', { title: `${index}` }));
+    await kill();
+    const answers = await Promise.all(creating);
+    assert.deepEqual(
+      statuses(answers).filter((status) => status !== 201 && status !== 500),
+      [],
+    );
+    for (const answer of answers) {
+      if (answer.statusCode === 500) assert.equal(answer.json<{ code: string }>().code, 'DATABASE_ERROR');
+    }
+    const kept = new Set((await person.list()).map((task) => task.id));
+    for (const answer of answers) {
+      if (answer.statusCode === 201)
+        assert.ok(kept.has(answer.json<{ id: string }>().id), 'an acknowledged task is gone');
+    }
+    await service.close();
+  });
+
+  test('a request whose connections are all taken waits 2 s for one and is then answered 503', async () => {
+    const service = await serve();
+    const person = await service.person();
+    await person.create('x');
+    const blocker = new pg.Client(service.opened.place);
+    await blocker.connect();
+    await blocker.query('begin; lock table todo.tasks in access exclusive mode');
+    const waiting = range(100).map(() => person.send('GET', '/api/tasks'));
+    const refused = await Promise.race(waiting);
+    assert.equal(refused.statusCode, 503);
+    assert.equal(refused.headers['retry-after'], '1');
+    assert.equal(refused.json<{ code: string }>().code, 'SERVICE_UNAVAILABLE');
+    assert.equal((await service.app.inject('/health')).statusCode, 200);
+    await blocker.query('rollback');
+    await blocker.end();
+    assert.deepEqual(statuses(await Promise.all(waiting)), [200, 503]);
+    assert.equal((await person.list()).length, 1);
+    await service.close();
+  });
+
+  test('a transaction that loses a race is run again, three times at most', async () => {
+    const service = await serve();
+    const person = await service.person();
+    const task = await person.create('contended');
+    await asAdmin(
+      service.opened.place,
+      `create sequence todo.attempts; grant usage on sequence todo.attempts to todo_app;
+       create function todo.lose() returns trigger language plpgsql as $$
+       begin
+         if nextval('todo.attempts') % 6 in (3, 0) then return new; end if;
+         raise exception 'lost the race' using errcode = 'serialization_failure';
+       end $$;
+       create trigger lose before update on todo.tasks for each row execute function todo.lose()`,
+    );
+    const first = await person.send('POST', `/api/tasks/${task.id}/toggle`);
+    assert.equal(first.statusCode, 200);
+    assert.equal(first.json<{ is_completed: boolean }>().is_completed, true);
+    await asAdmin(service.opened.place, "select setval('todo.attempts', 6)");
+    await asAdmin(
+      service.opened.place,
+      `create or replace function todo.lose() returns trigger language plpgsql as $$
+       begin
+         perform nextval('todo.attempts');
+         raise exception 'lost the race' using errcode = 'deadlock_detected';
+       end $$`,
+    );
+    assert.equal((await person.send('POST', `/api/tasks/${task.id}/toggle`)).statusCode, 500);
+    const { rows } = await asAdmin(service.opened.place, 'select last_value from todo.attempts');
+    assert.equal(Number(rows[0]?.last_value), 9);
+    await service.close();
+  });
+
+  test('a server that has become read-only answers reads, refuses writes with 503, and recovers', async () => {
+    const service = await serve();
+    const person = await service.person();
+    await person.create('before');
+    const name = new URL(service.opened.place).pathname.slice(1);
+    const readOnly = async (state: 'on' | 'off') => {
+      await asAdmin(server.url(), `alter database ${name} set default_transaction_read_only = ${state}`);
+      await asAdmin(server.url(), `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+    };
+    await readOnly('on');
+    await eventually(async () => (await person.send('POST', '/api/tasks', { title: 'x' })).statusCode === 503);
+    assert.equal((await person.list()).length, 1);
+    const restarted = await serve(service.opened.place);
+    assert.equal((await restarted.app.inject('/ready')).statusCode, 200);
+    await restarted.close();
+    await readOnly('off');
+    await eventually(async () => (await person.send('POST', '/api/tasks', { title: 'after' })).statusCode === 201);
+    await service.close();
+  });
+
+  test('no connection left on the server is 503, and passes', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    const name = new URL(url).pathname.slice(1);
+    await asAdmin(
+      server.url(),
+      `create role limited_${name} login createrole; alter database ${name} owner to limited_${name}`,
+    );
+    await asAdmin(server.url(), `grant todo_app to limited_${name}`).catch(() => undefined);
+    const own = new URL(url);
+    own.username = `limited_${name}`;
+    const service = await serve(own.href);
+    const person = await service.person();
+    await asAdmin(server.url(), `alter role limited_${name} connection limit 0`);
+    await asAdmin(server.url(), `select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+    await eventually(async () => (await person.send('GET', '/api/tasks')).statusCode === 503);
+    assert.equal((await service.app.inject('/ready')).statusCode, 503);
+    await asAdmin(server.url(), `alter role limited_${name} connection limit -1`);
+    await eventually(async () => (await person.send('GET', '/api/tasks')).statusCode === 200);
+    await service.close();
+  });
+});
+
+describe('a PostgreSQL server that comes and goes', { skip }, () => {
+  test('down at the start: /health 200, /ready 503, the API 500; served by itself once it is up, also after a crash', async () => {
+    assert.ok(programs);
+    const server = await PostgresServer.create(programs);
+    const { url } = await createPostgresDatabase(server.url());
+    await server.stop('fast');
+    const service = await startService(await open(url));
+    const person = await service.person();
+    assert.equal((await service.app.inject('/health')).statusCode, 200);
+    const answer = await person.send('GET', '/api/tasks');
+    assert.equal(answer.statusCode, 500);
+    assert.equal(answer.body, '{"error":"A database error occurred","code":"DATABASE_ERROR"}');
+    assert.equal((await service.app.inject('/ready')).statusCode, 503);
+    await server.start();
+    await eventually(async () => (await service.app.inject('/ready')).statusCode === 200);
+    await person.create('kept');
+    await server.stop('immediate');
+    await server.start();
+    await eventually(async () => (await person.send('GET', '/api/tasks')).statusCode === 200);
+    assert.deepEqual(
+      (await person.list()).map((task) => task.title),
+      ['kept'],
+    );
+    assert.equal(service.opened.warnings.includes('The database cannot be reached; trying again'), true);
+    await service.close();
+    await server.remove();
+  });
+
+  test('a server that is refused at first and wakes within seconds: the request waits and succeeds', async () => {
+    assert.ok(programs);
+    const server = await PostgresServer.create(programs);
+    const { url } = await createPostgresDatabase(server.url());
+    const service = await startService(await open(url));
+    const person = await service.person();
+    await person.create('asleep');
+    await server.stop('fast');
+    const waiting = person.send('GET', '/api/tasks');
+    await server.start();
+    assert.equal((await waiting).statusCode, 200);
+    await service.close();
+    await server.remove();
+  });
+});
