@@ -29,6 +29,21 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Returns once something answers as PostgreSQL does at `url`. */
+export async function waitForPostgres(url: string): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt += 1) {
+    const client = new pg.Client(url);
+    try {
+      await client.connect();
+      await client.end();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  throw new Error('PostgreSQL did not start');
+}
+
 /** A PostgreSQL server of its own, in a temporary folder, on a free port of the loopback interface. */
 export class PostgresServer {
   readonly port: number;
@@ -87,21 +102,7 @@ export class PostgresServer {
       ['-D', join(this.#folder, 'data'), '-p', String(this.port), ...settings.flatMap((setting) => ['-c', setting])],
       { uid: this.#programs.uid, gid: this.#programs.uid, cwd: this.#folder, stdio: 'ignore' },
     );
-    await this.waitUntilReady();
-  }
-
-  async waitUntilReady(): Promise<void> {
-    for (let attempt = 0; attempt < 200; attempt += 1) {
-      const client = new pg.Client(this.url());
-      try {
-        await client.connect();
-        await client.end();
-        return;
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-    }
-    throw new Error('PostgreSQL did not start');
+    await waitForPostgres(this.url());
   }
 
   /** Stops it: `fast` cuts connections off in order, `immediate` as a crash would. */
