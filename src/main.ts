@@ -9,7 +9,7 @@ import { openEmbedded } from './database/embedded.ts';
 import { openPostgres } from './database/postgres.ts';
 import { createLogger } from './log.ts';
 
-const STOP_WITHIN_MS = 9_000;
+const STOP_WITHIN_MS = 9_500;
 
 /** Ends the process with one message for people; what is under way is lost. */
 function die(error: unknown): never {
@@ -73,7 +73,6 @@ async function main(): Promise<void> {
     if (stopping) return;
     stopping = true;
     logger.info({ signal }, 'stopping');
-    setTimeout(() => app.server.closeAllConnections(), STOP_WITHIN_MS / 2).unref();
     setTimeout(() => process.exit(0), STOP_WITHIN_MS).unref();
     await app.close();
     await database.close();
@@ -82,9 +81,10 @@ async function main(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, (name) => void stop(name));
 
   await app.listen({ host: config.host, port: config.port });
-  logger.info({ host: config.host, port: config.port, database: config.database.kind }, 'listening');
   const address = app.server.address();
-  if (config.environment === 'development' && typeof address === 'object' && address !== null) greet(address, token);
+  if (address === null || typeof address === 'string') throw new Error('The server has no TCP port');
+  logger.info({ host: address.address, port: address.port, database: config.database.kind }, 'listening');
+  if (config.environment === 'development') greet(address, token);
 }
 
 main().catch(die);

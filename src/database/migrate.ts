@@ -24,8 +24,15 @@ async function readMigrations(): Promise<Migration[]> {
   );
 }
 
+/** Reads the catalog itself: what a name was found to mean may be remembered from before another process's commit. */
+const TABLE_EXISTS = `select exists (
+  select from pg_catalog.pg_class
+  where relname = 'migrations'
+    and relnamespace in (select oid from pg_catalog.pg_namespace where nspname = 'todo')
+) as exists`;
+
 async function readApplied(client: pg.ClientBase): Promise<Set<number>> {
-  const table = await client.query<{ exists: boolean }>("select to_regclass('todo.migrations') is not null as exists");
+  const table = await client.query<{ exists: boolean }>(TABLE_EXISTS);
   if (table.rows[0]?.exists !== true) return new Set();
   const applied = await client.query<{ number: number }>('select number from todo.migrations');
   return new Set(applied.rows.map((row) => row.number));

@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { Agent, request } from 'node:http';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { RunningService, temporaryFolder } from './support/process.ts';
+import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from './support/service.ts';
+
+const SECRET_TEXT = 'test-secret-of-more-than-thirty-two-bytes';
+
+const tokenIn = (service: RunningService) => /\beyJ[\w-]+\.[\w-]+\.[\w-]+\b/.exec(service.stderr)?.[0] ?? '';
+const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+
+async function titles(origin: string, token: string): Promise<string[]> {
+  const answer = await fetch(`${origin}/api/tasks`, { headers: bearer(token) });
+  assert.equal(answer.status, 200);
+  const { tasks } = (await answer.json()) as { tasks: Task[] };
+  return tasks.map((task) => task.title);
+}
+
+async function create(origin: string, token: string, title: string): Promise<Response> {
+  const headers = { ...bearer(token), 'content-type': 'application/json' };
+  return fetch(`${origin}/api/tasks`, { method: 'POST', headers, body: JSON.stringify({ title }) });
+}
+
+describe('the program', () => {
+  const folder = temporaryFolder();
+  after(() => folder.remove());
+
+  test('started without any setting it greets with a curl line that works when pasted, and keeps tasks', async () => {
+    const first = new RunningService({}, folder.path);
+    const origin = await first.listening();
+    const curl = /^ {2}(curl .*)$/m.exec(first.stderr)?.[1] ?? '';
+    assert.match(first.stderr, new RegExp(`${origin}/docs`));
+    assert.match(curl, new RegExp(`${origin}/api/tasks`));
+    const pasted = spawnSync('sh', ['-c', `${curl} -s`], { encoding: 'utf8' });
+    assert.equal(pasted.error, undefined);
+    assert.equal((JSON.parse(pasted.stdout) as Task).title, 'Buy oat milk');
+    const token = tokenIn(first);
+    assert.equal(statSync(join(folder.path, 'data', 'jwt-secret')).mode & 0o777, 0o600);
+    assert.equal(await first.stop('SIGINT'), 0);
+    for (const line of first.stdout.trim().split('\n')) JSON.parse(line);
+    assert.ok(!first.stdout.includes(token));
+
+    const second = new RunningService({}, folder.path);
+    assert.deepEqual(await titles(await second.listening(), token), ['Buy oat milk']);
+    assert.equal(await second.stop(), 0);
+    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret']);
+  });
+
+  test('a second process on the same data directory refuses to start, names the first, and harms nothing', async () => {
+    const settings = { DATA_DIR: join(folder.path, 'shared'), JWT_SECRET: SECRET_TEXT };
+    const first = new RunningService(settings, folder.path);
+    const origin = await first.listening();
+    const token = await signToken('ann');
+    assert.equal((await create(origin, token, 'kept')).status, 201);
+    const second = new RunningService(settings, folder.path);
+    assert.equal(await second.ended(), 1);
+    assert.match(second.stderr, new RegExp(`in use by process ${first.child.pid} `));
+    assert.equal((await create(origin, token, 'kept too')).status, 201);
+    assert.equal(await first.stop('SIGKILL'), null);
+
+    const third = new RunningService(settings, folder.path);
+    assert.deepEqual(await titles(await third.listening(), token), ['kept too', 'kept']);
+    assert.equal(await third.stop(), 0);
+  });
+
+  test('wrong settings end the start with one message that names every one of them and no value', async () => {
+    const service = new RunningService(
+      {
+        ENVIRONMENT: 'production',
+        PORT: '99999',
+        LOG_LEVEL: 'loud',
+        JWT_SECRET: 'too-short-secret',
+        JWT_ALGORITHM: 'none',
+        DATABASE_URL: 'mysql://root:pa55word@localhost/x',
+        FRONTEND_URL: 'https://app.example.com/path',
+        RATE_LIMIT_PER_MINUTE: '-1',
+      },
+      folder.path,
+    );
+    assert.equal(await service.ended(), 1);
+    for (const name of [
+      'PORT',
+      'LOG_LEVEL',
+      'JWT_SECRET',
+      'JWT_ALGORITHM',
+      'DATABASE_URL',
+      'FRONTEND_URL',
+      'RATE_LIMIT_PER_MINUTE',
+    ]) {
+      assert.match(service.stderr, new RegExp(`^ {2}- ${name} must be `, 'm'));
+    }
+    for (const value of ['too-short-secret', 'pa55word', '99999']) assert.ok(!service.stderr.includes(value));
+    assert.equal(service.stdout, '');
+  });
+
+  test('in production a missing secret ends the start, and no greeting shows a token', async () => {
+    const refused = new RunningService({ ENVIRONMENT: 'production' }, folder.path);
+    assert.equal(await refused.ended(), 1);
+    assert.match(refused.stderr, /JWT_SECRET .* is required in production/);
+    const settings = {
+      ENVIRONMENT: 'production',
+      BETTER_AUTH_SECRET: SECRET_TEXT,
+      HOST: '127.0.0.1',
+      DATA_DIR: join(folder.path, 'p'),
+    };
+    const service = new RunningService(settings, folder.path);
+    await service.listening();
+    assert.equal(service.stderr, '');
+    assert.equal(await service.stop(), 0);
+  });
+
+  test('settings are read from a file .env too, and the environment wins over it', async () => {
+    const own = temporaryFolder();
+    writeFileSync(join(own.path, '.env'), `JWT_SECRET=${SECRET_TEXT}\nLOG_LEVEL=loud\nDATA_DIR=./elsewhere\n`);
+    const service = new RunningService({ LOG_LEVEL: 'info' }, own.path);
+    assert.deepEqual(await titles(await service.listening(), await signToken('ann')), []);
+    assert.equal(await service.stop(), 0);
+    assert.ok(readdirSync(own.path).includes('elsewhere'));
+    own.remove();
+  });
+
+  test('SIGTERM: what is under way is answered, idle and half-open connections do not hold it up, exit code 0', async () => {
+    const service = new RunningService({ DATA_DIR: join(folder.path, 'stop'), JWT_SECRET: SECRET_TEXT }, folder.path);
+    const origin = await service.listening();
+    const token = await signToken('ann');
+    const agent = new Agent({ keepAlive: true, maxSockets: 50 });
+    const ask = (method: string, body?: string) =>
+      new Promise<number>((resolve) => {
+        const headers = { ...bearer(token), 'content-type': 'application/json' };
+        const asked = request(`${origin}/api/tasks`, { agent, method, headers }, (answer) => {
+          answer.resume().once('end', () => resolve(answer.statusCode ?? 0));
+        });
+        asked.once('error', () => resolve(0)).end(body);
+      });
+    await Promise.all(Array.from({ length: 50 }, () => ask('GET'))); // leaves 50 keep-alive connections
+    const halfOpen = connect(Number(new URL(origin).port), '127.0.0.1');
+    halfOpen.on('error', () => undefined);
+    halfOpen.write('GET /api/tasks HTTP/1.1\r\nHost: x\r\n');
+    const underWay = Array.from({ length: 50 }, (_, index) => ask('POST', `{"title":"${index}"}`));
+    await Promise.race(underWay);
+    const code = service.stop();
+    assert.deepEqual([...new Set(await Promise.all(underWay))], [201]);
+    assert.equal(await code, 0);
+    agent.destroy();
+    halfOpen.destroy();
+  });
+});
+
+onPostgres('the program on PostgreSQL', () => {
+  let database: { url: string; remove: () => Promise<void> };
+  const folder = temporaryFolder();
+  before(async () => {
+    database = await createPostgresDatabase(POSTGRES_URL ?? '');
+  });
+  after(async () => {
+    folder.remove();
+    await database.remove();
+  });
+
+  test('five processes started at once on an empty database: migrations are applied once, and all five serve', async () => {
+    const settings = { DATABASE_URL: database.url, JWT_SECRET: SECRET_TEXT };
+    const services = Array.from({ length: 5 }, () => new RunningService(settings, folder.path));
+    const token = await signToken('ann');
+    for (const [index, service] of services.entries()) {
+      const answer = await create(await service.listening(), token, `by ${index}`);
+      assert.equal(answer.status, 201);
+    }
+    const { rows } = await asAdmin(database.url, 'select number from todo.migrations');
+    assert.equal(new Set(rows.map((row) => row.number)).size, rows.length);
+    assert.deepEqual(await Promise.all(services.map((service) => service.stop())), [0, 0, 0, 0, 0]);
+  });
+});

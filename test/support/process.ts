@@ -1,0 +1,64 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** `node dist/main.js` as an operator runs it: settings from the environment, output to pipes. */
+export class RunningService {
+  readonly child: ChildProcess;
+  stdout = '';
+  stderr = '';
+  readonly #exit: Promise<number | null>;
+
+  constructor(settings: Record<string, string>, cwd: string) {
+    this.child = spawn(process.execPath, [MAIN], {
+      cwd,
+      env: { PATH: process.env.PATH ?? '', PORT: '0', ...settings },
+    });
+    this.child.stdout?.on('data', (chunk: Buffer) => {
+      this.stdout += chunk.toString();
+    });
+    this.child.stderr?.on('data', (chunk: Buffer) => {
+      this.stderr += chunk.toString();
+    });
+    running.add(this.child);
+    this.child.once('close', () => running.delete(this.child));
+    this.#exit = new Promise((resolve) => this.child.once('close', resolve));
+  }
+
+  /** @returns the origin it listens at. @throws when it ends first. */
+  async listening(): Promise<string> {
+    let ended = false;
+    void this.#exit.then(() => {
+      ended = true;
+    });
+    for (;;) {
+      const port = /"port":(\d+),"database"/.exec(this.stdout)?.[1];
+      if (port !== undefined) return `http://127.0.0.1:${port}`;
+      if (ended) throw new Error(`ended before it listened: ${this.stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** @returns the exit code once it has ended; null when a signal ended it. */
+  ended(): Promise<number | null> {
+    return this.#exit;
+  }
+
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.child.kill(signal);
+    return this.#exit;
+  }
+}
+
+export function temporaryFolder(): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(tmpdir(), 'todo-api-run-'));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
+}
