@@ -3,8 +3,8 @@ import { judge, sqlStateOf } from './sql-state.ts';
 import { Wire } from './wire.ts';
 
 interface ConnectionSlotsOptions {
-  /** Opens one connection and completes the handshake. */
-  readonly connect: () => Promise<pg.Client>;
+  /** A client that has not been connected yet. */
+  readonly createClient: () => pg.Client | Promise<pg.Client>;
   /** Brings the database up to date and checks it, once, before the first job. */
   readonly prepare: (client: pg.Client) => Promise<void>;
   /** Connections that requests share. */
@@ -88,7 +88,7 @@ export class ConnectionSlots {
     this.#opening += 1;
     try {
       await this.#prepareOnce();
-      this.#add(await this.#options.connect());
+      this.#add(await this.#connect());
       this.#failure = null;
       this.#pauseMs = FIRST_PAUSE_MS;
     } catch (error) {
@@ -97,6 +97,14 @@ export class ConnectionSlots {
       this.#opening -= 1;
     }
     this.#options.onChange();
+  }
+
+  async #connect(): Promise<pg.Client> {
+    const client = await this.#options.createClient();
+    // A server may end a connection at any moment; whoever waits for it is told, and nobody else needs to be.
+    client.on('error', () => undefined);
+    await client.connect();
+    return client;
   }
 
   #add(client: pg.Client): void {
@@ -121,8 +129,7 @@ export class ConnectionSlots {
   }
 
   async #prepare(): Promise<void> {
-    const client = await this.#options.connect();
-    client.on('error', () => undefined); // what was under way is told by itself
+    const client = await this.#connect();
     try {
       await this.#options.prepare(client);
       this.#isPrepared = true;

@@ -42,14 +42,14 @@ class Engines {
     this.#files = files;
   }
 
-  async connect(): Promise<pg.Client> {
+  async createClient(): Promise<pg.Client> {
     if (this.#current !== null && !this.#current.usable) {
       await this.#current.stop();
       this.#current = null;
     }
     this.#current ??= await EmbeddedEngine.start(this.#files);
     const engine = this.#current;
-    const client = new pg.Client({
+    return new pg.Client({
       stream: () => engine.openStream(),
       host: 'embedded',
       user: 'postgres',
@@ -57,8 +57,6 @@ class Engines {
       password: '',
       ssl: false,
     });
-    await client.connect();
-    return client;
   }
 
   async stop(): Promise<void> {
@@ -84,7 +82,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const unlock = await lockDataDirectory(options.directory);
   const engines = new Engines(await ensureFiles(options.directory));
   const connections = new SharedConnections({
-    connect: () => engines.connect(),
+    createClient: () => engines.createClient(),
     prepare: prepareDatabase,
     connections: 1,
     depth: PIPELINE_DEPTH,

@@ -25,17 +25,14 @@ const CONNECT_TIMEOUT_MS = 8_000;
  */
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
   const database = new SharedConnections({
-    connect: async () => {
-      const client = new pg.Client({
+    createClient: () =>
+      new pg.Client({
         connectionString: options.url,
         application_name: 'todo-api',
         connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
         keepAlive: true,
         enableChannelBinding: true,
-      });
-      await client.connect();
-      return client;
-    },
+      }),
     prepare: prepareDatabase,
     connections: options.connections,
     depth: options.pipeline ? PIPELINE_DEPTH : 1,

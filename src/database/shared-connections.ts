@@ -7,8 +7,8 @@ import { judge, sqlStateOf } from './sql-state.ts';
 import type { Job, Outcome, Wire } from './wire.ts';
 
 export interface SharedConnectionsOptions {
-  /** Opens one connection and completes the handshake. */
-  readonly connect: () => Promise<pg.Client>;
+  /** A client that has not been connected yet. */
+  readonly createClient: () => pg.Client | Promise<pg.Client>;
   /** Brings the database up to date and checks it, once, before the first job. */
   readonly prepare: (client: pg.Client) => Promise<void>;
   /** Connections that requests share. */
@@ -69,7 +69,7 @@ export class SharedConnections implements Database {
     this.#options = options;
     this.#named = options.namedStatements;
     this.#slots = new ConnectionSlots({
-      connect: options.connect,
+      createClient: options.createClient,
       prepare: options.prepare,
       connections: options.connections,
       namedStatements: () => this.#named,
