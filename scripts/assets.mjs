@@ -1,5 +1,7 @@
 // Puts beside the compiled program what it reads at run time: the migrations, and an empty database to start from.
-import { cp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { PGlite } from '@electric-sql/pglite';
 
 const target = new URL('../dist/database/', import.meta.url);
@@ -18,8 +20,11 @@ if (made !== version) {
   await rm(draft, { recursive: true, force: true });
   await rm(template, { recursive: true, force: true });
   await mkdir(draft, { recursive: true });
-  const pglite = await PGlite.create(draft.pathname);
+  const pglite = await PGlite.create(fileURLToPath(draft));
   await pglite.close();
+  for (const entry of await readdir(draft, { recursive: true, withFileTypes: true })) {
+    await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644); // whoever serves may be another user
+  }
   await rename(draft, template);
   await writeFile(stamp, version);
 }

@@ -64,6 +64,8 @@ async function main(): Promise<void> {
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
 
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  for (const signal of signals) process.once(signal, () => process.exit(0)); // nothing is being served yet
   const { trust, token } = await settleTrust(config);
   const database = await openDatabase(config, (message, err) => logger.warn({ err }, message));
   const app = await createApp({ config: { ...config, trust }, database, logger });
@@ -78,7 +80,7 @@ async function main(): Promise<void> {
     await database.close();
     process.exit(0);
   };
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, (name) => void stop(name));
+  for (const signal of signals) process.removeAllListeners(signal).on(signal, (name) => void stop(name));
 
   await app.listen({ host: config.host, port: config.port });
   const address = app.server.address();

@@ -118,6 +118,15 @@ describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing 
     }
   });
 
+  test('400 writes at once are all taken, whether or not the pooler keeps prepared statements', async () => {
+    const person = await service.person();
+    const answers = await Promise.all(
+      Array.from({ length: 400 }, (_, index) => person.send('POST', '/api/tasks', { title: `${index}` })),
+    );
+    assert.deepEqual([...new Set(answers.map((answer) => answer.statusCode))], [201]);
+    assert.equal((await person.list()).length, 400);
+  });
+
   test('no identity stays on a server connection, also after errors', async () => {
     const { database } = service.opened;
     const probe = defineStatement(

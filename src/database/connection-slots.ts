@@ -142,7 +142,13 @@ export class ConnectionSlots {
     if (this.#closed) return;
     if (!this.#isPrepared && isUnusable(error)) {
       this.#closed = true;
-      this.#options.onUnusable(error);
+      const message = error instanceof Error ? error.message : String(error);
+      const hint = 'see "The role that connects" in docs/operations.md';
+      this.#options.onUnusable(
+        error instanceof UnusableDatabase
+          ? error
+          : new UnusableDatabase(`The database cannot be used: ${message} (${hint})`, error),
+      );
       return;
     }
     this.#failure = { since: this.#failure?.since ?? performance.now(), error };

@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { chmod, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { lockDataDirectory } from './data-lock.ts';
@@ -28,6 +28,7 @@ async function ensureFiles(directory: string): Promise<string> {
   if (!entries.includes('database')) {
     const draft = join(directory, `database.new.${process.pid}`);
     await cp(TEMPLATE, draft, { recursive: true });
+    await chmod(draft, 0o700);
     await rename(draft, files);
   }
   return files;

@@ -2,7 +2,7 @@ import type { Duplex } from 'node:stream';
 import type pg from 'pg';
 import { DatabaseError, parse, serialize } from 'pg-protocol';
 import { type BackendMessage, DataRowMessage } from 'pg-protocol/dist/messages.js';
-import type { Row, Statement, Values } from './database.ts';
+import { defineStatement, type Row, type Statement, type Values } from './database.ts';
 import { judge } from './sql-state.ts';
 
 /** One transaction to run: as `userId`, or as the connection's own role where that is null. */
@@ -44,13 +44,13 @@ const STATEMENT_TIMEOUT_MS = 10_000;
  * All of it holds until the transaction ends and no longer, so that a transaction pooler cannot leak it. Every statement
  * has an index that finds its rows in order: the planner is kept from scanning and sorting where a table seems small.
  */
-const BECOME_USER: Statement = {
-  name: 'become_user',
-  access: 'read',
-  text: `select set_config('role', 'todo_app', true), set_config('app.user_id', $1, true),
+const BECOME_USER = defineStatement(
+  'become_user',
+  'read',
+  `select set_config('role', 'todo_app', true), set_config('app.user_id', $1, true),
     set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true),
     set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)`,
-};
+);
 
 /**
  * A connected PostgreSQL connection shared by many callers. Each job leaves as one unbroken burst of protocol messages
@@ -139,8 +139,8 @@ export class Wire {
 
   /** A name is used again only once the server has granted it; until then the others go unnamed. */
   #nameFor({ name }: Statement): string {
-    if (this.#prepared.has(name)) return name;
-    return this.#options.namedStatements() && !this.#preparing.has(name) ? name : '';
+    if (!this.#options.namedStatements()) return '';
+    return this.#prepared.has(name) || !this.#preparing.has(name) ? name : '';
   }
 
   #receive(message: BackendMessage): void {

