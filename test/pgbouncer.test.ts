@@ -13,6 +13,7 @@ import { createPostgresDatabase, POSTGRES_URL, type Service, startService } from
 const PGBOUNCER = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => existsSync(path)) ?? null;
 const missing = PGBOUNCER === null ? 'pgbouncer is not installed' : 'no PostgreSQL server is offered';
 const runs = PGBOUNCER !== null && POSTGRES_URL !== null;
+if (!runs && process.env.TEST_REQUIRE_PGBOUNCER) throw new Error(missing);
 const NOBODY = 65_534;
 
 /** PgBouncer in transaction mode with three server connections, in front of the database at `target`. */
