@@ -9,6 +9,9 @@ export type FromWorker =
 
 type WriteDone = (error?: Error | null) => void;
 
+/** The message that ends a session, which always comes alone; PGlite would spend half a second on it. */
+const TERMINATE = 'X'.charCodeAt(0);
+
 /** What `pg` takes for a socket: what is written in one turn of the event loop reaches the engine as one block. */
 class EngineStream extends Duplex {
   readonly #ask: (block: Uint8Array) => void;
@@ -34,7 +37,7 @@ class EngineStream extends Duplex {
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: WriteDone): void {
-    this.#ask(chunk);
+    if (chunk[0] !== TERMINATE) this.#ask(chunk);
     done();
   }
 
