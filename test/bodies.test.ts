@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
+import type { LightMyRequestResponse } from 'fastify';
+import { onEachDatabase, type Task } from './support/service.ts';
+
+const JSON_TYPE = { 'content-type': 'application/json' };
+const MISSING = '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
+
+function assertFaults(answer: LightMyRequestResponse, ...details: readonly [field: string, message: string][]): void {
+  assert.equal(answer.statusCode, 400, answer.body);
+  assert.deepEqual(answer.json(), {
+    error: 'Validation failed',
+    code: 'VALIDATION_ERROR',
+    details: details.map(([field, message]) => ({ field, message })),
+  });
+}
+
+function assertUnreadable(answer: LightMyRequestResponse, error?: string): void {
+  assert.equal(answer.statusCode, 400, answer.body);
+  const { code, error: said, ...rest } = answer.json<{ code: string; error: string }>();
+  assert.equal(code, 'INVALID_REQUEST');
+  assert.deepEqual(rest, {});
+  if (error !== undefined) assert.equal(said, error);
+}
+
+onEachDatabase('bodies', (service) => {
+  const create = async (payload: unknown, headers: Record<string, string> = JSON_TYPE) =>
+    (await service().person()).send('POST', '/api/tasks', payload, headers);
+  const update = async (payload: unknown) => (await service().person()).send('PUT', MISSING, payload, JSON_TYPE);
+
+  test('a wrong field is named, with the sentence for what is wrong with it', async () => {
+    assertFaults(await create({}), ['title', 'Title is required and cannot be empty']);
+    assertFaults(await create({ title: null }), ['title', 'Title is required and cannot be empty']);
+    assertFaults(await create({ title: ' \n\u3000\ufeff ' }), ['title', 'Title cannot be empty']);
+    assertFaults(await create({ title: 'x'.repeat(201) }), ['title', 'Title cannot exceed 200 characters']);
+    assertFaults(await create({ title: 'x', description: 'y'.repeat(2001) }), [
+      'description',
+      'Description cannot exceed 2000 characters',
+    ]);
+    assertFaults(await update({}), ['body', 'At least one field must be provided']);
+    assertFaults(await update({ colour: 'red', id: 'x' }), ['body', 'At least one field must be provided']);
+    assertFaults(await update({ title: '' }), ['title', 'Title cannot be empty']);
+    assertFaults(await update({ title: null }), ['title', 'Title cannot be empty']);
+    assertFaults(
+      await create({ title: '', description: 5, is_completed: 'true' }),
+      ['title', 'Title cannot be empty'],
+      ['description', 'Description must be a string'],
+      ['is_completed', 'Completed status must be true or false'],
+    );
+  });
+
+  test('types are strict', async () => {
+    for (const title of [123, true, ['a'], { a: 1 }]) {
+      assertFaults(await create({ title }), ['title', 'Title must be a string']);
+      assertFaults(await update({ title }), ['title', 'Title must be a string']);
+    }
+    for (const is_completed of [1, 0, 'true', 'false', null, []]) {
+      assertFaults(await create({ title: 'x', is_completed }), [
+        'is_completed',
+        'Completed status must be true or false',
+      ]);
+      assertFaults(await update({ is_completed }), ['is_completed', 'Completed status must be true or false']);
+    }
+    for (const description of [1, false, []]) {
+      assertFaults(await create({ title: 'x', description }), ['description', 'Description must be a string']);
+    }
+  });
+
+  test('a body that is no JSON object is refused as such', async () => {
+    for (const body of ['null', '[]', '"x"', '1', 'true'])
+      assertUnreadable(await create(body), 'Request body must be a JSON object');
+    for (const body of [
+      '',
+      '{',
+      '{"title":"x',
+      '{title:1}',
+      "{'title':'x'}",
+      '{"title":"x"}}',
+      '\ufeff{"title":"x"}',
+    ]) {
+      assertUnreadable(await create(body), 'Request body is not valid JSON');
+    }
+    assertUnreadable(await create('['.repeat(30_000)), 'Request body is not valid JSON');
+  });
+
+  test('what PostgreSQL cannot keep is refused, never stored as something else', async () => {
+    for (const text of ['a\\u0000b', '\\ud800', 'x\\udc00', '\\ud83d\\ud83d\\ude00']) {
+      assertFaults(await create(`{"title":"${text}"}`), ['title', 'Title contains characters that cannot be stored']);
+      assertFaults(await create(`{"title":"x","description":"${text}"}`), [
+        'description',
+        'Description contains characters that cannot be stored',
+      ]);
+    }
+    const invalid = Buffer.from('{"title":"x"}');
+    invalid[10] = 0xff;
+    assertUnreadable(await create(invalid), 'Request body is not valid UTF-8');
+    const surrogate = Buffer.concat([Buffer.from('{"title":"'), Buffer.from([0xed, 0xa0, 0x80]), Buffer.from('"}')]);
+    assertUnreadable(await create(surrogate), 'Request body is not valid UTF-8');
+  });
+
+  test('characters are counted as Unicode code points, and come back unchanged', async () => {
+    const person = await service().person();
+    const texts = [
+      '😀'.repeat(200),
+      'e\u0301'.repeat(100),
+      '👩\u200d👩\u200d👧'.repeat(40),
+      'עברית العربية',
+      'z̸̡͓̀à̷l̶g̷o̴',
+      'a\nb\r\nc\td',
+      '\\"\u001b[31m</script>',
+    ];
+    for (const text of texts) {
+      const task = await person.create(text, { description: text });
+      assert.deepEqual([task.title, task.description], [text, text]);
+      assert.equal((await person.send('GET', `/api/tasks/${task.id}`)).json<Task>().title, text);
+    }
+    assertFaults(await create({ title: '😀'.repeat(201) }), ['title', 'Title cannot exceed 200 characters']);
+    assertFaults(await create({ title: 'e\u0301'.repeat(101) }), ['title', 'Title cannot exceed 200 characters']);
+    const padded = await person.create(`${' '.repeat(300)}${'x'.repeat(200)}${'\n'.repeat(300)}`);
+    assert.equal(padded.title, 'x'.repeat(200));
+    const escaped = await person.send(
+      'POST',
+      '/api/tasks',
+      `{"title":"x","description":"${'\\ud83d\\ude00'.repeat(2000)}"}`,
+      JSON_TYPE,
+    );
+    assert.equal(escaped.statusCode, 201);
+    assert.equal(escaped.json<Task>().description, '😀'.repeat(2000));
+  });
+
+  test('64 KiB are taken, one byte more is 413 before it is read as JSON', async () => {
+    const padded = (size: number) => `{"title":"x"${' '.repeat(size - '{"title":"x"}'.length)}}`;
+    assert.equal((await create(padded(65_536))).statusCode, 201);
+    for (const body of [padded(65_537), '!'.repeat(65_537), '!'.repeat(200_000)]) {
+      const answer = await create(body);
+      assert.equal(answer.statusCode, 413);
+      assert.equal(answer.body, '{"error":"Request body is too large","code":"PAYLOAD_TOO_LARGE"}');
+    }
+  });
+
+  test('only application/json in UTF-8 is read, and no spelling of it skips validation', async () => {
+    for (const type of [
+      'text/plain',
+      'application/xml',
+      'multipart/form-data; boundary=x',
+      'application/x-www-form-urlencoded',
+      'application/jsonx',
+      'application/json, text/plain',
+      'application/json; charset=latin1',
+      'application/json\ta',
+      ' application/json',
+    ]) {
+      assertUnreadable(
+        await create('{"title":"x"}', { 'content-type': type }),
+        'Content-Type must be application/json',
+      );
+    }
+    const person = await service().person();
+    const bare = await service().app.inject({
+      method: 'POST',
+      url: '/api/tasks',
+      payload: '{"title":"x"}',
+      headers: { authorization: `Bearer ${person.token}` },
+    });
+    assertUnreadable(bare, 'Content-Type must be application/json');
+    assertUnreadable(await person.send('POST', '/api/tasks'), 'Content-Type must be application/json');
+    for (const type of [
+      'application/json',
+      'Application/JSON',
+      'application/json; charset=utf-8',
+      'application/json;charset="UTF-8"',
+      'application/json;',
+    ]) {
+      assertFaults(await create('{"title":1}', { 'content-type': type }), ['title', 'Title must be a string']);
+    }
+  });
+
+  test('a compressed body is refused, not stored as garbage', async () => {
+    const zipped = gzipSync('{"title":"x"}');
+    assertUnreadable(
+      await create(zipped, { ...JSON_TYPE, 'content-encoding': 'gzip' }),
+      'Content-Encoding is not supported',
+    );
+    assert.equal((await create('{"title":"x"}', { ...JSON_TYPE, 'content-encoding': 'identity' })).statusCode, 201);
+  });
+
+  test('__proto__ and constructor have no effect, however they are written', async () => {
+    for (const name of ['__proto__', '\\u005f_proto__', 'constructor']) {
+      const answer = await create(
+        `{"title":"x","${name}":{"prototype":{"is_completed":true},"is_completed":true,"description":"d"}}`,
+      );
+      assert.equal(answer.statusCode, 201);
+      assert.deepEqual([answer.json<Task>().is_completed, answer.json<Task>().description], [false, null]);
+      assertFaults(await update(`{"${name}":{"title":"x"}}`), ['body', 'At least one field must be provided']);
+    }
+    assert.equal(Reflect.get({}, 'is_completed'), undefined);
+  });
+
+  test('routes without a body take no notice of one', async () => {
+    const person = await service().person();
+    const task = await person.create('x');
+    for (const [payload, headers] of [
+      [undefined, JSON_TYPE],
+      ['', JSON_TYPE],
+      ['garbage', { 'content-type': 'text/plain' }],
+    ] as const) {
+      assert.equal((await person.send('POST', `/api/tasks/${task.id}/toggle`, payload, headers)).statusCode, 200);
+    }
+    assert.equal((await person.send('DELETE', `/api/tasks/${task.id}`, undefined, JSON_TYPE)).statusCode, 200);
+  });
+});
