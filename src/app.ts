@@ -41,11 +41,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   const app = createServer(logger);
   app.decorateRequest('principal', null);
+  const methods = collectMethods(app);
   logRequests(app);
   exposeMetrics(app);
   await protectBrowsers(app, config.frontendOrigins);
   await collectOpenApi(app);
-  const methods = collectMethods(app);
   exposeHealth(app, database, tokens);
   await mountRest(app, {
     tasks,

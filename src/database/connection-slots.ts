@@ -63,6 +63,7 @@ export class ConnectionSlots {
 
   /** Why nobody should wait for a connection, or null while there is hope. */
   hopeless(): unknown {
+    if (this.#closed) return new Error('The database has been closed');
     if (this.#failure === null || this.#wires.length > 0) return null;
     return performance.now() - this.#failure.since > PATIENCE_MS ? this.#failure.error : null;
   }

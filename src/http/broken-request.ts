@@ -1,21 +1,22 @@
 import { randomUUID } from 'node:crypto';
-import { type IncomingMessage, STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
+import { type Server, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { FastifyBaseLogger } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { errorReply } from './error-reply.ts';
 
-/** Writes a whole answer to a socket that has no usable request, and closes it. */
-function answer(socket: Duplex, error: AppError): void {
+/** Writes a whole answer to a socket that has no usable request, closes it, and gives it its line in the log. */
+function answer(socket: Duplex, error: AppError, log: FastifyBaseLogger): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
+  const requestId = randomUUID();
   const { status, headers, body } = errorReply(error);
   const lines = Object.entries({
     ...headers,
     'content-length': String(Buffer.byteLength(body)),
-    'x-request-id': randomUUID(),
+    'x-request-id': requestId,
     'x-content-type-options': 'nosniff',
     'cache-control': 'no-store',
     vary: 'Origin',
@@ -23,6 +24,10 @@ function answer(socket: Duplex, error: AppError): void {
   }).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`, () =>
     socket.destroy(),
+  );
+  log.info(
+    { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0, code: error.code },
+    'request',
   );
 }
 
@@ -33,13 +38,11 @@ function toError(code: string | undefined): AppError {
   return new AppError('INVALID_REQUEST', { message });
 }
 
-/** Answers what the HTTP parser could not read (RFC 9112, 2.2) in the form of every other error. */
-export function answerParserError(error: { readonly code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET') socket.destroy();
-  else answer(socket, toError(error.code));
-}
-
-/** Answers `CONNECT`, which asks for a tunnel that this service does not give. */
-export function answerRefusedSocket(_request: IncomingMessage, socket: Duplex): void {
-  answer(socket, new AppError('METHOD_NOT_ALLOWED'));
+/** Answers what the HTTP parser could not read (RFC 9112, 2.2), and `CONNECT`, in the form of every other error. */
+export function answerBrokenRequests(server: Server, log: FastifyBaseLogger): void {
+  server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
+    if (error.code === 'ECONNRESET') socket.destroy();
+    else answer(socket, toError(error.code), log);
+  });
+  server.on('connect', (_request, socket) => answer(socket, new AppError('METHOD_NOT_ALLOWED'), log));
 }

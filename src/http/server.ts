@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../core/errors.ts';
-import { answerParserError, answerRefusedSocket } from './broken-request.ts';
+import { answerBrokenRequests } from './broken-request.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import { parseJsonBodies } from './json-body.ts';
@@ -49,9 +49,9 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
       requireHostHeader: false, // checked below, to answer in the contract's form
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEADER_BYTES },
-    clientErrorHandler: answerParserError,
     frameworkErrors: (error, request, reply: FastifyReply) => {
-      request.log.info({ request_id: request.id, method: request.method, route: 'unknown', status: 400 }, 'request');
+      const line = { request_id: request.id, method: request.method, route: 'unknown', status: 400 };
+      request.log.info({ ...line, duration_ms: reply.elapsedTime, code: 'VALIDATION_ERROR' }, 'request');
       void reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', vary: 'Origin' });
       void sendError(reply, toAppError(error));
     },
@@ -63,7 +63,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
   drainOnClose(app);
 
   app.addHook('onRequest', (request, reply, done) => {
-    void reply.header('x-request-id', request.id);
+    void reply.headers({ 'x-request-id': request.id, vary: 'Origin' });
     const hostMissing = request.raw.httpVersion === '1.1' && request.headers.host === undefined;
     done(hostMissing ? new AppError('INVALID_REQUEST', { message: 'Host header is missing' }) : undefined);
   });
@@ -76,8 +76,9 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     throw new AppError('NOT_FOUND', { message: 'Route not found' });
   });
   app.decorateRequest('failure', null);
+  app.server.removeAllListeners('clientError');
+  answerBrokenRequests(app.server, logger);
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
-  app.server.on('connect', answerRefusedSocket);
   return app;
 }
 

@@ -1,0 +1,99 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { onEachDatabase, SECRET, startService, type Task } from './support/service.ts';
+
+onEachDatabase('the log', (service, kind) => {
+  test('one line a request: time, level, request id, method, route, status, duration and user', async () => {
+    const person = await service().person();
+    const task = await person.create('x');
+    await person.send('GET', `/api/tasks/${task.id}`, undefined, { 'x-request-id': 'trace-1.2:3_4' });
+    const lines = service()
+      .log.lines()
+      .filter((line) => line.request_id === 'trace-1.2:3_4');
+    assert.equal(lines.length, 1);
+    const [line] = lines;
+    assert.match(String(line?.time), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+    assert.ok(typeof line?.duration_ms === 'number' && line.duration_ms >= 0);
+    assert.deepEqual(
+      { ...line, time: '', duration_ms: 0 },
+      {
+        level: 'info',
+        time: '',
+        request_id: 'trace-1.2:3_4',
+        method: 'GET',
+        route: '/api/tasks/{task_id}',
+        status: 200,
+        duration_ms: 0,
+        user_id: person.sub,
+        msg: 'request',
+      },
+    );
+  });
+
+  test('a request id is taken when it is sane and replaced when it is not, and returned either way', async () => {
+    const person = await service().person();
+    const idOf = async (id: string) =>
+      String((await person.send('GET', '/api/tasks', undefined, { 'x-request-id': id })).headers['x-request-id']);
+    for (const sane of ['a', '7f6f0c1e-3a5d-4f0e-9c53-0f4f9e1c7d11', 'A.b_c:d-e', 'x'.repeat(128)])
+      assert.equal(await idOf(sane), sane);
+    for (const odd of ['', ' ', 'x'.repeat(129), 'a b', '{"a":1}', '\u001b[31m', '../..', 'é', 'a\tb']) {
+      assert.match(await idOf(odd), /^[0-9a-f-]{36}$/);
+    }
+    const ids = await Promise.all(Array.from({ length: 20 }, () => idOf('')));
+    assert.equal(new Set(ids).size, 20);
+  });
+
+  test('what clients write cannot break a line or forge one', async () => {
+    const person = await service().person('eve\n{"level":"info","msg":"forged"}\u001b[2K');
+    const nasty = 'title\r\n{"level":"fatal","msg":"forged"}\u001b[31m';
+    await person.send(
+      'POST',
+      '/api/tasks',
+      { title: nasty },
+      { 'user-agent': '"}{"msg":"forged"}', 'x-request-id': 'x\u001b[31m' },
+    );
+    await person.send('GET', `/api/${encodeURIComponent(nasty)}?q=${encodeURIComponent(nasty)}`);
+    const lines = service().log.lines();
+    assert.ok(lines.length > 0);
+    assert.ok(lines.every((line) => line.msg !== 'forged'));
+    assert.ok(!service().log.text.includes('\u001b'));
+  });
+
+  test('no secret, token, title, description or connection string is in it, at any level, on success or failure', async () => {
+    for (const logLevel of ['trace', 'info', 'error'] as const) {
+      const quiet = await startService(kind, { logLevel });
+      const person = await quiet.person();
+      const words = [
+        'DISTINCT-TITLE',
+        'DISTINCT-DESCRIPTION',
+        'DISTINCT-QUERY',
+        person.token,
+        new TextDecoder().decode(SECRET),
+      ];
+      const task = (
+        await person.send('POST', '/api/tasks?q=DISTINCT-QUERY', {
+          title: 'DISTINCT-TITLE',
+          description: 'DISTINCT-DESCRIPTION',
+        })
+      ).json<Task>();
+      await person.send('PUT', `/api/tasks/${task.id}`, { title: 'DISTINCT-TITLE'.repeat(100) });
+      await person.send('POST', '/api/tasks', '{"title":"DISTINCT-TITLE', { 'content-type': 'application/json' });
+      await person.send('POST', '/api/tasks', 'DISTINCT-TITLE', { 'content-type': 'text/plain' });
+      await person.send('POST', '/api/tasks', {
+        title: 'DISTINCT-TITLE',
+        description: 5,
+        extra: 'DISTINCT-DESCRIPTION',
+      });
+      await person.send('GET', '/api/tasks/DISTINCT-TITLE');
+      await person.send('GET', '/DISTINCT-QUERY');
+      await person.send('GET', '/api/tasks/%zzDISTINCT-QUERY');
+      await quiet.app.inject({ url: '/api/tasks', headers: { authorization: `Bearer ${person.token}x` } });
+      await quiet.opened.database.close();
+      assert.ok((await person.send('POST', '/api/tasks', { title: 'DISTINCT-TITLE' })).statusCode >= 500);
+      for (const word of [...words, 'postgresql://'])
+        assert.ok(!quiet.log.text.includes(word), `${word} at level ${logLevel}`);
+      assert.ok(quiet.log.lines().some((line) => line.level === 'error' || line.level === 'warn'));
+      await quiet.app.close();
+    }
+  });
+});

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { METHODS } from 'node:http';
+import { test } from 'node:test';
+import { onEachDatabase } from './support/service.ts';
+
+const ID = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
+
+/** Every path of the contract with the methods it has. */
+const PATHS: Readonly<Record<string, readonly string[]>> = {
+  '/api/tasks': ['GET', 'HEAD', 'POST'],
+  [`/api/tasks/${ID}`]: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'],
+  [`/api/tasks/${ID}/toggle`]: ['POST'],
+  '/health': ['GET', 'HEAD'],
+  '/ready': ['GET', 'HEAD'],
+  '/metrics': ['GET', 'HEAD'],
+  '/openapi.json': ['GET', 'HEAD'],
+  '/docs': ['GET', 'HEAD'],
+};
+
+onEachDatabase('paths and methods', (service) => {
+  test('a task id that is no UUID is 400, in the form of every other error', async () => {
+    const person = await service().person();
+    for (const id of [
+      '1',
+      'x',
+      `urn:uuid:${ID}`,
+      `{${ID}}`,
+      `%7B${ID}%7D`,
+      'x'.repeat(300),
+      '%00',
+      `${ID}%00`,
+      ID.slice(1),
+      ID.replaceAll('-', ''),
+      `${ID}%20`,
+      'null',
+      '%F0%9F%98%80',
+    ]) {
+      for (const [method, path] of [
+        ['GET', ''],
+        ['PUT', ''],
+        ['DELETE', ''],
+        ['POST', '/toggle'],
+      ] as const) {
+        const answer = await person.send(
+          method,
+          `/api/tasks/${id}${path}`,
+          method === 'PUT' ? { title: 'x' } : undefined,
+        );
+        assert.equal(answer.statusCode, 400, `${method} ${id}: ${answer.body}`);
+        assert.deepEqual(answer.json(), {
+          error: 'Validation failed',
+          code: 'VALIDATION_ERROR',
+          details: [{ field: 'task_id', message: 'Task id must be a UUID' }],
+        });
+      }
+    }
+    const answer = await person.send('GET', '/api/tasks/%zz');
+    assert.equal(answer.statusCode, 400);
+    assert.equal(answer.json<{ code: string }>().code, 'VALIDATION_ERROR');
+    assert.match(String(answer.headers['content-type']), /^application\/json/);
+  });
+
+  test('an id of any UUID version is looked for', async () => {
+    const person = await service().person();
+    for (const id of [
+      '00000000-0000-0000-0000-000000000000',
+      'ffffffff-ffff-ffff-ffff-ffffffffffff',
+      ID.toUpperCase(),
+    ]) {
+      assert.equal((await person.send('GET', `/api/tasks/${id}`)).statusCode, 404);
+    }
+  });
+
+  test('a trailing slash is accepted on every route', async () => {
+    const person = await service().person();
+    const task = await person.create('x');
+    const statuses = [];
+    for (const [method, url, body] of [
+      ['GET', '/api/tasks/', undefined],
+      ['POST', '/api/tasks/', { title: 'y' }],
+      ['GET', `/api/tasks/${task.id}/`, undefined],
+      ['PUT', `/api/tasks/${task.id}/`, { title: 'y' }],
+      ['PATCH', `/api/tasks/${task.id}/`, { title: 'y' }],
+      ['POST', `/api/tasks/${task.id}/toggle/`, undefined],
+      ['DELETE', `/api/tasks/${task.id}/`, undefined],
+      ['GET', '/health/', undefined],
+      ['GET', '/ready/', undefined],
+      ['GET', '/metrics/', undefined],
+      ['GET', '/openapi.json/', undefined],
+      ['GET', '/docs/', undefined],
+    ] as const) {
+      statuses.push((await person.send(method, url, body)).statusCode);
+    }
+    assert.deepEqual(statuses, [200, 201, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]);
+  });
+
+  test('HEAD answers like GET without a body', async () => {
+    const person = await service().person();
+    const task = await person.create('x');
+    for (const url of ['/api/tasks', `/api/tasks/${task.id}`, '/health', '/openapi.json', `/api/tasks/${ID}`]) {
+      const get = await person.send('GET', url);
+      const head = await person.send('HEAD', url);
+      assert.equal(head.statusCode, get.statusCode);
+      assert.equal(head.body, '');
+      for (const name of ['content-type', 'content-length', 'cache-control', 'vary'])
+        assert.equal(head.headers[name], get.headers[name], name);
+    }
+  });
+
+  test('every other method on a known path is 405 with Allow, and OPTIONS is answered without a token', async () => {
+    const stranger = service().stranger();
+    for (const [path, methods] of Object.entries(PATHS)) {
+      const allow = [...methods, 'OPTIONS'].sort().join(', ');
+      for (const method of METHODS) {
+        if (method === 'CONNECT' || methods.includes(method)) continue;
+        const answer = await service().app.inject({ method: method as 'GET', url: path });
+        assert.equal(answer.headers.allow, allow, `${method} ${path}`);
+        if (method === 'OPTIONS') {
+          assert.equal(answer.statusCode, 204);
+          assert.equal(answer.body, '');
+        } else {
+          assert.equal(answer.statusCode, 405);
+          const body = '{"error":"Method not allowed","code":"METHOD_NOT_ALLOWED"}';
+          assert.equal(answer.body, method === 'HEAD' ? '' : body);
+        }
+      }
+    }
+    assert.equal((await stranger.send('OPTIONS', '/api/tasks')).statusCode, 204);
+  });
+
+  test('a path that is none is 404, with or without a token, whatever the method', async () => {
+    const person = await service().person();
+    for (const url of [
+      '/',
+      '/api',
+      '/api/task',
+      '/api/tasks/x/y/z',
+      '/api/v1/tasks',
+      '//api/tasks',
+      '/API/tasks',
+      '/docs/nothing',
+      '/.env',
+    ]) {
+      for (const method of ['GET', 'POST', 'DELETE', 'PROPFIND', 'OPTIONS']) {
+        for (const who of [person, service().stranger()]) {
+          const answer = await who.send(method, url);
+          assert.equal(answer.statusCode, 404, `${method} ${url}`);
+          assert.equal(answer.body, '{"error":"Route not found","code":"NOT_FOUND"}');
+        }
+      }
+    }
+  });
+
+  test('headers that claim another method, user or origin change nothing', async () => {
+    const person = await service().person();
+    const other = await service().person();
+    await other.create('not yours');
+    const claims = {
+      'x-http-method-override': 'DELETE',
+      'x-user-id': other.sub,
+      'x-forwarded-host': 'evil.example',
+      'x-forwarded-proto': 'https',
+      'x-original-url': '/metrics',
+    };
+    const task = await person.send('POST', '/api/tasks', { title: 'x' }, claims);
+    assert.equal(task.statusCode, 201);
+    assert.match(String(task.headers.location), /^\/api\/tasks\/[0-9a-f-]{36}$/);
+    const list = await person.send('GET', '/api/tasks?_method=DELETE&user_id=1&access_token=x', undefined, claims);
+    assert.equal(list.json<{ tasks: unknown[] }>().tasks.length, 1);
+    assert.equal(
+      (
+        await service().app.inject({
+          url: `/api/tasks?access_token=${person.token}`,
+          headers: { cookie: `token=${person.token}` },
+        })
+      ).statusCode,
+      401,
+    );
+  });
+});
