@@ -11,6 +11,6 @@ export async function sharedSecret(secret: Uint8Array, algorithm: keyof typeof H
   return {
     algorithms: [algorithm],
     verify: async (token, options) => (await jwtVerify(token, key, options)).payload,
-    isReady: () => true,
+    trusted: () => key,
   };
 }
