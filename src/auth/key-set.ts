@@ -36,7 +36,7 @@ function isKeySet(value: unknown): value is JSONWebKeySet {
   return typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
 }
 
-async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
+async function fetchText(url: URL): Promise<string> {
   const response = await fetch(url, {
     headers: { accept: 'application/json' },
     redirect: 'error',
@@ -46,7 +46,11 @@ async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
     await response.body?.cancel();
     throw new Error(`The key set was answered with status ${response.status}`);
   }
-  const set: unknown = JSON.parse(await readLimited(response));
+  return readLimited(response);
+}
+
+function parseKeySet(text: string): JWTVerifyGetKey {
+  const set: unknown = JSON.parse(text);
   if (!isKeySet(set)) throw new Error('The answer is no key set');
   return createLocalJWKSet(set);
 }
@@ -59,7 +63,8 @@ class RemoteKeySet implements KeySource {
   readonly algorithms = ALGORITHMS;
   readonly #options: KeySetOptions;
   #keys: JWTVerifyGetKey | null = null;
-  #fetchedAt = 0;
+  #text: string | null = null;
+  #fetchedAt = Number.NEGATIVE_INFINITY;
   #attempts: readonly number[] = [];
   #fetching: Promise<void> | null = null;
 
@@ -67,17 +72,13 @@ class RemoteKeySet implements KeySource {
     this.#options = options;
   }
 
-  isReady(): boolean {
-    if (this.#trustedKeys() !== null) return true;
-    void this.refresh();
-    return false;
+  trusted(): object | null {
+    if (Math.abs(this.#age()) > FRESH_MS) void this.refresh();
+    return this.#trustedKeys();
   }
 
   async verify(...[token, options]: Parameters<KeySource['verify']>): ReturnType<KeySource['verify']> {
-    if (this.#age() > FRESH_MS) {
-      const refreshed = this.refresh();
-      if (this.#trustedKeys() === null) await refreshed;
-    }
+    if (this.trusted() === null) await this.refresh();
     try {
       return await this.#verifyWith(this.#keysOrThrow(), token, options);
     } catch (error) {
@@ -91,20 +92,21 @@ class RemoteKeySet implements KeySource {
   refresh(): Promise<void> {
     if (this.#fetching !== null) return this.#fetching;
     if (!this.#mayFetch()) return Promise.resolve();
-    const now = this.#options.clock();
-    this.#attempts = [...this.#attempts.filter((attempt) => now - attempt < WINDOW_MS), now];
-    this.#fetching = fetchKeySet(this.#options.url)
-      .then(
-        (keys) => {
-          this.#keys = keys;
-          this.#fetchedAt = this.#options.clock();
-        },
-        (error: unknown) => this.#options.onWarning('The key set could not be fetched', error),
-      )
+    this.#attempts = [...this.#recentAttempts(), this.#options.clock()];
+    this.#fetching = fetchText(this.#options.url)
+      .then((text) => this.#accept(text))
+      .catch((error: unknown) => this.#options.onWarning('The key set could not be fetched', error))
       .finally(() => {
         this.#fetching = null;
       });
     return this.#fetching;
+  }
+
+  /** A set that has not changed stays the same object, so that what it has proven stays proven. */
+  #accept(text: string): void {
+    if (text !== this.#text) this.#keys = parseKeySet(text);
+    this.#text = text;
+    this.#fetchedAt = this.#options.clock();
   }
 
   async #verifyWith(keys: JWTVerifyGetKey, ...[token, options]: Parameters<KeySource['verify']>) {
@@ -144,8 +146,14 @@ class RemoteKeySet implements KeySource {
   #mayFetch(): boolean {
     if (this.#fetching !== null) return true;
     const now = this.#options.clock();
-    const recent = this.#attempts.filter((attempt) => now - attempt < WINDOW_MS);
-    return recent.length < 2 && recent.every((attempt) => now - attempt >= APART_MS);
+    const recent = this.#recentAttempts();
+    return recent.length < 2 && recent.every((attempt) => Math.abs(now - attempt) >= APART_MS);
+  }
+
+  /** Attempts that seem to lie in the future were made before the clock was set back. */
+  #recentAttempts(): readonly number[] {
+    const now = this.#options.clock();
+    return this.#attempts.filter((attempt) => Math.abs(now - attempt) < WINDOW_MS);
   }
 }
 

@@ -13,8 +13,11 @@ export interface KeySource {
    * @throws {AppError} `SERVICE_UNAVAILABLE` while no key has been fetched; jose's errors otherwise.
    */
   verify(token: string, options: JWTVerifyOptions): Promise<JWTPayload>;
-  /** Whether tokens can be judged at all; where not, asks for what is missing. */
-  isReady(): boolean;
+  /**
+   * @returns what stands for the keys trusted now, and another object once other keys are; `null` while there are none.
+   *   Asks for fresh ones where that is due.
+   */
+  trusted(): object | null;
 }
 
 export interface TokenVerifier {
@@ -65,10 +68,12 @@ export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierO
 
   async function verifyAnew(token: string): Promise<Principal> {
     const nowMs = clock();
+    const provenBy = keys.trusted(); // asked before, so that keys that change meanwhile cost a proof, not the change
     try {
       const claims = await keys.verify(token, { ...fixed, currentDate: new Date(nowMs) });
       const principal = principalOf(claims, nowMs);
-      remembered.add(token, principal, (claims.exp ?? 0) * 1000);
+      const expiresAtMs = (claims.exp ?? 0) * 1000;
+      if (provenBy !== null) remembered.add(token, { principal, expiresAtMs, provenBy });
       return principal;
     } catch (error) {
       throw tokenError(error);
@@ -78,8 +83,8 @@ export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierO
   return {
     verify: (token) => {
       if (token.length > MAX_TOKEN_LENGTH) throw new AppError('INVALID_TOKEN');
-      return remembered.find(token, clock()) ?? verifyAnew(token);
+      return remembered.find(token, clock(), keys.trusted()) ?? verifyAnew(token);
     },
-    isReady: () => keys.isReady(),
+    isReady: () => keys.trusted() !== null,
   };
 }

@@ -1,0 +1,117 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import { exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT } from 'jose';
+import type { ServiceOptions } from './service.ts';
+import { Gate } from './tokens.ts';
+
+/** A key pair of an issuer. */
+export interface SigningKey {
+  /** What the issuer publishes of it. */
+  readonly jwk: JWK;
+  readonly pem: string;
+  /** A token with these claims; `header` may change or, with `undefined`, leave out `kid`. */
+  sign(claims: Record<string, unknown>, header?: { readonly kid?: string | undefined }): Promise<string>;
+}
+
+export async function createKey(kid: string | undefined, alg = 'EdDSA'): Promise<SigningKey> {
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
+  return {
+    jwk: { ...(await exportJWK(publicKey)), ...(kid === undefined ? {} : { kid }), alg, use: 'sig' },
+    pem: await exportSPKI(publicKey),
+    sign: (claims, header = {}) => {
+      const wanted = { alg, kid, ...header };
+      const given = wanted.kid === undefined ? { alg } : { alg, kid: wanted.kid };
+      return new SignJWT(claims).setProtectedHeader(given).sign(privateKey);
+    },
+  };
+}
+
+const send = (status: number, type: string, body: string) => (_request: IncomingMessage, response: ServerResponse) => {
+  response.writeHead(status, { 'content-type': type }).end(body);
+};
+
+const keySetText = (keys: readonly object[], more: object = {}) => JSON.stringify({ keys, ...more });
+
+/** An issuer of tokens on a port of its own, which does with its key set whatever a test asks for. */
+export class Issuer {
+  /** How often something was asked of it, whatever was answered. */
+  requests = 0;
+  readonly paths: string[] = [];
+  readonly #server: Server;
+  #answer: RequestListener = () => undefined;
+
+  private constructor() {
+    this.#server = createServer((request, response) => {
+      this.requests += 1;
+      this.paths.push(request.url ?? '');
+      this.#answer(request, response);
+    });
+    this.goDown();
+  }
+
+  static async start(): Promise<Issuer> {
+    const issuer = new Issuer();
+    await new Promise<void>((resolve) => issuer.#server.listen(0, '127.0.0.1', resolve));
+    return issuer;
+  }
+
+  get url(): URL {
+    return new URL(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/api/auth/jwks`);
+  }
+
+  /** Settings of a service that trusts this issuer. */
+  get trusted(): NonNullable<ServiceOptions['config']> {
+    return { trust: { kind: 'key-set', url: this.url } };
+  }
+
+  publish(...keys: readonly SigningKey[]): void {
+    this.publishRaw(keySetText(keys.map(({ jwk }) => jwk)));
+  }
+
+  publishRaw(body: string, type = 'application/json', status = 200): void {
+    this.#answer = send(status, type, body);
+  }
+
+  /** The key set, made up to exactly `bytes` bytes. */
+  publishPadded(bytes: number, key: SigningKey): void {
+    const bare = Buffer.byteLength(keySetText([key.jwk], { padding: '' }));
+    this.publishRaw(keySetText([key.jwk], { padding: 'x'.repeat(bytes - bare) }));
+  }
+
+  /** Every connection is cut before anything is answered. */
+  goDown(): void {
+    this.#answer = (request) => request.socket.destroy();
+  }
+
+  answerWith(answer: RequestListener): void {
+    this.#answer = answer;
+  }
+
+  close(): Promise<void> {
+    this.#server.closeAllConnections();
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+}
+
+/** An issuer that `prepare` has made ready, and a service that trusts it; both end with the test. */
+export async function openGateWithIssuer(
+  context: TestContext,
+  prepare: (issuer: Issuer) => void,
+): Promise<{ issuer: Issuer; gate: Gate }> {
+  const issuer = await Issuer.start();
+  context.after(() => issuer.close());
+  prepare(issuer);
+  const gate = await Gate.open(issuer.trusted);
+  context.after(() => gate.close());
+  return { issuer, gate };
+}
+
+/** Asks until `holds` says so: for what happens behind the scenes. What never holds ends with the test's time limit. */
+export async function eventually(holds: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
+  while (!(await holds())) {
+    signal.throwIfAborted();
+    await setImmediate();
+  }
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { Gate, makeToken } from './support/tokens.ts';
+
+const INVALID = '401 INVALID_TOKEN';
+const EXPIRED = '401 TOKEN_EXPIRED';
+
+describe('claims', () => {
+  let gate: Gate;
+  before(async () => {
+    gate = await Gate.open();
+  });
+  after(() => gate.close());
+
+  const expectVerdict = async (claims: Record<string, unknown>, verdict: string) =>
+    assert.equal(await gate.verdict(gate.token(claims)), verdict, JSON.stringify(claims).slice(0, 80));
+
+  test('exp is required, and a number', async () => {
+    for (const exp of [undefined, null, '4102444800', '', true, [4102444800], {}])
+      await expectVerdict({ exp }, INVALID);
+  });
+
+  test('a token is accepted until 30 s after its exp, and not from then on', async () => {
+    const now = gate.clock.seconds;
+    for (const exp of [now + 1, now, now - 1, now - 29]) await expectVerdict({ exp }, '200');
+    for (const exp of [now - 30, now - 31, now - 86_400, 1, 0, -1, -1e20]) await expectVerdict({ exp }, EXPIRED);
+  });
+
+  test('nbf and iat may be 30 s ahead, and no more', async () => {
+    const now = gate.clock.seconds;
+    for (const claim of ['nbf', 'iat']) {
+      for (const value of [now + 30, now + 29, now, 0, -1]) await expectVerdict({ [claim]: value }, '200');
+      for (const value of [now + 31, now + 3600, 1e300]) await expectVerdict({ [claim]: value }, INVALID);
+      for (const value of [null, '0', `${now}`, true, [now], {}]) await expectVerdict({ [claim]: value }, INVALID);
+      await expectVerdict({ [claim]: undefined }, '200');
+    }
+  });
+
+  test('a token that was not yet good becomes so, and a good one that has been used stops at its exp', async () => {
+    const mine = await Gate.open();
+    const token = mine.token({ nbf: mine.clock.seconds + 90, exp: mine.clock.seconds + 600 });
+    assert.equal(await mine.verdict(token), INVALID);
+    mine.clock.advance(60);
+    for (const _time of [1, 2, 3]) assert.equal(await mine.verdict(token), '200');
+    mine.clock.advance(539);
+    assert.equal(await mine.verdict(token), '200');
+    mine.clock.advance(30);
+    assert.equal(await mine.verdict(token), '200', '29 s after its exp');
+    mine.clock.advance(1);
+    assert.equal(await mine.verdict(token), EXPIRED);
+    assert.equal(await mine.verdict(token), EXPIRED);
+    await mine.close();
+  });
+
+  test('sub is required, and text that can name somebody', async () => {
+    for (const sub of [undefined, null, '', 0, 7, true, {}, { id: 'x' }, [], ['x']])
+      await expectVerdict({ sub }, INVALID);
+    for (const sub of ['x\0y', '\0', '\ud800', 'x\udfffy', '\udc00\ud800']) await expectVerdict({ sub }, INVALID);
+  });
+
+  test('sub has at most 255 characters, counted as code points', async () => {
+    for (const character of ['a', 'é', '漢', '🦊', '\u{10ffff}']) {
+      await expectVerdict({ sub: character.repeat(255) }, '200');
+      await expectVerdict({ sub: character.repeat(256) }, INVALID);
+    }
+    for (const sub of [' ', '0', 'null', "'; drop table users; --", '../..', '\u200b', '👩‍👩‍👧'])
+      await expectVerdict({ sub }, '200');
+  });
+
+  test('claims that are no JSON object in well-formed UTF-8 are refused', async () => {
+    const claims = JSON.stringify(gate.claims());
+    const broken = Buffer.from(claims.replace('somebody', 'some\u00e9body'), 'latin1');
+    for (const payload of [`[${claims}]`, JSON.stringify(claims), 'null', '1', 'true', '', '{', `${claims},`, broken]) {
+      const verdict = await gate.verdict(makeToken({ alg: 'HS256' }, payload));
+      assert.equal(verdict, INVALID, payload.toString());
+    }
+    assert.equal(await gate.verdict(makeToken({ alg: 'HS256' }, claims)), '200');
+  });
+
+  test('claims an issuer adds of its own are not in the way', async () => {
+    await expectVerdict({ iss: 'anybody', aud: ['x'], jti: 7, role: null, email: 12 }, '200');
+    const inherited = JSON.stringify({ exp: gate.claims().exp }).replace('}', ',"__proto__":{"sub":"x"}}');
+    assert.equal(await gate.verdict(makeToken({ alg: 'HS256' }, inherited)), INVALID);
+  });
+});
+
+describe('iss and aud', () => {
+  let gate: Gate;
+  before(async () => {
+    gate = await Gate.open({ issuer: 'https://auth.example.com', audience: 'todo' });
+  });
+  after(() => gate.close());
+
+  const iss = 'https://auth.example.com';
+  const aud = 'todo';
+
+  test('are checked when they are configured', async () => {
+    for (const claims of [
+      { iss, aud },
+      { iss, aud: ['other', 'todo'] },
+    ]) {
+      assert.equal(await gate.verdict(gate.token(claims)), '200', JSON.stringify(claims));
+    }
+    for (const claims of [
+      {},
+      { iss },
+      { aud },
+      { iss: 'https://auth.example.com/', aud },
+      { iss: 'https://evil.example.com', aud },
+      { iss: [iss], aud },
+      { iss: null, aud },
+      { iss, aud: 'todo2' },
+      { iss, aud: 'tod' },
+      { iss, aud: [] },
+      { iss, aud: ['other'] },
+      { iss, aud: { todo: true } },
+      { iss, aud: null },
+    ]) {
+      assert.equal(await gate.verdict(gate.token(claims)), INVALID, JSON.stringify(claims));
+    }
+  });
+});

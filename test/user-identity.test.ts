@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { test } from 'node:test';
+import { parseUserId } from '../dist/core/user.js';
+import { defineStatement } from '../dist/database/database.js';
+import { onEachDatabase, type Service } from './support/service.ts';
+
+const EMAIL_OF = defineStatement('email_of', 'read', 'select email from todo.users where id = $1');
+
+/** The emails on the rows of user `sub`, as the database keeps them: none where there is no row. */
+async function emailsOf({ opened }: Service, sub: string): Promise<(string | null)[]> {
+  const userId = parseUserId(sub);
+  assert.ok(userId !== null);
+  const rows = await opened.database.asUser(userId, EMAIL_OF, [userId]);
+  return rows.map(([email]) => email ?? null);
+}
+
+onEachDatabase('who a token names', (service) => {
+  test('subs that differ in case, in one byte or in how a letter is composed are different users', async () => {
+    const alike = [
+      'Somebody',
+      'somebody',
+      'SOMEBODY',
+      'somebodx',
+      'somebody ',
+      ' somebody',
+      'sömebody',
+      'so\u0308mebody',
+    ];
+    const people = await Promise.all(alike.map((sub) => service().person(sub)));
+    await Promise.all(people.map((person) => person.create(`of ${person.sub}`)));
+    for (const person of people) {
+      const tasks = await person.list();
+      assert.deepEqual(
+        tasks.map((task) => [task.user_id, task.title]),
+        [[person.sub, `of ${person.sub}`.trim()]],
+      );
+    }
+  });
+
+  test('one email under two subs, in any case, is two users and no error', async () => {
+    const [ann, bob, cem] = await Promise.all([
+      service().person(undefined, { email: 'shared@example.com' }),
+      service().person(undefined, { email: 'shared@example.com' }),
+      service().person(undefined, { email: 'SHARED@example.com' }),
+    ]);
+    await Promise.all([ann, bob, cem].map((person) => person.create(`of ${person.sub}`)));
+    for (const person of [ann, bob, cem]) {
+      assert.deepEqual(
+        (await person.list()).map((task) => task.title),
+        [`of ${person.sub}`],
+      );
+    }
+    assert.deepEqual(await emailsOf(service(), bob.sub), ['shared@example.com']);
+    assert.deepEqual(await emailsOf(service(), cem.sub), ['SHARED@example.com']);
+  });
+
+  test('a user is known from their first write on, however many come at once', async () => {
+    const person = await service().person(undefined, { email: 'new@example.com' });
+    assert.deepEqual(await person.list(), []);
+    assert.deepEqual(await emailsOf(service(), person.sub), []);
+    await Promise.all(Array.from({ length: 20 }, (_, index) => person.create(`${index}`)));
+    assert.equal((await person.list()).length, 20);
+    assert.deepEqual(await emailsOf(service(), person.sub), ['new@example.com']);
+  });
+
+  test('a later token with another email brings it up to date, and one without leaves it', async () => {
+    const { sub } = await service().person();
+    const write = async (claims: { email?: unknown }) => (await service().person(sub, claims)).create('task');
+    await write({});
+    assert.deepEqual(await emailsOf(service(), sub), [null]);
+    await write({ email: 'first@example.com' });
+    assert.deepEqual(await emailsOf(service(), sub), ['first@example.com']);
+    await write({ email: 'Second@example.com' });
+    assert.deepEqual(await emailsOf(service(), sub), ['Second@example.com']);
+    await write({});
+    assert.deepEqual(await emailsOf(service(), sub), ['Second@example.com']);
+    assert.equal((await (await service().person(sub)).list()).length, 4);
+  });
+
+  test('an email that cannot be kept is left out and in nobody’s way', async () => {
+    for (const email of [
+      '',
+      'x\0@example.com',
+      '\ud800@example.com',
+      `${'x'.repeat(400)}@example.com`,
+      7,
+      null,
+      ['a'],
+    ]) {
+      const person = await service().person(undefined, { email });
+      await person.create('task');
+      assert.deepEqual(await emailsOf(service(), person.sub), [null], JSON.stringify(email));
+    }
+  });
+
+  test('the longest sub, in any script, owns its tasks and is given back unchanged', async () => {
+    for (const character of ['a', '漢', '🦊', '\u{10ffff}']) {
+      const person = await service().person(`${character.repeat(247)}${randomBytes(4).toString('hex')}`);
+      assert.equal((await person.create('mine')).user_id, person.sub);
+      assert.deepEqual(
+        (await person.list()).map((task) => task.user_id),
+        [person.sub],
+      );
+    }
+  });
+});
