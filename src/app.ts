@@ -43,9 +43,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.decorateRequest('principal', null);
   const methods = collectMethods(app);
   logRequests(app);
-  exposeMetrics(app);
   await protectBrowsers(app, config.frontendOrigins);
   await collectOpenApi(app);
+  exposeMetrics(app);
   exposeHealth(app, database, tokens);
   await mountRest(app, {
     tasks,

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import { AppError } from '../core/errors.ts';
 import type { Database } from '../database/database.ts';
-import { errorResponses, jsonResponse } from './openapi.ts';
+import { errorResponses, jsonResponse, SERVICE_ERRORS } from './openapi.ts';
 
 const Healthy = z.object({ status: z.literal('healthy') }).meta({ id: 'Healthy' });
 const Ready = z.object({ status: z.literal('ready') }).meta({ id: 'Ready' });
@@ -17,7 +17,7 @@ export function exposeHealth(app: FastifyInstance, database: Database, tokens: T
         tags: ['Service'],
         summary: 'Whether the process serves',
         operationId: 'health',
-        response: { 200: jsonResponse('The process serves.', Healthy), ...errorResponses([400]) },
+        response: { 200: jsonResponse('The process serves.', Healthy), ...errorResponses(SERVICE_ERRORS) },
       },
     },
     () => ({ status: 'healthy' }) as const,
@@ -40,7 +40,7 @@ export function exposeHealth(app: FastifyInstance, database: Database, tokens: T
         operationId: 'ready',
         response: {
           200: jsonResponse('The database and the keys are in reach.', Ready),
-          ...errorResponses([400, 503]),
+          ...errorResponses([...SERVICE_ERRORS, 503]),
         },
       },
     },

@@ -1,5 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { z } from 'zod';
+import { errorResponses, SERVICE_ERRORS } from './openapi.ts';
 import { routeName } from './route-name.ts';
 
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
@@ -22,7 +24,16 @@ export function exposeMetrics(app: FastifyInstance): void {
     );
     done();
   });
-  app.get('/metrics', { schema: { hide: true } }, async (_request, reply) =>
+  const schema = {
+    tags: ['Service'],
+    summary: 'Measurements for Prometheus',
+    operationId: 'metrics',
+    response: {
+      200: { description: 'Prometheus text format.', content: { 'text/plain': { schema: z.string() } } },
+      ...errorResponses(SERVICE_ERRORS),
+    },
+  };
+  app.get('/metrics', { schema }, async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),
   );
 }

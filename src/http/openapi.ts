@@ -37,6 +37,9 @@ export function jsonResponse<Schema extends z.ZodType>(description: string, sche
   return { description, content: { 'application/json': { schema } } };
 }
 
+/** What any route can be answered with, whether or not it asks for a token. */
+export const SERVICE_ERRORS = [400, 431, 500] as const;
+
 /** The documented errors of a route, by status. */
 export function errorResponses(statuses: readonly ErrorStatus[]) {
   return Object.fromEntries(statuses.map((status) => [status, jsonResponse(ERROR_DESCRIPTIONS[status], ErrorBody)]));
@@ -132,7 +135,13 @@ export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
     theme: { title: 'todo-api' },
   });
   let document: string | null = null;
-  app.get('/openapi.json', { schema: { hide: true } }, (_request, reply) => {
+  const schema = {
+    tags: ['Service'],
+    summary: 'This document',
+    operationId: 'openapi',
+    response: { 200: jsonResponse('OpenAPI 3.1.', z.looseObject({})), ...errorResponses(SERVICE_ERRORS) },
+  };
+  app.get('/openapi.json', { schema }, (_request, reply) => {
     document ??= JSON.stringify(app.swagger());
     return reply.type('application/json; charset=utf-8').send(document);
   });

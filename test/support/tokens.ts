@@ -69,7 +69,13 @@ export class Gate {
 
   static async open(config: ServiceOptions['config'] = {}, clock = new TestClock()): Promise<Gate> {
     const database = new CountingDatabase();
-    const opened: OpenDatabase = { database, place: '', warnings: [], remove: () => Promise.resolve() };
+    const opened: OpenDatabase = {
+      database,
+      place: '',
+      warnings: [],
+      analyze: () => Promise.resolve(),
+      remove: () => Promise.resolve(),
+    };
     return new Gate(await startService(opened, { config, clock: clock.read }), clock, database);
   }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyTypeProvider } from 'fastify';
 import { z } from 'zod';
 import { principalOf } from '../../http/authenticate.ts';
 import { JSON_TYPE } from '../../http/error-reply.ts';
-import { errorResponses, jsonResponse } from '../../http/openapi.ts';
+import { errorResponses, jsonResponse, SERVICE_ERRORS } from '../../http/openapi.ts';
 import { DeletedTask, NewTask, Task, TaskChange, TaskId, TaskList } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 
@@ -11,9 +11,9 @@ const ONE_TASK = `${TASKS}/:task_id`;
 
 const params = z.object({ task_id: TaskId });
 const tags = ['Tasks'];
-const ALWAYS = [400, 401, 429, 431, 500, 503] as const;
-const errors = errorResponses([...ALWAYS, 413]);
-const taskErrors = errorResponses([...ALWAYS, 404, 413]);
+const ALWAYS = [...SERVICE_ERRORS, 401, 413, 429, 503] as const;
+const errors = errorResponses(ALWAYS);
+const taskErrors = errorResponses([...ALWAYS, 404]);
 const oneTask = (description: string) => ({ 200: jsonResponse(description, Task), ...taskErrors });
 
 /** Requests have the types that their schemas prove; answers are JSON text already. */
