@@ -30,7 +30,9 @@ export async function checkAnswers(port: number, secret: string): Promise<void> 
     });
     const text = await response.text();
     if (response.status !== status) {
-      throw new Error(`${method} ${path} was answered ${response.status} where ${status} is due: ${text.slice(0, 200)}`);
+      throw new Error(
+        `${method} ${path} was answered ${response.status} where ${status} is due: ${text.slice(0, 200)}`,
+      );
     }
     return text;
   }

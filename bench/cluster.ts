@@ -1,9 +1,9 @@
-// Several processes of one program behind one port. Arguments: the program, how many processes.
+// Several processes of one program behind one port. Arguments: the program, how many processes, their folder.
 import cluster from 'node:cluster';
 
-const [, , exec = '', count = '1'] = process.argv;
+const [, , exec = '', count = '1', cwd = '.'] = process.argv;
 
-cluster.setupPrimary({ exec, args: [], execArgv: [] });
+cluster.setupPrimary({ exec, args: [], execArgv: [], cwd });
 for (let started = 0; started < Number(count); started += 1) cluster.fork();
 cluster.on('exit', (worker) => {
   if (worker.exitedAfterDisconnect !== true) process.exit(1);

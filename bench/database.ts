@@ -4,7 +4,7 @@ import { CREATED_TITLE } from './data.ts';
 import { cpuMicroseconds, output, parentOf } from './machine.ts';
 
 /** fsync and synchronous_commit stay on, as where it matters; nothing runs in the background of one contender only. */
-const SETTINGS = [
+export const SETTINGS = [
   'fsync=on',
   'synchronous_commit=on',
   'shared_buffers=1GB',

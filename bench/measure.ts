@@ -11,6 +11,8 @@ export interface Cell {
 
 /** One measured round of one competitor. */
 export interface Sample {
+  /** All that were given, also those too late to count for the rate. */
+  readonly answers: number;
   readonly requestsPerSecond: number;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
@@ -73,6 +75,7 @@ export function serverCompetitor(
       const answers = report.answers + report.lateAnswers;
       if (report.answers === 0) throw new Error('No answer came in time');
       return {
+        answers,
         requestsPerSecond: (report.answers * 1000) / report.milliseconds,
         p50Ms: report.p50Ms,
         p99Ms: report.p99Ms,
@@ -91,13 +94,12 @@ async function statementsOf(
   database: BenchDatabase,
   milliseconds: number,
 ): Promise<StatementSample | null> {
-  let requests = 0;
+  let answers = 0;
   const time = await database.timeStatements(async () => {
-    const sample = await competitor.measure(cell, milliseconds);
-    requests = (sample.requestsPerSecond * milliseconds) / 1000;
+    answers = (await competitor.measure(cell, milliseconds)).answers;
   });
-  if (time === null || requests === 0) return null;
-  return { statementsEach: time.statements / requests, microsEach: time.microseconds / requests };
+  if (time === null || answers === 0) return null;
+  return { statementsEach: time.statements / answers, microsEach: time.microseconds / answers };
 }
 
 /** Runs one cell: everybody warms up, then rounds in turns (A B C A B C …), so that what drifts drifts for all. */

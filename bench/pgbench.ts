@@ -64,6 +64,7 @@ export function pgbenchCompetitor(
       if (figure(stdout, /failed transactions: (\d+)/) > 0) throw new Error('pgbench met failed transactions');
       const transactions = figure(stdout, /transactions actually processed: (\d+)/);
       return {
+        answers: transactions,
         requestsPerSecond: figure(stdout, /tps = ([\d.]+)/),
         p50Ms: null,
         p99Ms: null,

@@ -40,7 +40,10 @@ export class RunningServer {
   }
 
   /** @throws when it has not answered a list for the bearer of `token` within half a minute. */
-  static async start(server: ServerCommand, options: { name: string; core: number | null; token: string; logs: string }) {
+  static async start(
+    server: ServerCommand,
+    options: { name: string; core: number | null; token: string; logs: string },
+  ) {
     const port = await freePort();
     const logPath = join(options.logs, `${options.name}-${port}.log`);
     const log = openSync(logPath, 'a');

@@ -77,7 +77,11 @@ async function measureAll(
 }
 
 export async function measureStarts(bench: Bench, contenders: readonly Contender[]): Promise<StartResult[]> {
-  const results = contenders.map(({ name }) => ({ name, startMs: [] as number[], residentMiB: [] as (number | null)[] }));
+  const results = contenders.map(({ name }) => ({
+    name,
+    startMs: [] as number[],
+    residentMiB: [] as (number | null)[],
+  }));
   for (let round = 0; round < bench.options.starts; round += 1) {
     for (const [index, contender] of contenders.entries()) {
       const server = await startServer(bench, contender.name, contender.server, bench.cores.server);
@@ -98,8 +102,9 @@ export async function measureCells(bench: Bench, competitors: readonly Competito
 export async function measureProcesses(bench: Bench, service: Contender): Promise<StepResult[]> {
   const running: { count: number; server: RunningServer }[] = [];
   for (const count of bench.options.processes) {
+    const launch = [join(ROOT, 'bench/cluster.ts'), SERVICE_MAIN, String(count), bench.folder];
     const command: ServerCommand = {
-      command: [process.execPath, '--import', 'tsx', join(ROOT, 'bench/cluster.ts'), SERVICE_MAIN, String(count)],
+      command: [process.execPath, '--import', 'tsx', ...launch],
       environment: { ...service.server.environment },
       cwd: ROOT,
     };

@@ -16,7 +16,8 @@ export const BECOME_USER: Statement = {
 const FIELDS = `id, user_id, title, description, is_completed,
   to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
   to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as updated_at`;
-const taskJson = (from: string) => `select row_to_json(task)::text as json from (select ${FIELDS} from ${from}) as task`;
+const taskJson = (from: string) =>
+  `select row_to_json(task)::text as json from (select ${FIELDS} from ${from}) as task`;
 const changeJson = (change: string) => `with changed as (${change} returning *) ${taskJson('changed')}`;
 
 export const LIST: Statement = {

@@ -66,7 +66,10 @@ export function runLoad(order: LoadOrder, ring: readonly PreparedRequest[]): Pro
       connections.push(connection);
       function send(): void {
         const request = ring[next % ring.length];
-        if (request === undefined) return fail(new Error('No requests to send'));
+        if (request === undefined) {
+          fail(new Error('No requests to send'));
+          return;
+        }
         next += 1;
         status = request.status;
         sentAt = performance.now();

@@ -1,11 +1,13 @@
 import 'reflect-metadata';
 import {
+  BadRequestException,
   Body,
   type CanActivate,
   Controller,
   createParamDecorator,
   type ExecutionContext,
   Get,
+  HttpCode,
   Injectable,
   Module,
   NotFoundException,
@@ -15,8 +17,6 @@ import {
   Put,
   UnauthorizedException,
   UseGuards,
-  HttpCode,
-  BadRequestException,
 } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { and, desc, eq, not } from 'drizzle-orm';
@@ -42,7 +42,9 @@ class JwtGuard implements CanActivate {
   }
 }
 
-const UserId = createParamDecorator((_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest().userId);
+const UserId = createParamDecorator(
+  (_: unknown, context: ExecutionContext) => context.switchToHttp().getRequest().userId,
+);
 
 function parse<T>(schema: ZodType<T>, body: unknown): T {
   const parsed = schema.safeParse(body);
@@ -62,7 +64,10 @@ class TasksService {
   }
 
   async create(userId: string, task: NewTask) {
-    const [created] = await db.insert(tasks).values({ ...task, user_id: userId }).returning();
+    const [created] = await db
+      .insert(tasks)
+      .values({ ...task, user_id: userId })
+      .returning();
     return created;
   }
 
