@@ -38,6 +38,10 @@ async function prepareTables(bench: Bench, service: Contender): Promise<void> {
   await seedBoth(bench.database, bench.options.users);
 }
 
+async function stopServers(bench: Bench): Promise<void> {
+  for (const server of [...bench.servers]) await stopServer(bench, server);
+}
+
 async function runCells(bench: Bench, contenders: readonly Contender[]): Promise<CellResult[]> {
   const competitors: Competitor[] = [];
   for (const { name, server } of contenders) {
@@ -51,7 +55,6 @@ async function runCells(bench: Bench, contenders: readonly Contender[]): Promise
   const { pgbench } = bench.database;
   if (pgbench !== null) competitors.push(pgbenchCompetitor(pgbench, { ...bench, core: bench.cores.load }));
   const results = await measureCells(bench, competitors);
-  for (const server of [...bench.servers]) await stopServer(bench, server);
   return results;
 }
 
@@ -66,9 +69,7 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const load = new LoadGenerator(secret, cores.load);
   undo.push(() => load.stop());
   const bench: Bench = { options, database, load, cores, secret, folder, servers: new Set() };
-  undo.push(async () => {
-    for (const server of [...bench.servers]) await stopServer(bench, server);
-  });
+  undo.push(() => stopServers(bench));
 
   const surroundings = { databaseUrl: database.url, secret, folder };
   const service = serviceContender(surroundings);
@@ -76,10 +77,18 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const contenders = [service, floor(surroundings), ...present];
   await prepareTables(bench, service);
 
+  const troubles: string[] = [];
   const section = async <Result>(name: Section, work: () => Promise<Result>, otherwise: Result): Promise<Result> => {
     if (!options.sections.includes(name)) return otherwise;
     say(`Measuring: ${name}`);
-    return work();
+    try {
+      return await work();
+    } catch (error) {
+      troubles.push(`${name}: ${error instanceof Error ? error.message : error}`);
+      return otherwise;
+    } finally {
+      await stopServers(bench);
+    }
   };
   const starts = await section('starts', () => measureStarts(bench, contenders), []);
   const cells = await section('cells', () => runCells(bench, contenders), []);
@@ -105,6 +114,7 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
     processes,
     growth,
     embedded,
+    troubles,
   };
 }
 

@@ -63,7 +63,7 @@ export const PEER_SCHEMA = `
   create schema peer;
   create table peer.users (id text primary key, email text, created_at timestamptz not null default now());
   create table peer.tasks (
-    id uuid primary key,
+    id uuid primary key default gen_random_uuid(),
     user_id text not null references peer.users (id) on delete cascade,
     title varchar(200) not null,
     description text,

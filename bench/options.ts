@@ -74,7 +74,7 @@ export function readOptions(args: readonly string[]): Options | null {
   });
   if (values.help) return null;
   const { quick } = values;
-  const seconds = number(values.seconds ?? (quick ? '0.4' : '3'), '--seconds');
+  const seconds = number(values.seconds ?? (quick ? '0.25' : '3'), '--seconds');
   return {
     quick,
     sections: chosen(values.sections, SECTIONS, '--sections'),
@@ -86,7 +86,7 @@ export function readOptions(args: readonly string[]): Options | null {
     warmUpSeconds: quick ? seconds : Math.max(2, seconds),
     starts: quick ? 1 : 5,
     users: 10_000,
-    embeddedUsers: quick ? 1_100 : 10_000,
+    embeddedUsers: quick ? 2_000 : 10_000,
     growth: numbers(values.growth, quick ? [10_000] : [10_000, 1_000_000, 5_000_000], '--growth'),
     processes: numbers(values.processes, quick ? [1, 2] : [1, 2, 4], '--processes'),
   };

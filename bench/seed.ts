@@ -53,7 +53,7 @@ export async function seedEmbedded(directory: string, users: number): Promise<vo
   try {
     await database.exec(UNCHECKED);
     for (const sql of baseSql('todo', users)) await database.exec(sql);
-    await database.exec('reset session_replication_role; vacuum (analyze); checkpoint');
+    for (const sql of [CHECKED, 'vacuum (analyze)', 'checkpoint']) await database.exec(sql);
   } finally {
     await database.close();
   }

@@ -28,15 +28,19 @@ export interface Report {
   readonly processes: readonly StepResult[];
   readonly growth: readonly StepResult[];
   readonly embedded: EmbeddedResult | null;
+  /** Sections that could not be measured, and why. */
+  readonly troubles: readonly string[];
 }
 
 export function failuresOf(report: Report): string[] {
   const steps = [...report.processes, ...report.growth].flatMap((step) => step.cells);
-  return [...report.cells, ...steps, ...(report.embedded?.cells ?? [])].flatMap(({ kind, connections, results }) =>
-    results.flatMap(({ name, failure }) =>
-      failure === null ? [] : [`${name}, ${kind}, ${connections} connections: ${failure}`],
-    ),
+  const cells = [...report.cells, ...steps, ...(report.embedded?.cells ?? [])].flatMap(
+    ({ kind, connections, results }) =>
+      results.flatMap(({ name, failure }) =>
+        failure === null ? [] : [`${name}, ${kind}, ${connections} connections: ${failure}`],
+      ),
   );
+  return [...report.troubles, ...cells];
 }
 
 const rates = (result: CompetitorResult | undefined) =>
