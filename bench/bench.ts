@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkAnswers } from './check.ts';
-import { type Contender, findPeers, floor, service as serviceContender } from './contenders.ts';
+import { type Contender, findPeers, floor, service as serviceContender, variant } from './contenders.ts';
 import { BenchDatabase, SETTINGS } from './database.ts';
 import { LoadGenerator } from './load/generator.ts';
 import { assignCores, describeMachine, ROOT } from './machine.ts';
@@ -74,7 +74,8 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const surroundings = { databaseUrl: database.url, secret, folder };
   const service = serviceContender(surroundings);
   const { present, absent } = findPeers(options.peers, surroundings);
-  const contenders = [service, floor(surroundings), ...present];
+  const variants = options.variants.map((setting) => variant(service, setting));
+  const contenders = [service, ...variants, floor(surroundings), ...present];
   await prepareTables(bench, service);
 
   const troubles: string[] = [];
@@ -118,14 +119,16 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   };
 }
 
+/** Only a complete run replaces the results that others link to. */
 function keep(report: Report): void {
   mkdirSync(RESULTS, { recursive: true });
-  const json = JSON.stringify(report, null, 1);
-  const name = report.options.quick ? 'quick' : 'latest';
-  writeFileSync(join(RESULTS, `${name}.md`), toMarkdown(report));
-  if (report.cells.length > 0) writeFileSync(join(RESULTS, `${name}.svg`), toSvg(report));
-  const dated = `${report.startedAt.slice(0, 16).replace(/[-:]/g, '')}-${report.machine.commit.slice(0, 12)}`;
-  writeFileSync(join(RESULTS, `${report.options.quick ? 'quick' : dated}.json`), `${json}\n`);
+  const { quick, complete } = report.options;
+  const page = quick ? 'quick' : complete ? 'latest' : 'partial';
+  const date = report.startedAt.slice(0, 16).replace(/[-:]/g, '');
+  const data = complete ? `${date}-${report.machine.commit.slice(0, 12)}` : page;
+  writeFileSync(join(RESULTS, `${data}.json`), `${JSON.stringify(report, null, 1)}\n`);
+  writeFileSync(join(RESULTS, `${page}.md`), toMarkdown(report));
+  if (report.cells.length > 0) writeFileSync(join(RESULTS, `${page}.svg`), toSvg(report));
 }
 
 async function main(): Promise<number> {

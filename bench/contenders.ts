@@ -7,7 +7,7 @@ import type { ServerCommand } from './running-server.ts';
 export interface Contender {
   readonly name: string;
   readonly label: string;
-  readonly role: 'service' | 'floor' | 'peer';
+  readonly role: 'service' | 'variant' | 'floor' | 'peer';
   /** What it is made of, with versions. */
   readonly madeOf: string;
   readonly server: ServerCommand;
@@ -68,6 +68,19 @@ export function service({ databaseUrl, secret, folder }: Surroundings): Contende
       environment: { ...serviceEnvironment(secret), DATABASE_URL: databaseUrl },
       cwd: folder,
     },
+  };
+}
+
+/** The service with one setting changed, given as `NAME=VALUE`. */
+export function variant(usual: Contender, setting: string): Contender {
+  const [name = '', value = ''] = setting.split('=');
+  const environment = { ...usual.server.environment, [name]: value };
+  return {
+    ...usual,
+    name: setting,
+    label: `todo-api, ${setting}`,
+    role: 'variant',
+    server: { ...usual.server, environment },
   };
 }
 

@@ -7,10 +7,14 @@ export type Section = (typeof SECTIONS)[number];
 
 export interface Options {
   readonly quick: boolean;
+  /** Nothing is left out and no round is short: the results are worth keeping. */
+  readonly complete: boolean;
   readonly sections: readonly Section[];
   readonly kinds: readonly RequestKind[];
   readonly connections: readonly number[];
   readonly peers: readonly PeerName[];
+  /** Settings of the service to be measured beside the usual ones, as `NAME=VALUE`. */
+  readonly variants: readonly string[];
   readonly rounds: number;
   readonly seconds: number;
   readonly warmUpSeconds: number;
@@ -29,13 +33,17 @@ export const HELP = `npm run bench -- [options]
   --only LIST          of ${REQUEST_KINDS.join(', ')}
   --connections LIST   1,32,100
   --peers LIST         of ${PEERS.join(', ')}; or none
+  --variant SETTING    measures this service once more with a setting changed: DATABASE_CONNECTIONS=8; may be repeated
   --rounds N           measured rounds of each cell: 5
   --seconds N          of each round: 3
   --growth LIST        tasks in the table: 10000,1000000,5000000
   --processes LIST     of this service: 1,2,4
 
-Lists are separated by commas. Results land in bench/results; those of a quick run under another name.
+Lists are separated by commas. Results land in bench/results: those of a run with nothing left out as latest.md,
+latest.svg and a dated JSON file, those of any other as quick.* or partial.*, which git ignores.
 `;
+
+const NARROWING = ['sections', 'only', 'connections', 'peers', 'rounds', 'seconds', 'growth', 'processes'];
 
 function chosen<Word extends string>(text: string | undefined, words: readonly Word[], what: string): readonly Word[] {
   if (text === undefined) return words;
@@ -66,6 +74,7 @@ export function readOptions(args: readonly string[]): Options | null {
       only: { type: 'string' },
       connections: { type: 'string' },
       peers: { type: 'string' },
+      variant: { type: 'string', multiple: true, default: [] },
       rounds: { type: 'string' },
       seconds: { type: 'string' },
       growth: { type: 'string' },
@@ -77,10 +86,12 @@ export function readOptions(args: readonly string[]): Options | null {
   const seconds = number(values.seconds ?? (quick ? '0.25' : '3'), '--seconds');
   return {
     quick,
+    complete: !quick && Object.keys(values).every((name) => !NARROWING.includes(name)),
     sections: chosen(values.sections, SECTIONS, '--sections'),
     kinds: chosen(values.only, REQUEST_KINDS, '--only'),
     connections: numbers(values.connections, quick ? [32] : [1, 32, 100], '--connections'),
     peers: chosen(values.peers, PEERS, '--peers'),
+    variants: values.variant,
     rounds: Math.round(number(values.rounds ?? (quick ? '2' : '5'), '--rounds')),
     seconds,
     warmUpSeconds: quick ? seconds : Math.max(2, seconds),

@@ -20,7 +20,7 @@ export interface People {
   readonly stride: number;
 }
 
-/** One run of load: as many requests as `connections` get answered one after the other in `milliseconds`. */
+/** One run of load: requests one after the other over each connection, until `milliseconds` have passed. */
 export interface LoadOrder {
   readonly port: number;
   readonly kind: RequestKind;
@@ -30,10 +30,9 @@ export interface LoadOrder {
 }
 
 export interface LoadReport {
-  /** Answers, all with the status that was due, that came within `milliseconds`. */
+  /** Answers, all with the status that was due. */
   readonly answers: number;
-  /** Answers that came afterwards. */
-  readonly lateAnswers: number;
+  /** From the first request to the last answer, so that slow answers count as much as fast ones. */
   readonly milliseconds: number;
   readonly bodyBytes: number;
   readonly p50Ms: number;

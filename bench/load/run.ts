@@ -36,8 +36,7 @@ export function runLoad(order: LoadOrder, ring: readonly PreparedRequest[]): Pro
       const sorted = Float64Array.from(latencies).sort();
       resolve({
         answers: latencies.length,
-        lateAnswers: order.connections,
-        milliseconds: order.milliseconds,
+        milliseconds: performance.now() - startedAt,
         bodyBytes,
         p50Ms: percentile(sorted, 0.5),
         p99Ms: percentile(sorted, 0.99),
@@ -52,14 +51,14 @@ export function runLoad(order: LoadOrder, ring: readonly PreparedRequest[]): Pro
         onAnswer: (answered, bytes) => {
           const now = performance.now();
           if (answered !== status) return fail(new Error(`Answered ${answered} where ${status} was due`));
-          if (now >= stopAt) {
-            underWay -= 1;
-            if (underWay === 0) finish();
-            return;
-          }
           latencies.push(now - sentAt);
           bodyBytes += bytes;
-          send();
+          if (now < stopAt) {
+            send();
+            return;
+          }
+          underWay -= 1;
+          if (underWay === 0) finish();
         },
         onFailure: fail,
       });

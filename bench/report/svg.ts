@@ -12,7 +12,7 @@ const MARGIN = 24;
 const HEAD_HEIGHT = 58;
 const COLUMNS = 2;
 
-const COLOURS = { service: '#2563eb', floor: '#a8a29e', peer: '#f59e0b' } as const;
+const COLOURS = { service: '#2563eb', variant: '#93c5fd', floor: '#a8a29e', peer: '#f59e0b' } as const;
 
 const escaped = (text: string) => text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/>/g, '&gt;');
 const whole = (value: number) => value.toLocaleString('en', { maximumFractionDigits: 0 });
