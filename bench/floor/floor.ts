@@ -1,0 +1,100 @@
+// What Node and `pg` can do with nothing in between: the same checks, the same transaction, the same JSON, no framework.
+import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import pg from 'pg';
+import { BECOME_USER, GET, INSERT, LIST, type Statement, TOGGLE, UPDATE } from './statements.ts';
+
+const { JWT_SECRET = '', DATABASE_URL = '', PORT = '0' } = process.env;
+const CONNECTIONS = 4;
+
+const clients = Array.from({ length: CONNECTIONS }, () => ({
+  client: new pg.Client({ connectionString: DATABASE_URL, pipeline: true }),
+  load: 0,
+}));
+await Promise.all(clients.map(({ client }) => client.connect()));
+
+/** One transaction confined to `user`, its four statements sent together over the least busy connection. */
+async function asUser(user: string, statement: Statement, values: unknown[]): Promise<string | undefined> {
+  const free = clients.reduce((best, next) => (next.load < best.load ? next : best));
+  free.load += 1;
+  const { client } = free;
+  const sent = await Promise.allSettled([
+    client.query('begin'),
+    client.query({ ...BECOME_USER, values: [user] }),
+    client.query<{ json: string }>({ ...statement, values }),
+    client.query('commit'),
+  ]);
+  free.load -= 1;
+  for (const result of sent) if (result.status === 'rejected') throw result.reason;
+  return sent[2].status === 'fulfilled' ? sent[2].value.rows[0]?.json : undefined;
+}
+
+interface Claims {
+  readonly sub: string;
+  readonly exp: number;
+}
+
+const proven = new Map<string, Claims>();
+
+/** HS256 and `exp`; a token that was proven before is looked up. */
+function userOf(authorization = ''): string | null {
+  const token = authorization.startsWith('Bearer ') ? authorization.slice(7) : '';
+  const known = proven.get(token);
+  if (known !== undefined) return known.exp * 1000 > Date.now() ? known.sub : null;
+  const [header = '', payload = '', signature = ''] = token.split('.');
+  const expected = createHmac('sha256', JWT_SECRET).update(`${header}.${payload}`).digest();
+  const given = Buffer.from(signature, 'base64url');
+  if (given.length !== expected.length || !timingSafeEqual(given, expected)) return null;
+  if (JSON.parse(Buffer.from(header, 'base64url').toString()).alg !== 'HS256') return null;
+  const claims: Claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
+  if (typeof claims.sub !== 'string' || !(claims.exp * 1000 > Date.now())) return null;
+  proven.set(token, claims);
+  return claims.sub;
+}
+
+async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
+
+function answer(response: ServerResponse, status: number, json: string): void {
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) });
+  response.end(json);
+}
+
+const PATH = /^\/api\/tasks(?:\/([0-9a-f-]{36})(\/toggle)?)?$/;
+
+async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const user = userOf(request.headers.authorization);
+  if (user === null) return answer(response, 401, '{"error":"unauthorized"}');
+  const [path, id, toggle] = PATH.exec(request.url ?? '') ?? [];
+  const route = `${request.method} ${toggle ? 'toggle' : id ? 'task' : path ? 'tasks' : ''}`;
+  const found = (json: string | undefined) => answer(response, json === undefined ? 404 : 200, json ?? '{}');
+  switch (route) {
+    case 'GET tasks':
+      return found(await asUser(user, LIST, [user]));
+    case 'GET task':
+      return found(await asUser(user, GET, [user, id]));
+    case 'POST tasks': {
+      const { title, description = null, is_completed = false } = await readJson(request);
+      const task = await asUser(user, INSERT, [user, randomUUID(), title, description, is_completed]);
+      return answer(response, 201, task ?? '{}');
+    }
+    case 'PUT task': {
+      const { title = null, description, is_completed = null } = await readJson(request);
+      const values = [user, id, title, description !== undefined, description ?? null, is_completed];
+      return found(await asUser(user, UPDATE, values));
+    }
+    case 'POST toggle':
+      return found(await asUser(user, TOGGLE, [user, id]));
+    default:
+      return answer(response, 404, '{"error":"no such route"}');
+  }
+}
+
+const server = createServer((request, response) => {
+  handle(request, response).catch(() => answer(response, 500, '{"error":"internal"}'));
+});
+server.listen(Number(PORT), '127.0.0.1');
+process.on('SIGTERM', () => process.exit(0));
