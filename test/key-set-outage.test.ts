@@ -159,10 +159,18 @@ describe('an issuer that cannot be asked', () => {
   test('a clock that is set back does not keep the service from asking again', LIMIT, async (t) => {
     const key = await createKey('key');
     const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.goDown());
-    assert.equal(await gate.verdict(await key.sign(gate.claims())), UNAVAILABLE);
+    for (const seconds of [0, 5]) {
+      gate.clock.advance(seconds);
+      assert.equal(await gate.verdict(await key.sign(gate.claims())), UNAVAILABLE);
+    }
+    assert.equal(issuer.requests, 2);
     issuer.publish(key);
     gate.clock.advance(-HOUR_S);
     assert.equal(await gate.verdict(await key.sign(gate.claims())), '200');
+
+    issuer.publish();
+    gate.clock.advance(-HOUR_S / 2);
+    await eventually(async () => (await gate.verdict(await key.sign(gate.claims()))) === '401 INVALID_TOKEN', t.signal);
   });
 
   test('the log says why, and holds no token', LIMIT, async (t) => {

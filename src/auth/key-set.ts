@@ -36,7 +36,7 @@ function isKeySet(value: unknown): value is JSONWebKeySet {
   return typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
 }
 
-async function fetchText(url: URL): Promise<string> {
+async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
   const response = await fetch(url, {
     headers: { accept: 'application/json' },
     redirect: 'error',
@@ -46,11 +46,7 @@ async function fetchText(url: URL): Promise<string> {
     await response.body?.cancel();
     throw new Error(`The key set was answered with status ${response.status}`);
   }
-  return readLimited(response);
-}
-
-function parseKeySet(text: string): JWTVerifyGetKey {
-  const set: unknown = JSON.parse(text);
+  const set: unknown = JSON.parse(await readLimited(response));
   if (!isKeySet(set)) throw new Error('The answer is no key set');
   return createLocalJWKSet(set);
 }
@@ -63,7 +59,6 @@ class RemoteKeySet implements KeySource {
   readonly algorithms = ALGORITHMS;
   readonly #options: KeySetOptions;
   #keys: JWTVerifyGetKey | null = null;
-  #text: string | null = null;
   #fetchedAt = Number.NEGATIVE_INFINITY;
   #attempts: readonly number[] = [];
   #fetching: Promise<void> | null = null;
@@ -93,20 +88,18 @@ class RemoteKeySet implements KeySource {
     if (this.#fetching !== null) return this.#fetching;
     if (!this.#mayFetch()) return Promise.resolve();
     this.#attempts = [...this.#recentAttempts(), this.#options.clock()];
-    this.#fetching = fetchText(this.#options.url)
-      .then((text) => this.#accept(text))
-      .catch((error: unknown) => this.#options.onWarning('The key set could not be fetched', error))
+    this.#fetching = fetchKeySet(this.#options.url)
+      .then(
+        (keys) => {
+          this.#keys = keys;
+          this.#fetchedAt = this.#options.clock();
+        },
+        (error: unknown) => this.#options.onWarning('The key set could not be fetched', error),
+      )
       .finally(() => {
         this.#fetching = null;
       });
     return this.#fetching;
-  }
-
-  /** A set that has not changed stays the same object, so that what it has proven stays proven. */
-  #accept(text: string): void {
-    if (text !== this.#text) this.#keys = parseKeySet(text);
-    this.#text = text;
-    this.#fetchedAt = this.#options.clock();
   }
 
   async #verifyWith(keys: JWTVerifyGetKey, ...[token, options]: Parameters<KeySource['verify']>) {
@@ -147,7 +140,7 @@ class RemoteKeySet implements KeySource {
     if (this.#fetching !== null) return true;
     const now = this.#options.clock();
     const recent = this.#recentAttempts();
-    return recent.length < 2 && recent.every((attempt) => Math.abs(now - attempt) >= APART_MS);
+    return recent.length < 2 && recent.every((attempt) => now - attempt >= APART_MS);
   }
 
   /** Attempts that seem to lie in the future were made before the clock was set back. */
