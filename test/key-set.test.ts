@@ -111,7 +111,9 @@ describe('the keys of a key set', () => {
   });
 
   test('a secret in a key set makes no HMAC token good', LIMIT, async (t) => {
-    const { issuer, gate } = await open(t);
+    const known = await createKey('known');
+    const { issuer, gate } = await open(t, known);
+    assert.equal(await gate.verdict(await known.sign(gate.claims())), '200'); // the first fetch is over
     const secret = 'a secret that should not have been published';
     issuer.publishRaw(JSON.stringify({ keys: [{ kty: 'oct', kid: 'oct', alg: 'HS256', k: encode(secret) }] }));
     gate.clock.advance(30);
