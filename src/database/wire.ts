@@ -65,6 +65,7 @@ export class Wire {
   readonly #stream: Duplex;
   readonly #options: WireOptions;
   readonly #inFlight: InFlight[] = [];
+  readonly #unsent: Buffer[] = [];
   readonly #prepared = new Set<string>();
   readonly #preparing = new Set<string>();
   #retiring = false;
@@ -101,11 +102,11 @@ export class Wire {
 
   /** Sends `job` at once, behind those already under way. */
   send(job: Job): void {
-    if (this.#stream.writableCorked === 0) this.#gather();
+    if (this.#unsent.length === 0) setImmediate(() => this.#flush());
     const parses: string[] = [];
     if (job.userId !== null) this.#queue(BECOME_USER, [job.userId], parses);
     this.#queue(job.statement, job.values, parses);
-    this.#stream.write(serialize.sync());
+    this.#unsent.push(serialize.sync());
     this.#inFlight.push({ job, sentAt: performance.now(), parses, rows: [], error: null });
   }
 
@@ -120,21 +121,19 @@ export class Wire {
     await this.#client.end();
   }
 
-  /** What is written in one turn of the event loop leaves in one piece. */
-  #gather(): void {
-    this.#stream.cork();
-    setImmediate(() => this.#stream.uncork());
+  /** What is sent in one turn of the event loop leaves in one piece. */
+  #flush(): void {
+    this.#stream.write(Buffer.concat(this.#unsent.splice(0)));
   }
 
   #queue(statement: Statement, values: Values, parses: string[]): void {
     const name = this.#nameFor(statement);
     if (!this.#prepared.has(name)) {
-      this.#stream.write(serialize.parse({ name, text: statement.text }));
+      this.#unsent.push(serialize.parse({ name, text: statement.text }));
       parses.push(name);
       if (name !== '') this.#preparing.add(name);
     }
-    this.#stream.write(serialize.bind({ statement: name, values: [...values] }));
-    this.#stream.write(serialize.execute());
+    this.#unsent.push(serialize.bind({ statement: name, values: [...values] }), serialize.execute());
   }
 
   /** A name is used again only once the server has granted it; until then the others go unnamed. */

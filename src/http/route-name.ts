@@ -1,7 +1,16 @@
 import type { FastifyRequest } from 'fastify';
 
+const names = new Map<string | undefined, string>([
+  [undefined, 'unknown'],
+  ['*', 'unknown'],
+]);
+
 /** The route's path as the OpenAPI document writes it, `unknown` where no route matched: never what the client wrote. */
 export function routeName(request: FastifyRequest): string {
   const { url } = request.routeOptions;
-  return url === undefined || url === '*' ? 'unknown' : url.replace(/:(\w+)/g, '{$1}');
+  const known = names.get(url);
+  if (known !== undefined || url === undefined) return known ?? 'unknown';
+  const name = url.replace(/:(\w+)/g, '{$1}');
+  names.set(url, name);
+  return name;
 }
