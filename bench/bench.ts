@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkAnswers } from './check.ts';
-import { type Contender, findPeers, floor, service as serviceContender, variant } from './contenders.ts';
+import { type Contender, findPeers, floors, service as serviceContender, variant } from './contenders.ts';
 import { BenchDatabase, SETTINGS } from './database.ts';
 import { LoadGenerator } from './load/generator.ts';
 import { assignCores, describeMachine, ROOT } from './machine.ts';
@@ -75,7 +75,7 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const service = serviceContender(surroundings);
   const { present, absent } = findPeers(options.peers, surroundings);
   const variants = options.variants.map((setting) => variant(service, setting));
-  const contenders = [service, ...variants, floor(surroundings), ...present];
+  const contenders = [service, ...variants, ...floors(surroundings), ...present];
   await prepareTables(bench, service);
 
   const troubles: string[] = [];
