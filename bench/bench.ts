@@ -60,6 +60,7 @@ async function runCells(bench: Bench, contenders: readonly Contender[]): Promise
 
 async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const startedAt = new Date();
+  const machine = describeMachine();
   const cores = assignCores();
   const folder = mkdtempSync(join(tmpdir(), 'todo-api-bench-'));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));
@@ -104,7 +105,7 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   return {
     startedAt: startedAt.toISOString(),
     minutes: (Date.now() - startedAt.getTime()) / 60_000,
-    machine: describeMachine(),
+    machine,
     database: { version: database.version, settings: SETTINGS, keepsStatistics: database.keepsStatistics },
     cores,
     options,

@@ -83,7 +83,7 @@ export function readOptions(args: readonly string[]): Options | null {
   });
   if (values.help) return null;
   const { quick } = values;
-  const seconds = number(values.seconds ?? (quick ? '0.25' : '2'), '--seconds');
+  const seconds = number(values.seconds ?? (quick ? '0.2' : '2'), '--seconds');
   return {
     quick,
     complete: !quick && Object.keys(values).every((name) => !NARROWING.includes(name)),
