@@ -58,15 +58,16 @@ async function runCells(bench: Bench, contenders: readonly Contender[]): Promise
   return results;
 }
 
-async function measure(options: Options, undo: Undo[]): Promise<Report> {
+async function measure(options: Options, undo: Undo[], interrupted: AbortSignal): Promise<Report> {
   const startedAt = new Date();
   const machine = describeMachine();
   const cores = assignCores();
   const folder = mkdtempSync(join(tmpdir(), 'todo-api-bench-'));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));
   const secret = randomBytes(32).toString('hex');
-  const database = await BenchDatabase.start(cores.database);
-  undo.push(() => database.stop());
+  const starting = BenchDatabase.start(cores.database);
+  undo.push(async () => (await starting).stop());
+  const database = await starting;
   const load = new LoadGenerator(secret, cores.load);
   undo.push(() => load.stop());
   const bench: Bench = { options, database, load, cores, secret, folder, servers: new Set() };
@@ -82,6 +83,7 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const troubles: string[] = [];
   const section = async <Result>(name: Section, work: () => Promise<Result>, otherwise: Result): Promise<Result> => {
     if (!options.sections.includes(name)) return otherwise;
+    interrupted.throwIfAborted();
     say(`Measuring: ${name}`);
     try {
       return await work();
@@ -142,11 +144,15 @@ async function main(): Promise<number> {
   const undoAll = async () => {
     for (const step of undo.splice(0).reverse()) await step();
   };
+  const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void undoAll().finally(() => process.exit(130)));
+    process.once(signal, () => {
+      interruption.abort();
+      void undoAll().finally(() => process.exit(130));
+    });
   }
   try {
-    const report = await measure(options, undo);
+    const report = await measure(options, undo, interruption.signal);
     keep(report);
     process.stdout.write(toMarkdown(report));
     return failuresOf(report).length === 0 ? 0 : 1;
