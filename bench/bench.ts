@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkAnswers } from './check.ts';
-import { type Contender, findPeers, floor, service as serviceContender, variant } from './contenders.ts';
+import { type Contender, findPeers, floors, service as serviceContender, variant } from './contenders.ts';
 import { BenchDatabase, SETTINGS } from './database.ts';
 import { LoadGenerator } from './load/generator.ts';
 import { assignCores, describeMachine, ROOT } from './machine.ts';
@@ -58,14 +58,16 @@ async function runCells(bench: Bench, contenders: readonly Contender[]): Promise
   return results;
 }
 
-async function measure(options: Options, undo: Undo[]): Promise<Report> {
+async function measure(options: Options, undo: Undo[], interrupted: AbortSignal): Promise<Report> {
   const startedAt = new Date();
+  const machine = describeMachine();
   const cores = assignCores();
   const folder = mkdtempSync(join(tmpdir(), 'todo-api-bench-'));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));
   const secret = randomBytes(32).toString('hex');
-  const database = await BenchDatabase.start(cores.database);
-  undo.push(() => database.stop());
+  const starting = BenchDatabase.start(cores.database);
+  undo.push(async () => (await starting).stop());
+  const database = await starting;
   const load = new LoadGenerator(secret, cores.load);
   undo.push(() => load.stop());
   const bench: Bench = { options, database, load, cores, secret, folder, servers: new Set() };
@@ -75,12 +77,13 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   const service = serviceContender(surroundings);
   const { present, absent } = findPeers(options.peers, surroundings);
   const variants = options.variants.map((setting) => variant(service, setting));
-  const contenders = [service, ...variants, floor(surroundings), ...present];
+  const contenders = [service, ...variants, ...floors(surroundings), ...present];
   await prepareTables(bench, service);
 
   const troubles: string[] = [];
   const section = async <Result>(name: Section, work: () => Promise<Result>, otherwise: Result): Promise<Result> => {
     if (!options.sections.includes(name)) return otherwise;
+    interrupted.throwIfAborted();
     say(`Measuring: ${name}`);
     try {
       return await work();
@@ -104,7 +107,7 @@ async function measure(options: Options, undo: Undo[]): Promise<Report> {
   return {
     startedAt: startedAt.toISOString(),
     minutes: (Date.now() - startedAt.getTime()) / 60_000,
-    machine: describeMachine(),
+    machine,
     database: { version: database.version, settings: SETTINGS, keepsStatistics: database.keepsStatistics },
     cores,
     options,
@@ -141,11 +144,15 @@ async function main(): Promise<number> {
   const undoAll = async () => {
     for (const step of undo.splice(0).reverse()) await step();
   };
+  const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void undoAll().finally(() => process.exit(130)));
+    process.once(signal, () => {
+      interruption.abort();
+      void undoAll().finally(() => process.exit(130));
+    });
   }
   try {
-    const report = await measure(options, undo);
+    const report = await measure(options, undo, interruption.signal);
     keep(report);
     process.stdout.write(toMarkdown(report));
     return failuresOf(report).length === 0 ? 0 : 1;

@@ -84,19 +84,30 @@ export function variant(usual: Contender, setting: string): Contender {
   };
 }
 
-export function floor({ databaseUrl, secret, folder }: Surroundings): Contender {
+const FLOORS = [
+  { name: 'floor', label: 'floor: node:http + pg', connections: 'pg' },
+  { name: 'floor-own', label: 'floor: node:http + own connections', connections: 'own' },
+] as const;
+
+/** The same work without a framework: over `pg`'s pipeline, and over the connections of the service itself. */
+export function floors({ databaseUrl, secret, folder }: Surroundings): Contender[] {
   compile(join(ROOT, 'bench/floor'));
-  return {
-    name: 'floor',
-    label: 'floor: node:http + pg',
+  return FLOORS.map(({ name, label, connections }) => ({
+    name,
+    label,
     role: 'floor',
     madeOf: `Node ${process.version}, ${versions(ROOT, ['pg'])}`,
     server: {
       command: [process.execPath, join(ROOT, 'bench/floor/dist/floor.js')],
-      environment: { NODE_ENV: 'production', JWT_SECRET: secret, DATABASE_URL: databaseUrl },
+      environment: {
+        NODE_ENV: 'production',
+        JWT_SECRET: secret,
+        DATABASE_URL: databaseUrl,
+        FLOOR_CONNECTIONS: connections,
+      },
       cwd: folder,
     },
-  };
+  }));
 }
 
 const NODE_MADE_OF: Readonly<Record<Exclude<PeerName, 'fastapi'>, { label: string; packages: readonly string[] }>> = {

@@ -99,22 +99,28 @@ export class BenchDatabase {
     await this.#admin.query('checkpoint');
   }
 
-  /** Lets PostgreSQL time every statement while `work` runs; null where it cannot. */
-  async timeStatements(work: () => Promise<void>): Promise<StatementTime | null> {
-    if (!this.keepsStatistics) return null;
+  /** Lets PostgreSQL time every statement while `work` runs. */
+  async withStatementTimes(work: () => Promise<void>): Promise<void> {
     await this.#track('top');
-    await this.#admin.query('select pg_stat_statements_reset()');
     try {
       await work();
     } finally {
       await this.#track('none');
     }
-    const sums = await this.#admin.query<{ statements: number; microseconds: number }>(
+  }
+
+  async forgetStatementTimes(): Promise<void> {
+    await this.#admin.query('select pg_stat_statements_reset()');
+  }
+
+  /** What was run since they were forgotten, planning included. */
+  async statementTimes(): Promise<StatementTime> {
+    const sums = await this.#admin.query<StatementTime>(
       `select coalesce(sum(calls), 0)::float as statements,
         coalesce(sum(total_exec_time + total_plan_time), 0)::float * 1000 as microseconds
       from pg_stat_statements where query not like '%pg_stat_statements%'`,
     );
-    return sums.rows[0] ?? null;
+    return sums.rows[0] ?? { statements: 0, microseconds: 0 };
   }
 
   async #track(what: 'top' | 'none'): Promise<void> {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
@@ -49,6 +49,8 @@ export interface Machine {
   readonly kernel: string;
   readonly node: string;
   readonly commit: string;
+  /** What else the machine had to do when this was asked: processes that ran or waited to, over the last minute. */
+  readonly load: number;
 }
 
 export function describeMachine(): Machine {
@@ -60,6 +62,7 @@ export function describeMachine(): Machine {
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
     node: process.version,
+    load: loadavg()[0] ?? 0,
     commit: changed === '' ? commit : `${commit} with changes`,
   };
 }

@@ -91,13 +91,11 @@ async function statementsOf(
   cell: Cell,
   database: BenchDatabase,
   milliseconds: number,
-): Promise<StatementSample | null> {
-  let answers = 0;
-  const time = await database.timeStatements(async () => {
-    answers = (await competitor.measure(cell, milliseconds)).answers;
-  });
-  if (time === null || answers === 0) return null;
-  return { statementsEach: time.statements / answers, microsEach: time.microseconds / answers };
+): Promise<StatementSample> {
+  await database.forgetStatementTimes();
+  const { answers } = await competitor.measure(cell, milliseconds);
+  const { statements, microseconds } = await database.statementTimes();
+  return { statementsEach: statements / answers, microsEach: microseconds / answers };
 }
 
 /** Runs one cell: everybody warms up, then rounds in turns (A B C A B C …), so that what drifts drifts for all. */
@@ -108,7 +106,7 @@ export async function measureCell(
 ): Promise<CellResult> {
   const running = competitors.filter((competitor) => competitor.takesPartIn(cell));
   const samples = new Map<string, Sample[]>(running.map(({ name }) => [name, []]));
-  const statements = new Map<string, StatementSample | null>();
+  const statements = new Map<string, StatementSample>();
   const failures = new Map<string, string>();
   const everyone = async (work: (competitor: Competitor) => Promise<void>) => {
     for (const competitor of running) {
@@ -126,9 +124,11 @@ export async function measureCell(
     });
   }
   if (database?.keepsStatistics) {
-    await everyone(async (competitor) => {
-      statements.set(competitor.name, await statementsOf(competitor, cell, database, pace.seconds * 1000));
-    });
+    await database.withStatementTimes(() =>
+      everyone(async (competitor) => {
+        statements.set(competitor.name, await statementsOf(competitor, cell, database, pace.seconds * 1000));
+      }),
+    );
   }
   if (database !== null && WRITES.includes(cell.kind)) await database.restore();
 

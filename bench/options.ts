@@ -35,11 +35,11 @@ export const HELP = `npm run bench -- [options]
   --peers LIST         of ${PEERS.join(', ')}; or none
   --variant SETTING    measures this service once more with a setting changed: DATABASE_CONNECTIONS=8; may be repeated
   --rounds N           measured rounds of each cell: 5
-  --seconds N          of each round: 3
+  --seconds N          of each round: 2
   --growth LIST        tasks in the table: 10000,1000000,5000000
   --processes LIST     of this service: 1,2,4
 
-Lists are separated by commas. Results land in bench/results: those of a run with nothing left out as latest.md,
+Without options it takes about 45 minutes. Lists are separated by commas. Results land in bench/results: those of a run with nothing left out as latest.md,
 latest.svg and a dated JSON file, those of any other as quick.* or partial.*, which git ignores.
 `;
 
@@ -83,7 +83,7 @@ export function readOptions(args: readonly string[]): Options | null {
   });
   if (values.help) return null;
   const { quick } = values;
-  const seconds = number(values.seconds ?? (quick ? '0.25' : '3'), '--seconds');
+  const seconds = number(values.seconds ?? (quick ? '0.2' : '2'), '--seconds');
   return {
     quick,
     complete: !quick && Object.keys(values).every((name) => !NARROWING.includes(name)),

@@ -16,6 +16,12 @@ const START_WITHIN_MS = 30_000;
 const POLL_MS = 5;
 const STOP_WITHIN_MS = 10_000;
 
+/** Whatever is still there when this process ends, however it ends, ends with it. */
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 function statusOf(port: number, token: string): Promise<number | null> {
   return new Promise((resolve) => {
     const headers = { authorization: `Bearer ${token}` };
@@ -55,6 +61,8 @@ export class RunningServer {
       stdio: ['ignore', log, log],
       env: { PATH: process.env.PATH, ...server.environment, PORT: String(port) },
     });
+    running.add(started);
+    started.once('exit', () => running.delete(started));
     let failure: string | null = null;
     started.once('error', (error) => {
       failure = error.message;

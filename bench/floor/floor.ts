@@ -1,33 +1,17 @@
-// What Node and `pg` can do with nothing in between: the same checks, the same transaction, the same JSON, no framework.
+// What Node can do with nothing in between: the same checks, the same transaction, the same JSON, no framework.
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import pg from 'pg';
-import { BECOME_USER, GET, INSERT, LIST, type Statement, TOGGLE, UPDATE } from './statements.ts';
+import { openOwnConnections } from './own-connections.ts';
+import { openPgConnections } from './pg-connections.ts';
+import { GET, INSERT, LIST, TOGGLE, UPDATE } from './statements.ts';
 
-const { JWT_SECRET = '', DATABASE_URL = '', PORT = '0' } = process.env;
+const { JWT_SECRET = '', DATABASE_URL = '', PORT = '0', FLOOR_CONNECTIONS = 'pg' } = process.env;
 const CONNECTIONS = 4;
 
-const clients = Array.from({ length: CONNECTIONS }, () => ({
-  client: new pg.Client({ connectionString: DATABASE_URL, pipeline: true }),
-  load: 0,
-}));
-await Promise.all(clients.map(({ client }) => client.connect()));
-
-/** One transaction confined to `user`, its four statements sent together over the least busy connection. */
-async function asUser(user: string, statement: Statement, values: unknown[]): Promise<string | undefined> {
-  const free = clients.reduce((best, next) => (next.load < best.load ? next : best));
-  free.load += 1;
-  const { client } = free;
-  const sent = await Promise.allSettled([
-    client.query('begin'),
-    client.query({ ...BECOME_USER, values: [user] }),
-    client.query<{ json: string }>({ ...statement, values }),
-    client.query('commit'),
-  ]);
-  free.load -= 1;
-  for (const result of sent) if (result.status === 'rejected') throw result.reason;
-  return sent[2].status === 'fulfilled' ? sent[2].value.rows[0]?.json : undefined;
-}
+const asUser =
+  FLOOR_CONNECTIONS === 'own'
+    ? await openOwnConnections(DATABASE_URL, CONNECTIONS)
+    : await openPgConnections(DATABASE_URL, CONNECTIONS);
 
 interface Claims {
   readonly sub: string;
@@ -52,7 +36,13 @@ function userOf(authorization = ''): string | null {
   return claims.sub;
 }
 
-async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
+interface Body {
+  readonly title?: string;
+  readonly description?: string | null;
+  readonly is_completed?: boolean;
+}
+
+async function readJson(request: IncomingMessage): Promise<Body> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   return JSON.parse(Buffer.concat(chunks).toString());
@@ -68,16 +58,16 @@ const PATH = /^\/api\/tasks(?:\/([0-9a-f-]{36})(\/toggle)?)?$/;
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const user = userOf(request.headers.authorization);
   if (user === null) return answer(response, 401, '{"error":"unauthorized"}');
-  const [path, id, toggle] = PATH.exec(request.url ?? '') ?? [];
+  const [path, id = '', toggle] = PATH.exec(request.url ?? '') ?? [];
   const route = `${request.method} ${toggle ? 'toggle' : id ? 'task' : path ? 'tasks' : ''}`;
-  const found = (json: string | undefined) => answer(response, json === undefined ? 404 : 200, json ?? '{}');
+  const found = (json: string | null) => answer(response, json === null ? 404 : 200, json ?? '{}');
   switch (route) {
     case 'GET tasks':
       return found(await asUser(user, LIST, [user]));
     case 'GET task':
       return found(await asUser(user, GET, [user, id]));
     case 'POST tasks': {
-      const { title, description = null, is_completed = false } = await readJson(request);
+      const { title = null, description = null, is_completed = false } = await readJson(request);
       const task = await asUser(user, INSERT, [user, randomUUID(), title, description, is_completed]);
       return answer(response, 201, task ?? '{}');
     }

@@ -7,6 +7,13 @@ export interface Statement {
   readonly text: string;
 }
 
+/** Runs `statement` in one transaction that the database confines to `user`. @returns its only text, or null. */
+export type AsUser = (
+  user: string,
+  statement: Statement,
+  values: readonly (string | boolean | null)[],
+) => Promise<string | null>;
+
 /** Confines the rest of the transaction to the user `$1`. */
 export const BECOME_USER: Statement = {
   name: 'become_user',

@@ -26,7 +26,9 @@ export class LoadGenerator {
         this.#process.off('exit', onExit);
         resolve(message);
       });
-      this.#process.send(order);
+      this.#process.send(order, (error) => {
+        if (error !== null) reject(error);
+      });
     });
     if (reply.kind === 'failure') throw new Error(reply.message);
     return reply.report;

@@ -2,8 +2,8 @@ import { REQUEST_LABELS } from '../load/order.ts';
 import type { CellResult } from '../measure.ts';
 import { labelOf, type Report, type Summary, summarize } from './report.ts';
 
-const PANEL_WIDTH = 460;
-const LABEL_WIDTH = 150;
+const PANEL_WIDTH = 550;
+const LABEL_WIDTH = 225;
 const VALUE_WIDTH = 62;
 const BAR_HEIGHT = 16;
 const BAR_GAP = 6;
