@@ -1,34 +1,26 @@
 import { randomUUID } from 'node:crypto';
-import { type Server, STATUS_CODES } from 'node:http';
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { FastifyBaseLogger } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { errorReply } from './error-reply.ts';
+import { logUnreadable } from './request-log.ts';
 
-/** Writes a whole answer to a socket that has no usable request, closes it, and gives it its line in the log. */
-function answer(socket: Duplex, error: AppError, log: FastifyBaseLogger): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const requestId = randomUUID();
-  const { status, headers, body } = errorReply(error);
-  const lines = Object.entries({
-    ...headers,
-    'content-length': String(Buffer.byteLength(body)),
-    'x-request-id': requestId,
-    'x-content-type-options': 'nosniff',
-    'cache-control': 'no-store',
-    vary: 'Origin',
-    connection: 'close',
-  }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`, () =>
-    socket.destroy(),
-  );
-  log.info(
-    { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0, code: error.code },
-    'request',
-  );
+/** How long a connection that has been refused is still read, so that a reset does not overtake the answer. */
+const LINGER_MS = 1_000;
+
+/** Says goodbye with `lastWords` and closes the connection (RFC 9112, 9.6). */
+function closeSoon(socket: Duplex, lastWords = ''): void {
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(timer));
+  socket.on('error', () => socket.destroy());
+  socket.end(lastWords);
+  socket.resume();
+}
+
+function whenOver(response: ServerResponse, next: () => void): void {
+  if (response.closed) next();
+  else response.once('close', next);
 }
 
 function toError(code: string | undefined): AppError {
@@ -38,11 +30,86 @@ function toError(code: string | undefined): AppError {
   return new AppError('INVALID_REQUEST', { message });
 }
 
-/** Answers what the HTTP parser could not read (RFC 9112, 2.2), and `CONNECT`, in the form of every other error. */
-export function answerBrokenRequests(server: Server, log: FastifyBaseLogger): void {
-  server.on('clientError', (error: Error & { readonly code?: string }, socket) => {
-    if (error.code === 'ECONNRESET') socket.destroy();
-    else answer(socket, toError(error.code), log);
-  });
-  server.on('connect', (_request, socket) => answer(socket, new AppError('METHOD_NOT_ALLOWED'), log));
+/**
+ * Answers what the HTTP parser could not read (RFC 9112, 2.2), and `CONNECT`, in the form of every other error, each in
+ * its turn: a client that sends several requests at once must not take the answer to a broken one for another's.
+ */
+export class BrokenRequests {
+  readonly #logger: FastifyBaseLogger;
+  /** The last request of each connection that could be read. */
+  readonly #latest = new WeakMap<Duplex, FastifyReply>();
+  readonly #refused = new WeakSet<Duplex>();
+  /** Requests whose body turned out to be broken before anybody read it. */
+  readonly #cutOff = new WeakMap<IncomingMessage, AppError>();
+
+  constructor(logger: FastifyBaseLogger) {
+    this.#logger = logger;
+  }
+
+  watch(app: FastifyInstance): void {
+    app.addHook('onRequest', (request, reply, done) => {
+      this.#latest.set(request.raw.socket, reply);
+      done();
+    });
+    app.addHook('preParsing', (request, _reply, _payload, done) => done(this.#cutOff.get(request.raw)));
+    app.server.on('connect', (request: IncomingMessage, socket: Duplex) => {
+      socket.on('error', () => socket.destroy()); // node:http has let go of this socket: unheard, an error ends the process
+      this.#inTurn(socket, () => {
+        const response = new ServerResponse(request);
+        response.shouldKeepAlive = false;
+        response.assignSocket(request.socket);
+        response.once('finish', () => closeSoon(socket));
+        app.routing(request, response);
+      });
+    });
+  }
+
+  /** A listener of `clientError`. */
+  readonly answer = (error: { readonly code?: string }, socket: Duplex): void => {
+    if (this.#refused.has(socket)) return; // the parser fails again with all that still arrives
+    this.#refused.add(socket);
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const failure = toError(error.code);
+    const latest = this.#latest.get(socket);
+    if (latest !== undefined && !latest.request.raw.complete) {
+      this.#failBody(latest, failure);
+      whenOver(latest.raw, () => closeSoon(socket));
+    } else {
+      this.#inTurn(socket, () => this.#write(socket, failure));
+    }
+  };
+
+  #inTurn(socket: Duplex, next: () => void): void {
+    const latest = this.#latest.get(socket);
+    if (latest === undefined) next();
+    else whenOver(latest.raw, next);
+  }
+
+  /** Lets whoever reads, or is going to read, the body of a request know that no more of it will come. */
+  #failBody(reply: FastifyReply, failure: AppError): void {
+    const { raw } = reply.request;
+    this.#cutOff.set(raw, failure);
+    if (!reply.sent) void reply.header('connection', 'close');
+    if (raw.listenerCount('error') > 0) raw.emit('error', failure);
+  }
+
+  /** Writes a whole answer to a connection that has no usable request. */
+  #write(socket: Duplex, error: AppError): void {
+    const id = randomUUID();
+    const { status, headers, body } = errorReply(error);
+    const lines = Object.entries({
+      ...headers,
+      'content-length': String(Buffer.byteLength(body)),
+      'x-request-id': id,
+      'x-content-type-options': 'nosniff',
+      'cache-control': 'no-store',
+      vary: 'Origin',
+      connection: 'close',
+    }).map(([name, value]) => `${name}: ${value}\r\n`);
+    closeSoon(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
+    logUnreadable(this.#logger, id, status, error);
+  }
 }

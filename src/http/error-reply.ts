@@ -68,11 +68,13 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, (cause: unknown) => AppError>> =
   FST_ERR_CTP_BODY_TOO_LARGE: (cause) => new AppError('PAYLOAD_TOO_LARGE', { cause }),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: invalidRequest('Content-Type must be application/json'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: invalidRequest('Request body does not match its Content-Length'),
-  FST_ERR_BAD_URL: () =>
-    new AppError('VALIDATION_ERROR', {
-      details: [{ field: 'path', message: 'Path is not correctly percent-encoded' }],
-    }),
 };
+
+/** A fault of the request that a plugin found, such as a `Range` past the end of a file. */
+function isClientFault(error: Error): boolean {
+  if (!('statusCode' in error) || typeof error.statusCode !== 'number') return false;
+  return error.statusCode >= 400 && error.statusCode < 500;
+}
 
 /** Turns whatever was thrown into what a client may read; what is not known is `INTERNAL_ERROR`. */
 export function toAppError(error: unknown): AppError {
@@ -83,7 +85,7 @@ export function toAppError(error: unknown): AppError {
     }
     const known = 'code' in error && typeof error.code === 'string' ? FRAMEWORK_ERRORS[error.code] : undefined;
     if (known !== undefined) return known(error);
-    if ('statusCode' in error && error.statusCode === 400) return invalidRequest('Request is not valid')(error);
+    if (isClientFault(error)) return invalidRequest('Request is not valid')(error);
   }
   return new AppError('INTERNAL_ERROR', { cause: error });
 }

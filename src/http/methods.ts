@@ -2,9 +2,6 @@ import { METHODS } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../core/errors.ts';
 
-/** `CONNECT` never reaches a route. */
-const ROUTABLE = METHODS.filter((method) => method !== 'CONNECT');
-
 /** Notes which methods each path has; to be called before routes are made. */
 export function collectMethods(app: FastifyInstance): ReadonlyMap<string, ReadonlySet<string>> {
   const methods = new Map<string, Set<string>>();
@@ -22,7 +19,7 @@ export function collectMethods(app: FastifyInstance): ReadonlyMap<string, Readon
  * to be called after all routes are made.
  */
 export function refuseOtherMethods(app: FastifyInstance, methods: ReadonlyMap<string, ReadonlySet<string>>): void {
-  for (const method of ROUTABLE) {
+  for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   }
   for (const [path, known] of [...methods]) {
@@ -36,7 +33,7 @@ export function refuseOtherMethods(app: FastifyInstance, methods: ReadonlyMap<st
     });
     app.route({
       url,
-      method: ROUTABLE.filter((method) => method !== 'OPTIONS' && !known.has(method)),
+      method: METHODS.filter((method) => method !== 'OPTIONS' && !known.has(method)),
       schema: { hide: true },
       onRequest: (_request, reply, done) => {
         void reply.header('allow', allow);

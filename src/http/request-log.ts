@@ -1,13 +1,22 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
 import type { AppError } from '../core/errors.ts';
 import { routeName } from './route-name.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    isLogged: boolean;
+  }
+}
+
+/** Stands where a client hung up before it was answered; nobody ever receives it. */
+const CLIENT_CLOSED_REQUEST = 499;
 
 function levelFor(status: number): 'info' | 'warn' | 'error' {
   if (status < 500) return 'info';
   return status === 503 ? 'warn' : 'error';
 }
 
-/** Why an answer was an error: with the stack where the fault is ours, with the cause's own word where it is the client's. */
+/** Why an answer was an error: with the stack where the fault is ours, by its code alone where it is the client's. */
 function reason(failure: AppError, status: number): object {
   if (status >= 500) return { code: failure.code, err: failure.cause ?? failure };
   return { code: failure.code };
@@ -15,18 +24,34 @@ function reason(failure: AppError, status: number): object {
 
 /** One line a request, once it has been answered. Nothing the client wrote is in it but a request id that is sane. */
 export function logRequests(app: FastifyInstance): void {
-  const line = (request: FastifyRequest, status: number, durationMs: number) => ({
-    request_id: request.id,
-    method: request.method,
-    route: routeName(request),
-    status,
-    duration_ms: Math.round(durationMs * 1000) / 1000,
-    user_id: request.principal?.userId,
-    ...(request.failure === null ? {} : reason(request.failure, status)),
-  });
-  app.addHook('onResponse', (request, reply, done) => {
-    const { statusCode, elapsedTime } = reply;
-    request.log[levelFor(statusCode)](line(request, statusCode, elapsedTime), 'request');
+  const write = (request: FastifyRequest, status: number, durationMs: number) => {
+    const line = {
+      request_id: request.id,
+      method: request.method,
+      route: routeName(request),
+      status,
+      duration_ms: Math.round(durationMs * 1000) / 1000,
+      user_id: request.principal?.userId,
+      ...(request.failure === null ? {} : reason(request.failure, status)),
+    };
+    request.isLogged = true;
+    request.log[levelFor(status)](line, 'request');
+  };
+  app.decorateRequest('isLogged', false);
+  app.addHook('onRequest', (request, reply, done) => {
+    reply.raw.once('close', () => {
+      if (!request.isLogged) write(request, CLIENT_CLOSED_REQUEST, reply.elapsedTime);
+    });
     done();
   });
+  app.addHook('onResponse', (request, reply, done) => {
+    write(request, reply.statusCode, reply.elapsedTime);
+    done();
+  });
+}
+
+/** The line of a request that could not be read, so that nothing but its answer is known of it. */
+export function logUnreadable(logger: FastifyBaseLogger, requestId: string, status: number, failure: AppError): void {
+  const line = { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0 };
+  logger.info({ ...line, ...reason(failure, status) }, 'request');
 }

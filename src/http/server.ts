@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../core/errors.ts';
-import { answerBrokenRequests } from './broken-request.ts';
+import { BrokenRequests } from './broken-request.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import { parseJsonBodies } from './json-body.ts';
@@ -16,6 +16,9 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 const TIMEOUT_CHECK_MS = 500;
 
+/** A path that is readable and nobody's. */
+const NO_ROUTE = '/%25';
+
 const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
 
 function requestId(request: IncomingMessage): string {
@@ -23,17 +26,14 @@ function requestId(request: IncomingMessage): string {
   return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID();
 }
 
-function sendError(reply: FastifyReply, error: AppError): FastifyReply {
-  const { status, headers, body } = errorReply(error);
-  return reply.code(status).headers(headers).send(body);
-}
-
 /**
  * An HTTP server without routes: the limits of the contract, JSON bodies and nothing else, and one form for every
  * error, whatever layer it comes from.
  */
 export function createServer(logger: FastifyBaseLogger): FastifyInstance {
-  const app = fastify({
+  const broken = new BrokenRequests(logger);
+  const undecodable = new WeakSet<IncomingMessage>();
+  const app: FastifyInstance = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
     childLoggerFactory: (parent) => parent,
@@ -49,35 +49,44 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
       requireHostHeader: false, // checked below, to answer in the contract's form
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEADER_BYTES },
-    frameworkErrors: (error, request, reply: FastifyReply) => {
-      const line = { request_id: request.id, method: request.method, route: 'unknown', status: 400 };
-      request.log.info({ ...line, duration_ms: reply.elapsedTime, code: 'VALIDATION_ERROR' }, 'request');
-      void reply.headers({ 'x-request-id': request.id, 'x-content-type-options': 'nosniff', vary: 'Origin' });
-      void sendError(reply, toAppError(error));
+    clientErrorHandler: broken.answer,
+    frameworkErrors: (_error, { raw }, reply: FastifyReply) => {
+      undecodable.add(raw);
+      raw.url = NO_ROUTE; // the router cannot read the path: led to where every unknown path goes, hooks and all
+      app.routing(raw, reply.raw);
     },
   });
 
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
-  parseJsonBodies(app);
+  app.decorateRequest('failure', null);
   drainOnClose(app);
 
   app.addHook('onRequest', (request, reply, done) => {
     void reply.headers({ 'x-request-id': request.id, vary: 'Origin' });
-    const hostMissing = request.raw.httpVersion === '1.1' && request.headers.host === undefined;
-    done(hostMissing ? new AppError('INVALID_REQUEST', { message: 'Host header is missing' }) : undefined);
+    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
+    void reply.headers({ connection: 'close', 'x-content-type-options': 'nosniff' });
+    done(new AppError('INVALID_REQUEST', { message: 'Host header is missing' }));
   });
+  broken.watch(app);
+  parseJsonBodies(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = toAppError(error);
     request.failure = failure;
-    return sendError(reply, failure);
+    const { status, headers, body } = errorReply(failure);
+    return reply.code(status).headers(headers).send(body);
   });
-  app.setNotFoundHandler(() => {
+  app.setNotFoundHandler((request, reply) => {
+    if (undecodable.has(request.raw)) {
+      const message = 'Path is not correctly percent-encoded';
+      throw new AppError('VALIDATION_ERROR', { details: [{ field: 'path', message }] });
+    }
+    if (request.method === 'CONNECT') {
+      void reply.header('allow', ''); // another host's address has no methods here
+      throw new AppError('METHOD_NOT_ALLOWED');
+    }
     throw new AppError('NOT_FOUND', { message: 'Route not found' });
   });
-  app.decorateRequest('failure', null);
-  app.server.removeAllListeners('clientError');
-  answerBrokenRequests(app.server, logger);
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return app;
 }

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,7 +84,13 @@ export class LogBook extends Writable {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     this.text += chunk.toString('utf8');
+    this.emit('written');
     done();
+  }
+
+  /** Resolves once there is a line of which `holds` is true. */
+  async until(holds: (line: Record<string, unknown>) => boolean): Promise<void> {
+    while (!this.lines().some(holds)) await once(this, 'written');
   }
 
   lines(): Record<string, unknown>[] {
@@ -91,6 +98,14 @@ export class LogBook extends Writable {
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  /** The one line of the request that `answer` names. */
+  lineOf(answer: { readonly headers: Readonly<Record<string, unknown>> }): Record<string, unknown> {
+    const id = answer.headers['x-request-id'];
+    const [line, ...more] = this.lines().filter(({ request_id }) => request_id === id);
+    if (line === undefined || more.length > 0) throw new Error(`${String(id)} does not have one line in the log`);
+    return line;
   }
 }
 

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+
+/** An answer, whether it was injected or read from a socket. */
+export interface Answered {
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+  readonly body: string;
+}
+
+export interface Fault {
+  readonly field: string;
+  readonly message: string;
+}
+
+/** Checks that `answer` is an error of the contract's one form, to the byte, and names its request. */
+export function assertError(
+  answer: Answered,
+  status: number,
+  code: string,
+  error: string,
+  details?: readonly Fault[],
+): void {
+  const body = JSON.stringify({ error, code, ...(details === undefined ? {} : { details }) });
+  assert.deepEqual([answer.statusCode, answer.body], [status, body]);
+  assertErrorHeaders(answer);
+}
+
+/** The same where only the code matters. */
+export function assertErrorCode(answer: Answered, status: number, code: string): void {
+  const body = JSON.parse(answer.body) as Record<string, unknown>;
+  assert.deepEqual([answer.statusCode, body.code], [status, code], answer.body);
+  assert.equal(typeof body.error, 'string');
+  assert.ok(Object.keys(body).every((key) => ['error', 'code', 'details'].includes(key)));
+  assertErrorHeaders(answer);
+}
+
+function assertErrorHeaders({ headers, body }: Answered): void {
+  assert.equal(headers['content-type'], 'application/json; charset=utf-8');
+  assert.equal(headers['content-length'], String(Buffer.byteLength(body)));
+  assert.equal(headers.vary, 'Origin');
+  assert.equal(headers['x-content-type-options'], 'nosniff');
+  assert.match(String(headers['x-request-id']), /^[\w.:-]{1,128}$/);
+}
+
+/** What `VALIDATION_ERROR` looks like with one fault a field. */
+export function assertFaults(answer: Answered, faults: Readonly<Record<string, string>>): void {
+  const details = Object.entries(faults).map(([field, message]) => ({ field, message }));
+  assertError(answer, 400, 'VALIDATION_ERROR', 'Validation failed', details);
+}

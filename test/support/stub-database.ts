@@ -1,0 +1,49 @@
+import type { Database } from '../../dist/database/database.js';
+import type { OpenDatabase } from './service.ts';
+
+/** A database that answers every statement as it is told to, for tests of what stands in front of it. */
+export function stubDatabase(asUser: Database['asUser'] = async () => [['{}']]): OpenDatabase {
+  const nothing = async () => undefined;
+  return {
+    database: { asUser, ping: nothing, close: nothing },
+    place: '',
+    warnings: [],
+    analyze: nothing,
+    remove: nothing,
+  };
+}
+
+/** A database that keeps everybody waiting. */
+export interface HeldDatabase {
+  readonly opened: OpenDatabase;
+  /** Resolves once `count` statements wait. */
+  waiting(count: number): Promise<void>;
+  /** Answers whatever waits. */
+  release(): void;
+}
+
+export function heldDatabase(): HeldDatabase {
+  const held: (() => void)[] = [];
+  let awaited = { count: Number.POSITIVE_INFINITY, reached: () => {} };
+  const check = () => {
+    if (held.length >= awaited.count) awaited.reached();
+  };
+  const opened = stubDatabase(async () => {
+    await new Promise<void>((resolve) => {
+      held.push(resolve);
+      check();
+    });
+    return [['{"held":true}']];
+  });
+  return {
+    opened,
+    waiting: (count) =>
+      new Promise((reached) => {
+        awaited = { count, reached };
+        check();
+      }),
+    release: () => {
+      for (const resolve of held.splice(0)) resolve();
+    },
+  };
+}
