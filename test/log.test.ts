@@ -1,6 +1,25 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { assertError } from './support/envelope.ts';
 import { onEachDatabase, SECRET, startService, type Task } from './support/service.ts';
+import { stubDatabase } from './support/stub-database.ts';
+
+test('what fails inside is in the log without the secrets its message holds, however its causes are chained', async () => {
+  const fault = new Error('cannot reach postgresql://owner:pa55word@db.example/todo');
+  fault.cause = new Error('nor https://key:pa55word@issuer.example with eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.c2ln', {
+    cause: fault,
+  });
+  const service = await startService(stubDatabase(() => Promise.reject(fault)));
+  const answer = await (await service.person()).send('GET', '/api/tasks');
+  assertError(answer, 500, 'INTERNAL_ERROR', 'An internal server error occurred');
+  const { level, err } = service.log.lineOf(answer);
+  assert.equal(level, 'error');
+  const { message, stack, cause } = err as Record<string, unknown>;
+  assert.equal(message, 'cannot reach [secret]');
+  assert.match(String(stack), /^Error: cannot reach \[secret\]\n {4}at /);
+  assert.equal((cause as Record<string, unknown>).message, 'nor [secret] with [secret]');
+  await service.close();
+});
 
 onEachDatabase('the log', (service, kind) => {
   test('one line a request: time, level, request id, method, route, status, duration and user', async () => {
