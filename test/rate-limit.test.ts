@@ -34,6 +34,15 @@ onEachDatabase(
       assert.equal((await person.send('GET', '/health')).statusCode, 200);
     });
 
+    test('users whose names mean something to JavaScript are counted like any other', async () => {
+      for (const sub of ['__proto__', 'constructor', 'toString', '0', ' ']) {
+        const person = await service().person(sub);
+        const statuses = [];
+        for (let index = 0; index < 6; index += 1) statuses.push((await person.send('GET', '/api/tasks')).statusCode);
+        assert.deepEqual(statuses, [200, 200, 200, 200, 200, 429], sub);
+      }
+    });
+
     test('a new token of the same user does not start anew, and requests without a good token count for nobody', async () => {
       const person = await service().person();
       for (let index = 0; index < 20; index += 1) {
