@@ -35,7 +35,7 @@ export const HELP = `npm run bench -- [options]
   --peers LIST         of ${PEERS.join(', ')}; or none
   --variant SETTING    measures this service once more with a setting changed: DATABASE_CONNECTIONS=8; may be repeated
   --rounds N           measured rounds of each cell: 5
-  --seconds N          of each round: 2
+  --seconds N          of each round: 1
   --growth LIST        tasks in the table: 10000,1000000,5000000
   --processes LIST     of this service: 1,2,4
 
@@ -43,7 +43,9 @@ Without options it takes about 45 minutes. Lists are separated by commas. Result
 latest.svg and a dated JSON file, those of any other as quick.* or partial.*, which git ignores.
 `;
 
-const NARROWING = ['sections', 'only', 'connections', 'peers', 'rounds', 'seconds', 'growth', 'processes'];
+const NARROWING = ['sections', 'only', 'connections', 'rounds', 'growth', 'processes'];
+/** Peers that no complete run may leave out, as long as their runtime is there. */
+const NEEDED_PEERS: readonly PeerName[] = ['fastapi', 'express', 'hono'];
 
 function chosen<Word extends string>(text: string | undefined, words: readonly Word[], what: string): readonly Word[] {
   if (text === undefined) return words;
@@ -83,18 +85,22 @@ export function readOptions(args: readonly string[]): Options | null {
   });
   if (values.help) return null;
   const { quick } = values;
-  const seconds = number(values.seconds ?? (quick ? '0.2' : '2'), '--seconds');
+  const peers = chosen(values.peers, PEERS, '--peers');
+  const seconds = number(values.seconds ?? (quick ? '0.2' : '1'), '--seconds');
   return {
     quick,
-    complete: !quick && Object.keys(values).every((name) => !NARROWING.includes(name)),
+    complete:
+      !quick &&
+      NEEDED_PEERS.every((name) => peers.includes(name)) &&
+      !Object.keys(values).some((name) => NARROWING.includes(name)),
     sections: chosen(values.sections, SECTIONS, '--sections'),
     kinds: chosen(values.only, REQUEST_KINDS, '--only'),
     connections: numbers(values.connections, quick ? [32] : [1, 32, 100], '--connections'),
-    peers: chosen(values.peers, PEERS, '--peers'),
+    peers,
     variants: values.variant,
     rounds: Math.round(number(values.rounds ?? (quick ? '2' : '5'), '--rounds')),
     seconds,
-    warmUpSeconds: quick ? seconds : Math.max(2, seconds),
+    warmUpSeconds: quick ? seconds : Math.max(1, seconds),
     starts: quick ? 1 : 5,
     users: 10_000,
     embeddedUsers: quick ? 2_000 : 10_000,

@@ -98,7 +98,7 @@ const Environment = z.object({
   PORT: wholeNumber(0, 65_535).default(8000),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   DATABASE_URL: databaseUrl.optional(),
-  DATABASE_CONNECTIONS: wholeNumber(1, 100).default(4),
+  DATABASE_CONNECTIONS: wholeNumber(1, 100).default(8),
   DATABASE_PIPELINE: onOff.default(true),
   DATABASE_NAMED_STATEMENTS: onOff.default(true),
   DATA_DIR: z.string().default('./data'),

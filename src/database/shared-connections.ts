@@ -34,8 +34,11 @@ interface Waiting {
 
 const PING = defineStatement('ping', 'read', 'select 1');
 const MAX_TRIES = 3;
-/** So many transactions at a time go to one connection before the next: what travels together costs less. */
-const BATCH = 4;
+/**
+ * So many transactions go to one connection before the next is used: reads that travel together cost less, while each
+ * write waits for the disk, which connections do side by side.
+ */
+const BATCH = { read: 8, write: 1 };
 /** A connection whose oldest answer is this late is given no more to do until it answers. */
 const SLOW_AFTER_MS = 100;
 const MAX_WAIT_MS = 2_000;
@@ -128,7 +131,7 @@ export class SharedConnections implements Database {
   #dispatch(): void {
     if (this.#slots.wires().length > 0) this.#failing = false;
     while (this.#line.length > 0) {
-      const wire = this.#freest();
+      const wire = this.#freest(BATCH[this.#line[0]?.statement.access ?? 'read']);
       const waiting = wire === null ? undefined : this.#line.shift();
       if (wire === null || waiting === undefined) break;
       wire.send(this.#job(waiting));
@@ -137,13 +140,13 @@ export class SharedConnections implements Database {
     else this.#watch();
   }
 
-  #freest(): Wire | null {
+  #freest(batch: number): Wire | null {
     const now = performance.now();
     let best: Wire | null = null;
     for (const wire of this.#slots.wires()) {
       const { load } = wire;
       if (!wire.takesJobs || load >= this.#options.depth) continue;
-      if (best !== null && Math.floor(load / BATCH) >= Math.floor(best.load / BATCH)) continue;
+      if (best !== null && Math.floor(load / batch) >= Math.floor(best.load / batch)) continue;
       if (load > 0 && now - (wire.oldestSentAt ?? now) > SLOW_AFTER_MS) continue;
       best = wire;
     }
