@@ -65,7 +65,8 @@ const secret = z
 const webUrl = z
   .string()
   .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'must be an http or https URL')
-  .transform((text) => new URL(text));
+  .transform((text) => new URL(text))
+  .refine((url) => url.username === '' && url.password === '', 'must be a URL without a user name or password');
 
 const databaseUrl = z
   .string()

@@ -28,6 +28,8 @@ export class UnusableDatabase extends Error {
 
 /** How long requests put up with attempts that fail. */
 const PATIENCE_MS = 3_000;
+/** How long bringing the schema up to date may take, a large migration included. */
+const MAX_PREPARE_MS = 60_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
 
@@ -65,6 +67,7 @@ export class ConnectionSlots {
   hopeless(): unknown {
     if (this.#closed) return new Error('The database has been closed');
     if (this.#failure === null || this.#wires.length > 0) return null;
+    if (this.#opening === 0 && this.#pause === null) return null; // nobody has tried for a while
     return performance.now() - this.#failure.since > PATIENCE_MS ? this.#failure.error : null;
   }
 
@@ -76,7 +79,8 @@ export class ConnectionSlots {
   /** Asks for one more connection, unless all are there or on their way, or a failed attempt is being slept off. */
   want(): void {
     if (this.#closed || this.#pause !== null) return;
-    if (this.#wires.length + this.#opening < this.#options.connections) void this.#openOne();
+    const living = this.#wires.filter((wire) => wire.takesJobs).length;
+    if (living + this.#opening < this.#options.connections) void this.#openOne();
   }
 
   async close(): Promise<void> {
@@ -131,11 +135,18 @@ export class ConnectionSlots {
 
   async #prepare(): Promise<void> {
     const client = await this.#connect();
+    const silence = setTimeout(() => {
+      client.connection.stream.destroy(new Error('The database did not answer in time'));
+    }, MAX_PREPARE_MS);
     try {
       await this.#options.prepare(client);
       this.#isPrepared = true;
-    } finally {
       await client.end();
+    } catch (error) {
+      client.connection.stream.destroy();
+      throw error;
+    } finally {
+      clearTimeout(silence);
     }
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -17,6 +17,8 @@ export class DataDirectoryInUse extends Error {
 interface Holder {
   readonly pid: number;
   readonly host: string;
+  /** The boot and the PID namespace in which `pid` means that process: containers can share a host's name. */
+  readonly world: string;
   /** When the process started, as the system tells it; '' where it does not. */
   readonly started: string;
 }
@@ -32,6 +34,13 @@ async function startOf(pid: number): Promise<string> {
   return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
 }
 
+/** '' where the system has no such notions. */
+async function worldOfPids(): Promise<string> {
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
+  return `${boot.trim()} ${namespace}`.trim();
+}
+
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
@@ -45,9 +54,10 @@ function parseHolder(text: string): Holder | null {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null) return null;
-    const { pid, host, started } = { pid: null, host: null, started: null, ...value };
-    if (typeof pid !== 'number' || typeof host !== 'string' || typeof started !== 'string') return null;
-    return { pid, host, started };
+    const { pid, host, world, started } = { pid: null, host: null, world: null, started: null, ...value };
+    if (typeof pid !== 'number' || typeof host !== 'string') return null;
+    if (typeof world !== 'string' || typeof started !== 'string') return null;
+    return { pid, host, world, started };
   } catch {
     return null;
   }
@@ -65,7 +75,7 @@ async function lockNumbers(directory: string): Promise<number[]> {
 async function livingHolder(path: string): Promise<Holder | null> {
   const holder = parseHolder(await readFile(path, 'utf8').catch(() => ''));
   if (holder === null) return null;
-  if (holder.host !== hostname()) {
+  if (holder.host !== hostname() || holder.world !== (await worldOfPids())) {
     const lastSign = await stat(path).then(
       (file) => file.mtimeMs,
       () => 0,
@@ -107,16 +117,26 @@ async function outlive(directory: string, mine: number): Promise<void> {
  * Takes `directory` for this process, or throws. A dead holder's lock is not removed to be made again, which two
  * processes could do at once, but outnumbered: `lock.N+1` is created, which only one can, and whoever then still sees
  * another's living lock steps back.
+ * @param onLost told when another has taken the directory nevertheless, as when this process was suspended for long: it
+ *   must not be written to any more.
  * @returns a function that gives the directory back.
  * @throws {DataDirectoryInUse} while its holder lives.
  */
-export async function lockDataDirectory(directory: string): Promise<() => Promise<void>> {
+export async function lockDataDirectory(
+  directory: string,
+  onLost: (error: Error) => void,
+): Promise<() => Promise<void>> {
   const [highest = 0] = await lockNumbers(directory);
   const path = join(directory, `lock.${highest + 1}`);
   const holder = highest > 0 ? await livingHolder(join(directory, `lock.${highest}`)) : null;
   if (holder !== null) throw new DataDirectoryInUse(directory, holder);
-  const me: Holder = { pid: process.pid, host: hostname(), started: await startOf(process.pid) };
-  if (!(await create(path, me))) return lockDataDirectory(directory);
+  const me: Holder = {
+    pid: process.pid,
+    host: hostname(),
+    world: await worldOfPids(),
+    started: await startOf(process.pid),
+  };
+  if (!(await create(path, me))) return lockDataDirectory(directory, onLost);
   try {
     await outlive(directory, highest + 1);
   } catch (error) {
@@ -125,7 +145,12 @@ export async function lockDataDirectory(directory: string): Promise<() => Promis
   }
   const heartbeat = setInterval(() => {
     const now = new Date();
-    utimes(path, now, now).catch(() => undefined);
+    utimes(path, now, now).catch((error: unknown) => {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+        clearInterval(heartbeat);
+        onLost(new Error(`The lock of the data directory ${directory} was taken away from this process`));
+      }
+    });
   }, HEARTBEAT_MS);
   heartbeat.unref();
   return async () => {

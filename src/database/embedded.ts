@@ -80,7 +80,7 @@ export interface EmbeddedDatabase extends Database {
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   await mkdir(options.directory, { recursive: true, mode: 0o700 });
-  const unlock = await lockDataDirectory(options.directory);
+  const unlock = await lockDataDirectory(options.directory, options.onUnusable);
   const engines = new Engines(await ensureFiles(options.directory));
   const connections = new SharedConnections({
     createClient: () => engines.createClient(),

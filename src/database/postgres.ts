@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
+import { UnusableDatabase } from './connection-slots.ts';
 import type { Database } from './database.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
@@ -16,23 +18,31 @@ export interface PostgresOptions {
 }
 
 const PIPELINE_DEPTH = 16;
+
+const FIRST_ATTEMPT_MS = 3_000;
 /** Neon may take 5 s to wake. */
 const CONNECT_TIMEOUT_MS = 8_000;
 
 /**
- * Opens PostgreSQL 15 or newer. Settles after the first attempt: while the server is out of reach, attempts go on
+ * Opens PostgreSQL 15 or newer. Settles after the first attempt, or 3 s: while the server is out of reach, attempts go on
  * behind the scenes and requests are answered with errors.
  */
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
+  const createClient = () =>
+    new pg.Client({
+      connectionString: options.url,
+      application_name: 'todo-api',
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+      enableChannelBinding: true,
+    });
+  try {
+    createClient(); // reads the URL's parameters, and the files they name
+  } catch (error) {
+    options.onUnusable(new UnusableDatabase('DATABASE_URL has a parameter that cannot be used', error));
+  }
   const database = new SharedConnections({
-    createClient: () =>
-      new pg.Client({
-        connectionString: options.url,
-        application_name: 'todo-api',
-        connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-        keepAlive: true,
-        enableChannelBinding: true,
-      }),
+    createClient,
     prepare: prepareDatabase,
     connections: options.connections,
     depth: options.pipeline ? PIPELINE_DEPTH : 1,
@@ -40,6 +50,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     onWarning: options.onWarning,
     onUnusable: options.onUnusable,
   });
-  await database.open();
+  // A server that is slow or silent is waited for behind the scenes.
+  await Promise.race([database.open(), delay(FIRST_ATTEMPT_MS, undefined, { ref: false })]);
   return database;
 }

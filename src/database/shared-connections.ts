@@ -199,11 +199,10 @@ export class SharedConnections implements Database {
   #watch(): void {
     this.#sweep ??= setInterval(() => {
       this.#giveUpLate();
+      this.#dispatch();
       if (this.#idle() && this.#sweep !== null) {
         clearInterval(this.#sweep);
         this.#sweep = null;
-      } else {
-        this.#dispatch();
       }
     }, SWEEP_MS);
   }

@@ -38,6 +38,8 @@ interface WireOptions {
   readonly onEnd: () => void;
 }
 
+/** A server that does not hang up in return is not waited for. */
+const GOODBYE_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 
 /**
@@ -118,7 +120,9 @@ export class Wire {
 
   /** Says good-bye to the server; to be called when nothing is under way. */
   async close(): Promise<void> {
+    const unheard = setTimeout(() => this.#stream.destroy(), GOODBYE_MS).unref();
     await this.#client.end();
+    clearTimeout(unheard);
   }
 
   /** What is sent in one turn of the event loop leaves in one piece. */

@@ -1,16 +1,29 @@
-import { Server as NetServer } from 'node:net';
+import type { Server } from 'node:http';
+import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
 /** A request that was on its way when the stop came still finds its connection open. */
 const GRACE_MS = 250;
 const DRAIN_MS = 8_000;
+const POLL_MS = 50;
+
+/** Closes idle connections, once the kernel has taken the whole of their last answer. */
+function closeWhatIsDone(server: Server, sockets: ReadonlySet<Socket>): void {
+  for (const socket of sockets) if (socket.writableLength > 0) return;
+  server.closeIdleConnections();
+}
 
 /**
  * Makes `app.close()` lose no request: no new connection is taken, every answer from now on says `Connection: close`
  * (RFC 9112, 9.6), idle connections are closed after a quarter of a second, and what is under way has 8 s to end.
  */
 export function drainOnClose(app: FastifyInstance): void {
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   app.addHook('preClose', async () => {
     const { server } = app;
     if (!server.listening) return;
@@ -18,8 +31,9 @@ export function drainOnClose(app: FastifyInstance): void {
     const ended = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
     const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
     await delay(GRACE_MS);
-    server.closeIdleConnections();
+    const closing = setInterval(() => closeWhatIsDone(server, sockets), POLL_MS);
     await ended;
+    clearInterval(closing);
     clearTimeout(late);
   });
 }

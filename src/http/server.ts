@@ -12,6 +12,8 @@ const MAX_BODY_BYTES = 65_536;
 const MAX_HEADER_BYTES = 16_384;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
+/** A client that reads nothing of its answer for this long is let go. */
+const SILENCE_TIMEOUT_MS = 30_000;
 /** Longer than load balancers keep their side of a connection open, so that it is they who close it. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 const TIMEOUT_CHECK_MS = 500;
@@ -40,6 +42,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     genReqId: requestId,
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: SILENCE_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     return503OnClosing: false,
     http: {
