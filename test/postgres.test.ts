@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
 import { openPostgres } from '../dist/database/postgres.js';
@@ -233,6 +234,53 @@ describe('a PostgreSQL server that comes and goes', { skip }, () => {
     assert.equal(service.opened.warnings.includes('The database cannot be reached; trying again'), true);
     await service.close();
     await server.remove();
+  });
+
+  test('after an outage nobody asked about any more, the first request is answered', async () => {
+    assert.ok(programs);
+    const server = await PostgresServer.create(programs);
+    const { url } = await createPostgresDatabase(server.url());
+    const service = await startService(await open(url));
+    const person = await service.person();
+    await person.create('kept');
+    await server.stop('immediate');
+    await eventually(async () => (await person.send('GET', '/api/tasks')).statusCode === 500);
+    await eventually(async () =>
+      service.opened.database.ping().then(
+        () => false,
+        () => true,
+      ),
+    );
+    await server.start();
+    await new Promise((resolve) => setTimeout(resolve, 1_500)); // longer than any pause between attempts
+    assert.deepEqual(
+      (await person.list()).map((task) => task.title),
+      ['kept'],
+    );
+    await service.close();
+    await server.remove();
+  });
+
+  test('a server that takes connections and says nothing does not keep the service from serving', async () => {
+    const silent = createServer(() => undefined);
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const address = silent.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const service = await startService(await open(`postgresql://x@127.0.0.1:${address.port}/x`));
+    assert.equal((await service.app.inject('/health')).statusCode, 200);
+    assert.equal((await service.app.inject('/ready')).statusCode, 503);
+    await service.close();
+    silent.close();
+  });
+
+  test('a parameter of the URL that cannot be used ends the start', async () => {
+    const unusable: unknown[] = [];
+    const refused = await open(
+      'postgresql://x@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=/no/such/file.pem',
+      unusable,
+    );
+    assert.match(String(unusable[0]), /DATABASE_URL has a parameter that cannot be used/);
+    await refused.remove();
   });
 
   test('a server that is refused at first and wakes within seconds: the request waits and succeeds', async () => {

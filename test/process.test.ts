@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
@@ -67,6 +67,15 @@ describe('the program', () => {
     assert.equal(await third.stop(), 0);
   });
 
+  test('a process whose data directory was taken away stops at once instead of writing on', async () => {
+    const directory = join(folder.path, 'taken');
+    const service = new RunningService({ DATA_DIR: directory, JWT_SECRET: SECRET_TEXT }, folder.path);
+    await service.listening();
+    for (const name of readdirSync(directory)) if (name.startsWith('lock.')) rmSync(join(directory, name));
+    assert.equal(await service.ended(), 1);
+    assert.match(service.stderr, /was taken away from this process/);
+  });
+
   test('wrong settings end the start with one message that names every one of them and no value', async () => {
     const service = new RunningService(
       {
@@ -76,6 +85,7 @@ describe('the program', () => {
         JWT_SECRET: 'too-short-secret',
         JWT_ALGORITHM: 'none',
         DATABASE_URL: 'mysql://root:pa55word@localhost/x',
+        JWKS_URL: 'http://user:hunter2@issuer.example/jwks',
         FRONTEND_URL: 'https://app.example.com/path',
         RATE_LIMIT_PER_MINUTE: '-1',
       },
@@ -89,11 +99,13 @@ describe('the program', () => {
       'JWT_ALGORITHM',
       'DATABASE_URL',
       'FRONTEND_URL',
+      'JWKS_URL',
       'RATE_LIMIT_PER_MINUTE',
     ]) {
       assert.match(service.stderr, new RegExp(`^ {2}- ${name} must be `, 'm'));
     }
-    for (const value of ['too-short-secret', 'pa55word', '99999']) assert.ok(!service.stderr.includes(value));
+    for (const value of ['too-short-secret', 'pa55word', '99999', 'hunter2'])
+      assert.ok(!service.stderr.includes(value));
     assert.equal(service.stdout, '');
   });
 
