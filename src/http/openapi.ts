@@ -1,7 +1,7 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod';
+import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode } from '../core/errors.ts';
 import { errorReply, STATUS } from './error-reply.ts';
@@ -64,25 +64,48 @@ interface Response {
   content?: Record<string, { schema?: object; examples?: object }>;
 }
 
-function errorExamples(status: number): object {
-  return Object.fromEntries(
-    codesOf(status).map((code) => [code, { value: JSON.parse(errorReply(new AppError(code)).body) as unknown }]),
-  );
+interface Operation {
+  readonly parameters?: readonly object[];
+  readonly requestBody?: object;
+  readonly security?: readonly object[];
+  readonly responses?: Record<string, Response>;
+}
+
+/** An error of `code` as `operation` answers it; null where it never does. */
+function exampleOf(code: ErrorCode, { parameters, requestBody, security }: Operation): AppError | null {
+  if (code === 'VALIDATION_ERROR') {
+    if (requestBody === undefined && parameters === undefined) return null;
+    const [field, message] =
+      requestBody === undefined ? ['task_id', 'Task id must be a UUID'] : ['title', 'Title cannot be empty'];
+    return new AppError(code, { details: [{ field, message }] });
+  }
+  if (code === 'INVALID_REQUEST' && requestBody === undefined) {
+    return new AppError(code, { message: 'Request is not valid HTTP' });
+  }
+  return code === 'DATABASE_ERROR' && security === undefined ? null : new AppError(code);
+}
+
+function errorExamples(status: number, operation: Operation): object {
+  const examples = codesOf(status).flatMap((code) => {
+    const error = exampleOf(code, operation);
+    return error === null ? [] : [[code, { value: JSON.parse(errorReply(error).body) as unknown }] as const];
+  });
+  return Object.fromEntries(examples);
 }
 
 /** Adds what the route schemas cannot say: response headers, and an example of each error. */
-function complete(status: string, response: Response): void {
+function complete(operation: Operation, status: string, response: Response): void {
   response.headers = {
     'X-Request-Id': { description: 'Names this request in the log.', ...text },
     ...RESPONSE_HEADERS[status],
   };
   const json = response.content?.['application/json'];
-  if (json !== undefined && Number(status) >= 400) json.examples = errorExamples(Number(status));
+  if (json !== undefined && Number(status) >= 400) json.examples = errorExamples(Number(status), operation);
 }
 
 interface OpenApiDocument {
   components?: { schemas?: Record<string, object> };
-  paths?: Record<string, Record<string, { responses?: Record<string, Response> }>>;
+  paths?: Record<string, Record<string, Operation>>;
 }
 
 /** Leaves out schemas that nothing refers to, and the `Input` that tells a request's schema from an answer's. */
@@ -94,10 +117,20 @@ function nameSchemas(text: string): OpenApiDocument {
   return JSON.parse(JSON.stringify({ ...document, components }).replace(/(schemas\/|")(\w+)Input"/g, '$1$2"'));
 }
 
+/** Keeps the examples of what a request may hold, which zod drops wherever it transforms: here they are input as well. */
+const zodToJsonConfig = {
+  override: ({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
+    const examples = z.globalRegistry.get(zodSchema)?.examples;
+    if (Array.isArray(examples)) jsonSchema.examples = examples;
+  },
+};
+
 /** The hash is that of the one `style` element that Swagger UI makes; the browser test tells when it changes. */
 const CONTENT_SECURITY_POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; img-src 'self' data:; font-src 'self'; " +
-  "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+  "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; " +
+  "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const nameComponents = createJsonSchemaTransformObject({ zodToJsonConfig });
 
 /** Starts collecting the routes that follow into an OpenAPI 3.1 document; to be called before they are made. */
 export async function collectOpenApi(app: FastifyInstance): Promise<void> {
@@ -116,11 +149,12 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       },
     },
-    transform: jsonSchemaTransform,
+    transform: createJsonSchemaTransform({ zodToJsonConfig }),
     transformObject: (collected) => {
-      const document = nameSchemas(JSON.stringify(jsonSchemaTransformObject(collected)));
+      const document = nameSchemas(JSON.stringify(nameComponents(collected)));
       for (const operation of Object.values(document.paths ?? {}).flatMap((path) => Object.values(path))) {
-        for (const [status, response] of Object.entries(operation.responses ?? {})) complete(status, response);
+        for (const [status, response] of Object.entries(operation.responses ?? {}))
+          complete(operation, status, response);
       }
       return document;
     },

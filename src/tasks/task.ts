@@ -16,6 +16,17 @@ function trimmedPattern(most: number): string {
   return `[${SPACE}]*${edge}(?:[^${UNSTORABLE}]{0,${most - 2}}${edge})?[${SPACE}]*`;
 }
 
+/** The task of the document's examples. */
+const EXAMPLE = {
+  id: '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f',
+  user_id: 'user_1',
+  title: 'Buy oat milk',
+  description: 'Two cartons, the barista kind',
+  is_completed: false,
+  created_at: '2026-11-21T09:30:00.123456Z',
+  updated_at: '2026-11-21T09:30:00.123456Z',
+};
+
 const MAX_TITLE_LENGTH = 200;
 const MAX_DESCRIPTION_LENGTH = 2000;
 
@@ -45,7 +56,7 @@ const titleText = (absent: string) =>
     .meta({
       description: 'Trimmed; 1 to 200 Unicode code points after trimming.',
       pattern: `^${trimmedPattern(MAX_TITLE_LENGTH)}$`,
-      examples: ['Buy oat milk'],
+      examples: [EXAMPLE.title],
     });
 
 const description = text({
@@ -58,12 +69,12 @@ const description = text({
   .meta({
     description: 'Trimmed; at most 2000 Unicode code points after trimming; empty becomes null.',
     pattern: `^(?:${trimmedPattern(MAX_DESCRIPTION_LENGTH)}|[${SPACE}]*)$`,
-    examples: ['Two cartons, the barista kind'],
+    examples: [EXAMPLE.description],
   });
 
 const isCompleted = z
   .boolean({ error: 'Completed status must be true or false' })
-  .meta({ description: 'Whether the task is done.', examples: [false] });
+  .meta({ description: 'Whether the task is done.', examples: [EXAMPLE.is_completed] });
 
 /** The body of a create. Fields the service owns and unknown fields are ignored. */
 export const NewTask = z
@@ -72,7 +83,11 @@ export const NewTask = z
     description: description.optional(),
     is_completed: isCompleted.optional(),
   })
-  .meta({ id: 'NewTask', description: 'A task to create. Other fields are ignored.' });
+  .meta({
+    id: 'NewTask',
+    description: 'A task to create. Other fields are ignored.',
+    examples: [{ title: EXAMPLE.title, description: EXAMPLE.description }],
+  });
 
 export type NewTask = z.output<typeof NewTask>;
 
@@ -91,6 +106,7 @@ export const TaskChange = z
     id: 'TaskChange',
     description: 'What to change: at least one of the fields; those not given stay. Other fields are ignored.',
     anyOf: [{ required: ['title'] }, { required: ['description'] }, { required: ['is_completed'] }],
+    examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
   });
 
 export type TaskChange = z.output<typeof TaskChange>;
@@ -103,51 +119,59 @@ export const TaskId = z
   .regex(UUID, 'Task id must be a UUID')
   .transform((id) => id.toLowerCase())
   .brand('TaskId')
-  .meta({ description: 'The UUID of the task.', examples: ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f'] });
+  .meta({ description: 'The UUID of the task.', examples: [EXAMPLE.id] });
 
 export type TaskId = z.output<typeof TaskId>;
 
-const timestamp = z.string().meta({ format: 'date-time', pattern: 'Z$', examples: ['2026-11-21T09:30:00.123456Z'] });
+const timestamp = z.string().meta({ format: 'date-time', pattern: 'Z$', examples: [EXAMPLE.created_at] });
+
+const taskIdInAnswers = z.string().meta({
+  format: 'uuid',
+  pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
+  examples: [EXAMPLE.id],
+});
 
 /** A task as every answer shows it: exactly these seven fields. */
 export const Task = z
   .object({
-    id: z.string().meta({
-      format: 'uuid',
-      pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
-      examples: ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f'],
-    }),
+    id: taskIdInAnswers,
     user_id: z
       .string()
       .min(1)
       .max(255)
-      .meta({ description: "The token's `sub`.", examples: ['user_1'] }),
+      .meta({ description: "The token's `sub`.", examples: [EXAMPLE.user_id] }),
     title: z
       .string()
       .min(1)
       .max(MAX_TITLE_LENGTH)
-      .meta({ examples: ['Buy oat milk'] }),
+      .meta({ examples: [EXAMPLE.title] }),
     description: z
       .string()
       .min(1)
       .max(MAX_DESCRIPTION_LENGTH)
       .nullable()
-      .meta({ examples: [null] }),
-    is_completed: z.boolean().meta({ examples: [false] }),
+      .meta({ examples: [EXAMPLE.description, null] }),
+    is_completed: z.boolean().meta({ examples: [EXAMPLE.is_completed] }),
     created_at: timestamp,
     updated_at: timestamp,
   })
-  .meta({ id: 'Task', description: 'One todo item, owned by one user.' });
+  .meta({ id: 'Task', description: 'One todo item, owned by one user.', examples: [EXAMPLE] });
 
 export const MAX_TASKS_IN_LIST = 1000;
 
 export const TaskList = z
   .object({ tasks: z.array(Task).max(MAX_TASKS_IN_LIST) })
-  .meta({ id: 'TaskList', description: "The user's newest tasks, newest first." });
+  .meta({ id: 'TaskList', description: "The user's newest tasks, newest first.", examples: [{ tasks: [EXAMPLE] }] });
+
+const DELETED = 'Task deleted successfully';
 
 export const DeletedTask = z
   .object({
-    message: z.literal('Task deleted successfully'),
-    id: z.string().meta({ format: 'uuid', examples: ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f'] }),
+    message: z.literal(DELETED),
+    id: taskIdInAnswers,
   })
-  .meta({ id: 'DeletedTask', description: 'The task is gone.' });
+  .meta({
+    id: 'DeletedTask',
+    description: 'The task is gone.',
+    examples: [{ message: DELETED, id: EXAMPLE.id }],
+  });
