@@ -47,7 +47,7 @@ describe('the program', () => {
     const second = new RunningService({}, folder.path);
     assert.deepEqual(await titles(await second.listening(), token), ['Buy oat milk']);
     assert.equal(await second.stop(), 0);
-    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret']);
+    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret', 'reserve']);
   });
 
   test('a second process on the same data directory refuses to start, names the first, and harms nothing', async () => {

@@ -11,6 +11,8 @@ type WriteDone = (error?: Error | null) => void;
 
 /** The message that ends a session, which always comes alone; PGlite would spend half a second on it. */
 const TERMINATE = 'X'.charCodeAt(0);
+/** Reading back what a killed process left takes a second or two. */
+const MAX_START_MS = 30_000;
 
 /** What `pg` takes for a socket: what is written in one turn of the event loop reaches the engine as one block. */
 class EngineStream extends Duplex {
@@ -72,17 +74,24 @@ export class EmbeddedEngine {
     });
   }
 
-  /** Opens the database files in `directory`. @throws what PGlite says when they cannot be opened. */
+  /** Opens the database files in `directory`. @throws what PGlite says when they cannot be opened, or after half a minute. */
   static async start(directory: string): Promise<EmbeddedEngine> {
     const worker = new Worker(new URL('./embedded-worker.js', import.meta.url), {
       workerData: directory,
       execArgv: [],
     });
+    let late: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
+      late = setTimeout(() => reject(new Error('The embedded database did not start in time')), MAX_START_MS);
       worker.once('message', () => resolve());
       worker.once('error', reject);
       worker.once('exit', () => reject(new Error('The embedded database did not start')));
-    });
+    })
+      .catch(async (error: unknown) => {
+        await worker.terminate();
+        throw error;
+      })
+      .finally(() => clearTimeout(late));
     return new EmbeddedEngine(worker);
   }
 

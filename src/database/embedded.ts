@@ -1,8 +1,10 @@
 import { chmod, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { AppError } from '../core/errors.ts';
 import { lockDataDirectory } from './data-lock.ts';
 import { type Database, defineStatement } from './database.ts';
+import { DiskRoom, freeBytesOf, isDiskFull } from './disk-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
@@ -10,6 +12,8 @@ import { SharedConnections } from './shared-connections.ts';
 export interface EmbeddedOptions {
   /** Where the files are kept; made when it is not there. */
   readonly directory: string;
+  /** How much room the disk has, in bytes; asked of the system unless given. */
+  readonly freeBytes?: (directory: string) => Promise<number | null>;
   readonly onWarning: (message: string, error?: unknown) => void;
   readonly onUnusable: (error: unknown) => void;
 }
@@ -17,6 +21,7 @@ export interface EmbeddedOptions {
 /** An empty database, made when the service is built: making one takes seconds. */
 const TEMPLATE = new URL('./template/', import.meta.url);
 const PIPELINE_DEPTH = 32;
+const CONNECT_TIMEOUT_MS = 8_000;
 
 /** Makes the files of an empty database in one step, so that a start that is cut short leaves none or all of them. */
 async function ensureFiles(directory: string): Promise<string> {
@@ -37,10 +42,12 @@ async function ensureFiles(directory: string): Promise<string> {
 /** Keeps an engine running: a new one is started once the last has been found broken. */
 class Engines {
   readonly #files: string;
+  readonly #room: DiskRoom;
   #current: EmbeddedEngine | null = null;
 
-  constructor(files: string) {
+  constructor(files: string, room: DiskRoom) {
     this.#files = files;
+    this.#room = room;
   }
 
   async createClient(): Promise<pg.Client> {
@@ -48,7 +55,10 @@ class Engines {
       await this.#current.stop();
       this.#current = null;
     }
-    this.#current ??= await EmbeddedEngine.start(this.#files);
+    if (this.#current === null) {
+      await this.#room.makeWay();
+      this.#current = await EmbeddedEngine.start(this.#files);
+    }
     const engine = this.#current;
     return new pg.Client({
       stream: () => engine.openStream(),
@@ -57,6 +67,7 @@ class Engines {
       database: 'postgres',
       password: '',
       ssl: false,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     });
   }
 
@@ -66,43 +77,77 @@ class Engines {
 }
 
 /** PGlite has no autovacuum. */
-const MAINTENANCE = defineStatement('maintenance', 'write', 'vacuum (analyze) todo.users, todo.tasks');
-const MAINTENANCE_EVERY_MS = 600_000;
+const VACUUM = defineStatement('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks');
+const VACUUM_EVERY_MS = 600_000;
+/** PGlite has no checkpointer either: its log would grow for as long as the process runs. */
+const CHECKPOINT = defineStatement('checkpoint', 'write', 'checkpoint');
+const CHECKPOINT_EVERY_MS = 60_000;
 
 export interface EmbeddedDatabase extends Database {
   /** Gives room back and teaches the planner, as it happens by itself every ten minutes. */
   maintain(): Promise<void>;
 }
 
+/** Takes the directory for this process; a disk so full that the lock cannot be written is given the reserve. */
+async function takeDirectory({ directory, onUnusable }: EmbeddedOptions, room: DiskRoom) {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const lock = () => lockDataDirectory(directory, onUnusable);
+  return lock().catch(async (error: unknown) => {
+    if (!isDiskFull(error)) throw error;
+    await room.giveReserve();
+    return lock();
+  });
+}
+
 /**
- * Opens the embedded database (PGlite) in `directory` and keeps it for this process alone.
+ * Opens the embedded database (PGlite) in `directory` and keeps it for this process alone. While the disk is nearly
+ * full, writes are refused (`SERVICE_UNAVAILABLE`) and reads go on.
  * @throws {DataDirectoryInUse} when another living process has it.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
-  await mkdir(options.directory, { recursive: true, mode: 0o700 });
-  const unlock = await lockDataDirectory(options.directory, options.onUnusable);
-  const engines = new Engines(await ensureFiles(options.directory));
+  const { directory, onWarning, onUnusable, freeBytes = freeBytesOf } = options;
+  const room = new DiskRoom({ directory, freeBytes, onWarning });
+  const unlock = await takeDirectory(options, room);
+  const engines = new Engines(await ensureFiles(directory), room);
   const connections = new SharedConnections({
     createClient: () => engines.createClient(),
     prepare: prepareDatabase,
     connections: 1,
     depth: PIPELINE_DEPTH,
     namedStatements: true,
-    onWarning: options.onWarning,
-    onUnusable: options.onUnusable,
+    onWarning,
+    onUnusable,
   });
+  await room.watch();
   await connections.open();
-  const maintain = () => connections.asOwner(MAINTENANCE);
-  const maintenance = setInterval(() => {
-    maintain().catch((error: unknown) => options.onWarning('The embedded database could not be vacuumed', error));
-  }, MAINTENANCE_EVERY_MS);
-  maintenance.unref();
+
+  let written = false;
+  const maintain = () => connections.asOwner(VACUUM);
+  const every = (milliseconds: number, failure: string, work: () => Promise<void>) =>
+    setInterval(() => {
+      if (!room.isShort) work().catch((error: unknown) => onWarning(failure, error));
+    }, milliseconds).unref();
+  const chores = [
+    every(VACUUM_EVERY_MS, 'The embedded database could not be vacuumed', maintain),
+    every(CHECKPOINT_EVERY_MS, "The embedded database's log could not be shortened", async () => {
+      if (!written) return;
+      written = false;
+      await connections.asOwner(CHECKPOINT);
+    }),
+  ];
   return {
     maintain,
-    asUser: (userId, statement, values) => connections.asUser(userId, statement, values),
+    asUser: async (userId, statement, values) => {
+      if (statement.access === 'write') {
+        if (room.isShort) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
+        written = true;
+      }
+      return connections.asUser(userId, statement, values);
+    },
     ping: () => connections.ping(),
     close: async () => {
-      clearInterval(maintenance);
+      for (const chore of chores) clearInterval(chore);
+      room.close();
       await connections.close();
       await engines.stop();
       await unlock();
