@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { signToken } from '../../test/support/service.ts';
 import type { Answer, Client } from './client.ts';
+import { steadily, Tally } from './tally.ts';
 
 /** Fewer than a list shows, so that one list shows all tasks of a user. */
 const TASKS_OF_ONE_USER = 500;
@@ -38,15 +38,17 @@ async function meetSomebody(): Promise<Person> {
 }
 
 /** Writes tasks and remembers what the service said of each, to hold it to its word afterwards. */
-export class Ledger {
+export class Ledger extends Tally {
   readonly #client: Client;
   readonly #people: Promise<Person>[] = [];
-  readonly statuses = new Map<number, number>();
-  readonly tookMs: number[] = [];
+  readonly #rest: object;
   sent = 0;
 
-  constructor(client: Client) {
+  /** @param rest what every task has besides its title. */
+  constructor(client: Client, rest: object = {}) {
+    super();
     this.#client = client;
+    this.#rest = rest;
   }
 
   /** Creates one task at the service at `origin`. */
@@ -58,13 +60,10 @@ export class Ledger {
     const person = await this.#people[at];
     const title = `task ${number}`;
     person.sent.add(title);
-    const answer = await this.#client.ask(`${origin}/api/tasks`, {
-      method: 'POST',
-      token: person.token,
-      body: { title },
-    });
-    this.statuses.set(answer.status, (this.statuses.get(answer.status) ?? 0) + 1);
-    this.tookMs.push(answer.tookMs);
+    const body = { ...this.#rest, title };
+    const answer = this.note(
+      await this.#client.ask(`${origin}/api/tasks`, { method: 'POST', token: person.token, body }),
+    );
     if (answer.status === 201) person.acknowledged.set((JSON.parse(answer.body) as Task).id, title);
     return answer;
   }
@@ -74,17 +73,7 @@ export class Ledger {
    * answers in between; settles when every one of them has been answered or has failed.
    */
   async writeSteadily(origin: () => string, perSecond: number, seconds: number, signal?: AbortSignal): Promise<void> {
-    const from = performance.now();
-    const underWay = new Set<Promise<unknown>>();
-    let count = 0;
-    while (performance.now() - from < seconds * 1000 && signal?.aborted !== true) {
-      for (; count < ((performance.now() - from) / 1000) * perSecond; count += 1) {
-        const write = this.write(origin()).finally(() => underWay.delete(write));
-        underWay.add(write);
-      }
-      await delay(2);
-    }
-    await Promise.all(underWay);
+    await steadily(perSecond, seconds, () => this.write(origin()), signal);
   }
 
   /** Reads everything back from the service at `origin`. */
@@ -104,20 +93,5 @@ export class Ledger {
       totals.wrong += tasks.length - new Set(right.map(({ title }) => title)).size;
     }
     return totals;
-  }
-
-  /** How many answers had a status other than these; 0 is no answer at all. */
-  otherThan(...statuses: readonly number[]): number {
-    let count = 0;
-    for (const [status, times] of this.statuses) if (!statuses.includes(status)) count += times;
-    return count;
-  }
-
-  /** The answers by status, for people: `201: 980, none: 20`. */
-  answers(): string {
-    return [...this.statuses]
-      .sort(([a], [b]) => a - b)
-      .map(([status, times]) => `${status === 0 ? 'none' : status}: ${times}`)
-      .join(', ');
   }
 }

@@ -1,12 +1,15 @@
-import { findPostgres, PostgresServer } from '../../test/support/postgres-server.ts';
+import { findPostgres, type PostgresPlaces, PostgresServer } from '../../test/support/postgres-server.ts';
 import { RunningService, temporaryFolder } from '../../test/support/process.ts';
 import { SECRET } from '../../test/support/service.ts';
 
 /** A PostgreSQL server that waits for the disk as one in earnest does. @throws when this machine has none. */
-export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
+export async function startPostgres(
+  settings: readonly string[] = [],
+  places: PostgresPlaces = {},
+): Promise<PostgresServer> {
   const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
   if (programs === null) throw new Error('No PostgreSQL programs: set TEST_POSTGRES_BIN');
-  return PostgresServer.create(programs, ['fsync=on', ...settings]);
+  return PostgresServer.create(programs, ['fsync=on', ...settings], places);
 }
 
 /** The program itself, started again and again with the same settings in a folder of its own. */

@@ -51,29 +51,53 @@ export async function waitForPostgres(url: string): Promise<void> {
   throw new Error('PostgreSQL did not start');
 }
 
+/** Where a server keeps its files, where that is not a temporary folder. */
+export interface PostgresPlaces {
+  readonly data?: string;
+  /** Its write-ahead log; with the data unless given. */
+  readonly log?: string;
+}
+
 /** A PostgreSQL server of its own, in a temporary folder, on a free port of the loopback interface. */
 export class PostgresServer {
   readonly port: number;
   readonly #programs: PostgresPrograms;
   readonly #folder: string;
+  readonly #data: string;
   readonly #settings: readonly string[];
   #process: ChildProcess | null = null;
 
-  private constructor(programs: PostgresPrograms, folder: string, port: number, settings: readonly string[]) {
+  private constructor(
+    programs: PostgresPrograms,
+    folder: string,
+    data: string,
+    port: number,
+    settings: readonly string[],
+  ) {
     this.#programs = programs;
     this.#folder = folder;
+    this.#data = data;
     this.port = port;
     this.#settings = settings;
   }
 
-  static async create(programs: PostgresPrograms, settings: readonly string[] = []): Promise<PostgresServer> {
+  static async create(
+    programs: PostgresPrograms,
+    settings: readonly string[] = [],
+    places: PostgresPlaces = {},
+  ): Promise<PostgresServer> {
     const folder = mkdtempSync(join(tmpdir(), 'todo-api-postgres-'));
-    if (programs.uid !== undefined) chownSync(folder, programs.uid, programs.uid);
+    const data = join(places.data ?? folder, 'data');
+    const log = places.log === undefined ? [] : ['--waldir', join(places.log, 'log')];
+    for (const place of [folder, places.data, places.log]) {
+      if (programs.uid !== undefined && place !== undefined) chownSync(place, programs.uid, programs.uid);
+    }
     const made = spawnSync(
       join(programs.bin, 'initdb'),
       [
         '-D',
-        join(folder, 'data'),
+        data,
+        ...log,
         '-U',
         'postgres',
         '-A',
@@ -87,9 +111,14 @@ export class PostgresServer {
       { uid: programs.uid, gid: programs.uid, cwd: folder, encoding: 'utf8' },
     );
     if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr}`);
-    const server = new PostgresServer(programs, folder, await freePort(), settings);
+    const server = new PostgresServer(programs, folder, data, await freePort(), settings);
     await server.start();
     return server;
+  }
+
+  /** False once the server has ended by itself or has been stopped. */
+  get isRunning(): boolean {
+    return this.#process !== null && this.#process.exitCode === null && this.#process.signalCode === null;
   }
 
   url(database = 'postgres', user = 'postgres'): string {
@@ -106,7 +135,7 @@ export class PostgresServer {
     ];
     this.#process = spawn(
       join(this.#programs.bin, 'postgres'),
-      ['-D', join(this.#folder, 'data'), '-p', String(this.port), ...settings.flatMap((setting) => ['-c', setting])],
+      ['-D', this.#data, '-p', String(this.port), ...settings.flatMap((setting) => ['-c', setting])],
       { uid: this.#programs.uid, gid: this.#programs.uid, cwd: this.#folder, stdio: 'ignore' },
     );
     await waitForPostgres(this.url());
