@@ -4,6 +4,8 @@ import pg from 'pg';
 import { lockDataDirectory } from './data-lock.ts';
 import { type Database, defineStatement } from './database.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
+import { type OperatorAccess, operate } from './operator.ts';
+import { serveOperator } from './operator-socket.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
@@ -69,7 +71,7 @@ class Engines {
 const MAINTENANCE = defineStatement('maintenance', 'write', 'vacuum (analyze) todo.users, todo.tasks');
 const MAINTENANCE_EVERY_MS = 600_000;
 
-export interface EmbeddedDatabase extends Database {
+export interface EmbeddedDatabase extends Database, OperatorAccess {
   /** Gives room back and teaches the planner, as it happens by itself every ten minutes. */
   maintain(): Promise<void>;
 }
@@ -97,12 +99,20 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     maintain().catch((error: unknown) => options.onWarning('The embedded database could not be vacuumed', error));
   }, MAINTENANCE_EVERY_MS);
   maintenance.unref();
+  const stopOperator = await serveOperator(options.directory, operate(connections));
+  if (stopOperator === null) {
+    options.onWarning(
+      'No socket could be made in the data directory: backup and restore work while the service is stopped',
+    );
+  }
   return {
     maintain,
+    asOperator: (statement, values) => connections.asOperator(statement, values),
     asUser: (userId, statement, values) => connections.asUser(userId, statement, values),
     ping: () => connections.ping(),
     close: async () => {
       clearInterval(maintenance);
+      await stopOperator?.();
       await connections.close();
       await engines.stop();
       await unlock();
