@@ -1,10 +1,11 @@
 // Makes things go wrong in front of a real service and says whether what must hold held. Exits with 1 where it did not.
 import { parseArgs } from 'node:util';
+import { backupEmbedded, backupPostgres } from './backup.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
 
-const DRILLS: readonly Drill[] = [killEmbedded, killPostgres];
+const DRILLS: readonly Drill[] = [killEmbedded, killPostgres, backupEmbedded, backupPostgres];
 
 const HELP = `npm run drill -- [options] [name…]
 
