@@ -24,6 +24,7 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^tasks\//, from: /^(core\/|database\/database\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/|database\/database\.ts$)/ },
   { room: /^doors\/(\w+)\//, from: /^(core\/|http\/|tasks\/task\.ts$|tasks\/task-service\.ts$)/ },
+  { room: /^backup\//, from: /^(core\/|database\/operator(-sql)?\.ts$|tasks\/task\.ts$)/ },
   { room: /^app\.ts$/, from: /^(?!main\.ts$|database\/(embedded|postgres)\.ts$)/ },
   { room: /^main\.ts$/, from: /^(app|config|log)\.ts$|^(auth\/development-secret|backup\/command)\.ts$|^database\// },
 ];

@@ -21,8 +21,8 @@ exception when unique_violation then
 end
 $$;
 
-create policy everybody on todo.users to todo_operator using (true) with check (true);
-create policy everybody on todo.tasks to todo_operator using (true) with check (true);
+create policy operator_all on todo.users to todo_operator using (true) with check (true);
+create policy operator_all on todo.tasks to todo_operator using (true) with check (true);
 
 grant usage on schema todo to todo_operator;
 grant select, insert on todo.users to todo_operator;
