@@ -4,8 +4,8 @@ import { endLine, entryLine, headLine, type Totals } from './backup-file.ts';
 
 export interface Progress {
   readonly done: Totals;
-  /** What there was to do when the work began. */
-  readonly total: Totals;
+  /** What there is to do, as far as it was known when the work began; null while a file is only being judged. */
+  readonly total: Totals | null;
 }
 
 const BEFORE_EVERY_TASK = '00000000-0000-0000-0000-000000000000';

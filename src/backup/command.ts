@@ -45,8 +45,8 @@ function progressTo(say: (line: string) => void): (progress: Progress) => void {
   return ({ done, total }) => {
     if (performance.now() - last < EVERY_MS) return;
     last = performance.now();
-    const share = total.tasks === 0 ? 1 : Math.min(1, done.tasks / total.tasks);
-    say(`${Math.floor(share * 100)} %: ${told(done)}`);
+    const share = total === null || total.tasks === 0 ? 1 : Math.min(1, done.tasks / total.tasks);
+    say(`${total === null ? 'read' : `${Math.floor(share * 100)} %`}: ${told(done)}`);
   };
 }
 

@@ -17,11 +17,14 @@ export interface Restored {
   readonly put: Totals;
 }
 
-async function judge(path: string): Promise<Totals> {
+async function judge(path: string, onProgress: (progress: Progress) => void): Promise<Totals> {
+  const seen = { users: 0, tasks: 0 };
   const entries = readBackup(path);
   for (;;) {
     const { done, value } = await entries.next();
     if (done === true) return value;
+    seen['user' in value ? 'users' : 'tasks'] += 1;
+    onProgress({ done: seen, total: null });
   }
 }
 
@@ -32,7 +35,7 @@ async function judge(path: string): Promise<Totals> {
  * @throws {BackupFault} when the file is no whole backup.
  */
 export async function restore(operator: Operator, { path, existing, onProgress }: RestoreOptions): Promise<Restored> {
-  const total = await judge(path);
+  const total = await judge(path, onProgress);
   const done = { users: 0, tasks: 0 };
   const put = { users: 0, tasks: 0 };
   const users: BackupUser[] = [];

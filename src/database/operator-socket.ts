@@ -13,6 +13,8 @@ import { isOperatorStatement } from './operator-sql.ts';
  */
 
 const MAX_REQUEST_BYTES = 67_108_864;
+/** Longer than the service may take over a statement. */
+const MAX_ANSWER_MS = 30_000;
 /** What the address of a Unix socket has room for (sockaddr_un of macOS, the smallest). */
 const MAX_PATH_BYTES = 103;
 
@@ -78,9 +80,11 @@ export async function serveOperator(directory: string, operator: Operator): Prom
 
 function post(socket: string, name: string, body: string): Promise<{ status: number; text: string }> {
   return new Promise((settle, reject) => {
-    const asked = request({ socketPath: socket, path: `/${name}`, method: 'POST' }, (reply) => {
+    const where = { socketPath: socket, path: `/${name}`, method: 'POST', timeout: MAX_ANSWER_MS };
+    const asked = request(where, (reply) => {
       readText(reply).then((text) => settle({ status: reply.statusCode ?? 0, text }), reject);
     });
+    asked.once('timeout', () => asked.destroy(new Error('no answer in time')));
     asked.once('error', reject).end(body);
   });
 }

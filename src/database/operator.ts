@@ -28,8 +28,8 @@ export interface OperatorAccess {
   close(): Promise<void>;
 }
 
-/** SQLSTATE classes of what a statement itself is to blame for: data, constraints, rights and syntax. */
-const STATEMENT_AT_FAULT = /^(21|22|23|42)/;
+/** SQLSTATEs of what a statement itself is to blame for: its values' number, data, constraints, rights, syntax. */
+const STATEMENT_AT_FAULT = /^(08P01|21|22|23|42)/;
 
 function operatorError(error: unknown): OperatorError {
   const cause = error instanceof AppError ? error.cause : error;
