@@ -78,6 +78,21 @@ export class OpenApi {
     );
   }
 
+  /** Every answer that the document gives `method` on `path`: errors by their code, others with none. */
+  answersOf(path: string, method: string): { status: number; code: string | null }[] {
+    const responses = Object.entries(this.document.paths[path]?.[method]?.responses ?? {});
+    return responses.flatMap(([text, { content }]) => {
+      const status = Number(text);
+      const codes = status < 400 ? [null] : Object.keys(content['application/json']?.examples ?? {});
+      return codes.map((code) => ({ status, code }));
+    });
+  }
+
+  /** The code of an answer that is an error. */
+  codeOf({ body }: Answered): string {
+    return (JSON.parse(body) as { code: string }).code;
+  }
+
   /** In what `answer` differs from the answers that the document gives `method` on `path`. */
   faultsOf(path: string, method: string, answer: Answered): string[] {
     const status = String(answer.statusCode);
