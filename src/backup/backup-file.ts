@@ -59,7 +59,7 @@ export interface Totals {
 }
 
 /** The file is no whole backup; `message` names the line and what is wrong with it. */
-export class BackupFault extends Error {
+class BackupFault extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'BackupFault';

@@ -55,7 +55,7 @@ async function* entriesOf(operator: Operator): AsyncGenerator<{ kind: 'user' | '
   }
 }
 
-export async function countRows(operator: Operator): Promise<Totals> {
+async function countRows(operator: Operator): Promise<Totals> {
   const [users = '0', tasks = '0'] = (await operator.run('count', []))[0] ?? [];
   return { users: Number(users), tasks: Number(tasks) };
 }
