@@ -2,10 +2,18 @@
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { soakEmbedded, soakPostgres } from './soak.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
 
-const DRILLS: readonly Drill[] = [killEmbedded, killPostgres, backupEmbedded, backupPostgres];
+const DRILLS: readonly Drill[] = [
+  killEmbedded,
+  killPostgres,
+  backupEmbedded,
+  backupPostgres,
+  soakEmbedded,
+  soakPostgres,
+];
 
 const HELP = `npm run drill -- [options] [name…]
 
