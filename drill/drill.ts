@@ -2,6 +2,9 @@
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { embeddedRestarts, rollingRestarts } from './restarts.ts';
+import { secondProcess } from './second-process.ts';
+import { sigterm } from './sigterm.ts';
 import { soakEmbedded, soakPostgres } from './soak.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
@@ -11,6 +14,10 @@ const DRILLS: readonly Drill[] = [
   killPostgres,
   backupEmbedded,
   backupPostgres,
+  embeddedRestarts,
+  rollingRestarts,
+  secondProcess,
+  sigterm,
   soakEmbedded,
   soakPostgres,
 ];

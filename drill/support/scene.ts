@@ -26,13 +26,13 @@ async function answering(port: string): Promise<string> {
 
 /** The program itself, started again and again with the same settings in a folder of its own. */
 export class Scene {
-  readonly #settings: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string>>;
   readonly #folder = temporaryFolder();
   readonly #services: RunningService[] = [];
   origin = '';
 
   constructor(settings: Readonly<Record<string, string>> = {}) {
-    this.#settings = { JWT_SECRET: new TextDecoder().decode(SECRET), ...settings };
+    this.settings = { JWT_SECRET: new TextDecoder().decode(SECRET), ...settings };
   }
 
   /** Where an embedded database is kept. */
@@ -42,11 +42,16 @@ export class Scene {
 
   /** Starts one more process; `origin` is from then on where it listens. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<RunningService> {
-    const service = new RunningService({ ...this.#settings, ...settings }, this.#folder.path);
+    const service = new RunningService({ ...this.settings, ...settings }, this.#folder.path);
     this.#services.push(service);
     const { PORT } = settings;
     this.origin = PORT === undefined ? await service.listening() : await answering(PORT);
     return service;
+  }
+
+  /** Whether any of the processes has logged the request called `requestId`. */
+  hasLogged(requestId: string): boolean {
+    return this.#services.some(({ stdout }) => stdout.includes(requestId));
   }
 
   /** Ends every process that still runs, and takes the folder away. */
