@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { RunningService, temporaryFolder } from './support/process.ts';
 import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from './support/service.ts';
+import { open, parseAnswers, readAll, wire } from './support/socket.ts';
 
 const SECRET_TEXT = 'test-secret-of-more-than-thirty-two-bytes';
 
@@ -159,6 +160,19 @@ describe('the program', () => {
     assert.equal(await code, 0);
     agent.destroy();
     halfOpen.destroy();
+  });
+
+  test('requests that reached the process together with SIGTERM are answered', async () => {
+    const service = new RunningService({ DATA_DIR: join(folder.path, 'together') }, folder.path);
+    const origin = await service.listening();
+    service.child.kill('SIGSTOP');
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => open(Number(new URL(origin).port))));
+    const answers = sockets.map(readAll);
+    for (const socket of sockets) socket.write(wire('GET', '/health'));
+    const code = service.stop();
+    service.child.kill('SIGCONT');
+    for (const text of await Promise.all(answers)) assert.equal(parseAnswers(text)[0]?.statusCode, 200);
+    assert.equal(await code, 0);
   });
 });
 
