@@ -5,6 +5,7 @@ import { killEmbedded, killPostgres } from './kill.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
 import { secondProcess } from './second-process.ts';
 import { sigterm } from './sigterm.ts';
+import { slowSockets } from './slow-sockets.ts';
 import { soakEmbedded, soakPostgres } from './soak.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
@@ -18,6 +19,7 @@ const DRILLS: readonly Drill[] = [
   rollingRestarts,
   secondProcess,
   sigterm,
+  slowSockets,
   soakEmbedded,
   soakPostgres,
 ];
