@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { mutation } from './mutation.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
 import { secondProcess } from './second-process.ts';
 import { sigterm } from './sigterm.ts';
@@ -18,6 +19,7 @@ const DRILLS: readonly Drill[] = [
   embeddedRestarts,
   rollingRestarts,
   secondProcess,
+  mutation,
   sigterm,
   slowSockets,
   soakEmbedded,
