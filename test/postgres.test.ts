@@ -194,7 +194,7 @@ describe('a PostgreSQL server of its own', { skip }, () => {
       server.url(),
       `create role limited_${name} login createrole; alter database ${name} owner to limited_${name}`,
     );
-    await asAdmin(server.url(), `grant todo_app to limited_${name}`).catch(() => undefined);
+    await asAdmin(server.url(), `grant todo_app, todo_operator to limited_${name}`).catch(() => undefined);
     const own = new URL(url);
     own.username = `limited_${name}`;
     const service = await serve(own.href);

@@ -12,6 +12,7 @@ export interface PostgresPrograms {
 }
 
 const NOBODY = 65_534;
+const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const;
 
 /** What the package's install script does, which npm may have been told not to run. */
 function linkLibraries(folder: string): void {
@@ -111,13 +112,13 @@ export class PostgresServer {
     await waitForPostgres(this.url());
   }
 
-  /** Stops it: `fast` cuts connections off in order, `immediate` as a crash would. */
-  async stop(mode: 'fast' | 'immediate' = 'immediate'): Promise<void> {
+  /** Stops it: `fast` cuts connections off in order, `immediate` as a crash would; `kill` is kill -9. */
+  async stop(mode: 'fast' | 'immediate' | 'kill' = 'immediate'): Promise<void> {
     const running = this.#process;
     this.#process = null;
     if (running === null || running.exitCode !== null) return;
     const ended = new Promise((resolve) => running.once('exit', resolve));
-    running.kill(mode === 'fast' ? 'SIGINT' : 'SIGQUIT');
+    running.kill(SIGNALS[mode]);
     await ended;
   }
 
