@@ -42,12 +42,13 @@ const MAX_TRIES = 3;
 const BATCH = { read: 8, write: 1 };
 /** A connection whose oldest answer is this late is given no more to do until it answers. */
 const SLOW_AFTER_MS = 100;
-const MAX_WAIT_MS = 2_000;
 /** While the first connection is still being made (a database that wakes up), a request waits longer. */
 const MAX_WAIT_FOR_CONNECTION_MS = 9_500;
 /** The server ends a statement at 10 s by itself; this is for a server that does not, or that is out of reach. */
 const MAX_ANSWER_MS = 10_200;
 const SWEEP_MS = 100;
+/** The sweep that finds it out may come late by its own length. */
+const MAX_WAIT_MS = 2_000 - SWEEP_MS;
 
 function refusal(sqlState: string | null, cause: unknown): AppError {
   const unavailable = sqlState !== null && judge(sqlState) === 'unavailable';
