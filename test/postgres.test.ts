@@ -121,10 +121,11 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     const blocker = new pg.Client(service.opened.place);
     await blocker.connect();
     await blocker.query('begin; lock table todo.tasks in access exclusive mode');
+    const started = performance.now();
     const waiting = range(100).map(() => person.send('GET', '/api/tasks'));
     const refused = await Promise.race(waiting);
-    assert.equal(refused.statusCode, 503);
-    assert.equal(refused.headers['retry-after'], '1');
+    assert.equal(Math.round((performance.now() - started) / 1000), 2, 'seconds');
+    assert.deepEqual([refused.statusCode, refused.headers['retry-after']], [503, '1']);
     assert.equal(refused.json<{ code: string }>().code, 'SERVICE_UNAVAILABLE');
     assert.equal((await service.app.inject('/health')).statusCode, 200);
     await blocker.query('rollback');
@@ -193,7 +194,7 @@ describe('a PostgreSQL server of its own', { skip }, () => {
       server.url(),
       `create role limited_${name} login createrole; alter database ${name} owner to limited_${name}`,
     );
-    await asAdmin(server.url(), `grant todo_app to limited_${name}`).catch(() => undefined);
+    await asAdmin(server.url(), `grant todo_app, todo_operator to limited_${name}`).catch(() => undefined);
     const own = new URL(url);
     own.username = `limited_${name}`;
     const service = await serve(own.href);

@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
 import { lockDataDirectory } from './data-lock.ts';
-import { type Database, defineStatement } from './database.ts';
+import { type Database, defineStatement, type Statement } from './database.ts';
 import { DiskRoom, freeBytesOf, isDiskFull } from './disk-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
+import { type OperatorAccess, operate } from './operator.ts';
+import { serveOperator } from './operator-socket.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
@@ -14,6 +16,8 @@ export interface EmbeddedOptions {
   readonly directory: string;
   /** How much room the disk has, in bytes; asked of the system unless given. */
   readonly freeBytes?: (directory: string) => Promise<number | null>;
+  /** How often the tables are vacuumed, in milliseconds; 600,000 when not given. */
+  readonly maintainEveryMs?: number;
   readonly onWarning: (message: string, error?: unknown) => void;
   readonly onUnusable: (error: unknown) => void;
 }
@@ -78,13 +82,13 @@ class Engines {
 
 /** PGlite has no autovacuum. */
 const VACUUM = defineStatement('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks');
-const VACUUM_EVERY_MS = 600_000;
+const MAINTAIN_EVERY_MS = 600_000;
 /** PGlite has no checkpointer either: its log would grow for as long as the process runs. */
 const CHECKPOINT = defineStatement('checkpoint', 'write', 'checkpoint');
 const CHECKPOINT_EVERY_MS = 60_000;
 
-export interface EmbeddedDatabase extends Database {
-  /** Gives room back and teaches the planner, as it happens by itself every ten minutes. */
+export interface EmbeddedDatabase extends Database, OperatorAccess {
+  /** Gives room back and teaches the planner, as it happens by itself from time to time. */
   maintain(): Promise<void>;
 }
 
@@ -120,7 +124,6 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   });
   await room.watch();
   await connections.open();
-
   let written = false;
   const maintain = () => connections.asOwner(VACUUM);
   const every = (milliseconds: number, failure: string, work: () => Promise<void>) =>
@@ -128,29 +131,47 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
       if (!room.isShort) work().catch((error: unknown) => onWarning(failure, error));
     }, milliseconds).unref();
   const chores = [
-    every(VACUUM_EVERY_MS, 'The embedded database could not be vacuumed', maintain),
+    every(options.maintainEveryMs ?? MAINTAIN_EVERY_MS, 'The embedded database could not be vacuumed', maintain),
     every(CHECKPOINT_EVERY_MS, "The embedded database's log could not be shortened", async () => {
       if (!written) return;
       written = false;
       await connections.asOwner(CHECKPOINT);
     }),
   ];
-  return {
-    maintain,
+  /** @throws {AppError} when there is no room for `statement`. */
+  const admit = ({ access }: Statement) => {
+    if (access === 'read') return;
+    if (room.isShort) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
+    written = true;
+  };
+  const access: Pick<EmbeddedDatabase, 'asUser' | 'asOperator'> = {
     asUser: async (userId, statement, values) => {
-      if (statement.access === 'write') {
-        if (room.isShort) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
-        written = true;
-      }
+      admit(statement);
       return connections.asUser(userId, statement, values);
     },
+    asOperator: async (statement, values) => {
+      admit(statement);
+      return connections.asOperator(statement, values);
+    },
+  };
+  const close = async () => {
+    for (const chore of chores) clearInterval(chore);
+    room.close();
+    await connections.close();
+    await engines.stop();
+    await unlock();
+  };
+  const stopOperator = await serveOperator(directory, operate({ asOperator: access.asOperator, close }));
+  if (stopOperator === null) {
+    onWarning('No socket could be made in the data directory: backup and restore work while the service is stopped');
+  }
+  return {
+    ...access,
+    maintain,
     ping: () => connections.ping(),
     close: async () => {
-      for (const chore of chores) clearInterval(chore);
-      room.close();
-      await connections.close();
-      await engines.stop();
-      await unlock();
+      await stopOperator?.();
+      await close();
     },
   };
 }
