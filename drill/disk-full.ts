@@ -3,15 +3,17 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { PostgresServer } from '../test/support/postgres-server.ts';
 import type { RunningService } from '../test/support/process.ts';
 import { temporaryFolder } from '../test/support/process.ts';
+import { asAdmin } from '../test/support/service.ts';
 import { Client } from './support/client.ts';
 import { type Drill, Findings, type Result, type Scale } from './support/drill.ts';
 import { Ledger } from './support/ledger.ts';
 import { Scene, startPostgres } from './support/scene.ts';
 import { SmallDisk } from './support/small-disk.ts';
-import { expectAnswers, type Spell, Traffic } from './support/traffic.ts';
+import { expectAnswers, Traffic, told } from './support/traffic.ts';
 
 const FULL_SECONDS = { short: 3, long: 20 };
 const DISK_MEGABYTES = 192;
+const WHOLE_WITHIN_MS = 30_000;
 /** Large, so that what room there is inside the files is soon used up. */
 const description = () => randomBytes(900).toString('hex');
 
@@ -22,13 +24,11 @@ interface Trial {
   readonly service: () => RunningService;
   /** The statuses reads may be answered with while the disk is full. */
   readonly reads: readonly number[];
-  /** What else is to be done while the disk is full, and then once there is room. */
+  /** What else is to be done as soon as the disk is full, after a while, and once there is room. */
+  readonly onFull?: () => Promise<void>;
   readonly whileFull?: () => Promise<void>;
   readonly onceFree?: () => Promise<void>;
 }
-
-const told = ({ writes, reads, health }: Spell) =>
-  `writes ${writes.answers()}; reads ${reads.answers()}; /health ${health.answers()}; slowest ${Math.max(writes.slowestMs(), reads.slowestMs())} ms`;
 
 async function fillUp(trial: Trial): Promise<Result> {
   const { scene, disk, scale } = trial;
@@ -41,6 +41,7 @@ async function fillUp(trial: Trial): Promise<Result> {
   const under = traffic.run(origin, 1);
   await delay(700);
   disk.fill();
+  await trial.onFull?.();
   await under;
   const full = [await traffic.run(origin, FULL_SECONDS[scale])];
   if (trial.whileFull !== undefined) {
@@ -54,7 +55,7 @@ async function fillUp(trial: Trial): Promise<Result> {
   }
   disk.free();
   await trial.onceFree?.();
-  const whole = await traffic.untilWhole(origin);
+  const whole = await traffic.untilWhole(origin, WHOLE_WITHIN_MS);
   findings.expect(whole !== null, 'it was not whole again half a minute after there was room');
   const after = await traffic.run(origin, 1);
   expectAnswers(findings, 'after there was room', after, { writes: [201], reads: [200] });
@@ -101,17 +102,28 @@ async function ensureRunning(server: PostgresServer): Promise<void> {
   if (!server.isRunning) await server.start();
 }
 
-async function fillPostgres(scale: Scale, log: 'elsewhere' | 'on the full disk'): Promise<Result> {
+/** Starts a new segment of the log, as a busy server soon does. */
+async function switchLog(server: PostgresServer): Promise<void> {
+  // A server that finds no room for it ends before it has answered.
+  await asAdmin(server.url(), 'select pg_switch_wal(), pg_switch_wal()').catch(() => undefined);
+}
+
+async function fillPostgres(scale: Scale, full: 'data' | 'log'): Promise<Result> {
   const disk = new SmallDisk(DISK_MEGABYTES);
   const elsewhere = temporaryFolder();
-  const places = { data: disk.path, ...(log === 'elsewhere' ? { log: elsewhere.path } : {}) };
+  const places = { data: elsewhere.path, log: elsewhere.path, [full]: disk.path };
   const server = await startPostgres([], places);
   const scene = new Scene({ DATABASE_URL: server.url() });
   try {
     const service = await scene.start();
     const trial = { scene, disk, scale, service: () => service };
-    if (log === 'elsewhere') return await fillUp({ ...trial, reads: [200] });
-    return await fillUp({ ...trial, reads: [200, 500, 503], onceFree: () => ensureRunning(server) });
+    if (full === 'data') return await fillUp({ ...trial, reads: [200] });
+    return await fillUp({
+      ...trial,
+      reads: [200, 500, 503],
+      onFull: () => switchLog(server),
+      onceFree: () => ensureRunning(server),
+    });
   } finally {
     await scene.clear();
     await server.remove();
@@ -124,12 +136,12 @@ export const diskFullPostgres: Drill = {
   name: 'disk-full-postgres',
   holds: "a full disk under PostgreSQL's tables refuses writes, reads go on, and it heals by itself",
   within: { short: 60, long: 150 },
-  run: (scale) => fillPostgres(scale, 'elsewhere'),
+  run: (scale) => fillPostgres(scale, 'data'),
 };
 
 export const diskFullPostgresLog: Drill = {
   name: 'disk-full-postgres-log',
   holds: "no room for PostgreSQL's log, which ends the server: every request is answered, whole once it runs again",
   within: { short: 60, long: 150 },
-  run: (scale) => fillPostgres(scale, 'on the full disk'),
+  run: (scale) => fillPostgres(scale, 'log'),
 };

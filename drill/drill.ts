@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresLog } from './disk-full.ts';
+import { embeddedHang } from './embedded-hang.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
 import { mutation } from './mutation.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
@@ -20,6 +21,7 @@ const DRILLS: readonly Drill[] = [
   diskFullEmbedded,
   diskFullPostgres,
   diskFullPostgresLog,
+  embeddedHang,
   embeddedRestarts,
   rollingRestarts,
   secondProcess,

@@ -12,7 +12,6 @@ const HEALTH_PER_SECOND = 10;
 /** Longer than anything may take, with what a busy machine adds. */
 const LATEST_MS = 10_500;
 const HEALTH_LATEST_MS = 1_000;
-const WHOLE_WITHIN_MS = 30_000;
 
 /** What came of one spell of traffic. */
 export interface Spell {
@@ -57,10 +56,10 @@ export class Traffic {
     return spell;
   }
 
-  /** Writes until a write succeeds. @returns after how many milliseconds it did, or null when it did not in half a minute. */
-  async untilWhole(origin: () => string): Promise<number | null> {
+  /** Writes and reads until both succeed. @returns after how many milliseconds they did, or null when not `withinMs`. */
+  async untilWhole(origin: () => string, withinMs: number): Promise<number | null> {
     const from = performance.now();
-    while (performance.now() - from < WHOLE_WITHIN_MS) {
+    while (performance.now() - from < withinMs) {
       const [write, read] = await Promise.all([
         this.#ledger.write(origin()),
         this.#client.ask(`${origin()}/api/tasks/${this.#id}`, { token: this.#token }),
@@ -70,6 +69,12 @@ export class Traffic {
     }
     return null;
   }
+}
+
+/** What came of a spell, for people. */
+export function told({ writes, reads, health }: Spell): string {
+  const slowest = Math.max(writes.slowestMs(), reads.slowestMs());
+  return `writes ${writes.answers()}; reads ${reads.answers()}; /health ${health.answers()}; slowest ${slowest} ms`;
 }
 
 /** What holds in any trouble: `/health` goes on, and whatever is asked is answered in time, with `allowed` statuses. */

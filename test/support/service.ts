@@ -123,6 +123,7 @@ export interface OpenDatabase {
 /** Runs SQL on the PostgreSQL database at `url` as its owner, confined to nobody. */
 export async function asAdmin(url: string, sql: string): Promise<pg.QueryResult> {
   const client = new pg.Client(url);
+  client.on('error', () => undefined); // a connection that is lost fails the query, which is enough
   await client.connect();
   return client.query(sql).finally(() => client.end());
 }
