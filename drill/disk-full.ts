@@ -9,7 +9,7 @@ import { type Drill, Findings, type Result, type Scale } from './support/drill.t
 import { Ledger } from './support/ledger.ts';
 import { Scene, startPostgres } from './support/scene.ts';
 import { SmallDisk } from './support/small-disk.ts';
-import { expectAnswers, Traffic, told } from './support/traffic.ts';
+import { expectAnswers, expectNothingLost, Traffic, told } from './support/traffic.ts';
 
 const FULL_SECONDS = { short: 3, long: 20 };
 const DISK_MEGABYTES = 192;
@@ -60,10 +60,8 @@ async function fillUp(trial: Trial): Promise<Result> {
   const after = await traffic.run(origin, 1);
   expectAnswers(findings, 'after there was room', after, { writes: [201], reads: [200] });
   findings.expect(trial.service().child.exitCode === null, 'the process has ended');
-  const audit = await ledger.audit(scene.origin);
+  const audit = await expectNothingLost(findings, ledger, scene.origin);
   client.close();
-  findings.expect(audit.lost === 0, `${audit.lost} acknowledged writes are gone`);
-  findings.expect(audit.wrong === 0, `${audit.wrong} tasks are there that nobody wrote, or twice`);
   const [first, second] = full.map(told);
   const figures = {
     'writes sent': ledger.sent,

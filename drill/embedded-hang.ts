@@ -5,7 +5,7 @@ import { Client } from './support/client.ts';
 import { type Drill, Findings } from './support/drill.ts';
 import { Ledger } from './support/ledger.ts';
 import { Scene } from './support/scene.ts';
-import { expectAnswers, Traffic, told } from './support/traffic.ts';
+import { expectAnswers, expectNothingLost, Traffic, told } from './support/traffic.ts';
 
 const PRELOAD = new URL('./support/sick-engine.mjs', import.meta.url).href;
 
@@ -58,9 +58,7 @@ export const embeddedHang: Drill = {
         for (let round = 1; round <= ROUNDS[scale][ill]; round += 1) await suffer(ill, round);
       }
       findings.expect(service.child.exitCode === null, 'the process has ended');
-      const audit = await ledger.audit(scene.origin);
-      findings.expect(audit.lost === 0, `${audit.lost} acknowledged writes are gone`);
-      findings.expect(audit.wrong === 0, `${audit.wrong} tasks are there that nobody wrote, or twice`);
+      const audit = await expectNothingLost(findings, ledger, scene.origin);
       return { figures: { 'writes sent': ledger.sent, ...figures, ...audit }, faults: findings.faults };
     } finally {
       client.close();

@@ -3,36 +3,33 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningService } from '../test/support/process.ts';
 import { signToken } from '../test/support/service.ts';
 import { type Answer, Client } from './support/client.ts';
-import { type Drill, Findings, quantile, type Result, type Scale } from './support/drill.ts';
+import { type Drill, Findings, type Result, type Scale } from './support/drill.ts';
 import { Ledger } from './support/ledger.ts';
 import { Scene, startPostgres } from './support/scene.ts';
+import { Tally } from './support/tally.ts';
 
 const RESTARTS = { short: 3, long: 10 };
 const CLIENTS = 16;
 /** A balancer learns late that a process is going: for so long it goes on sending requests to it. */
 const LATE_MS = 100;
 
-interface Tally {
-  answered: number;
+/** What came of asking on and on; the answers are counted as in every tally. */
+class Asked extends Tally {
   /** Refused a connection: asked again elsewhere, or later. */
-  refused: number;
+  refused = 0;
   /** Requests that were sent and had no answer. */
-  readonly unanswered: Answer[];
-  readonly statuses: Map<number, number>;
-  readonly tookMs: number[];
+  readonly unanswered: Answer[] = [];
 }
 
 /** Asks one thing after the other, over a connection that is kept for as long as the service keeps it. */
-async function askOnAndOn(origin: () => string, ledger: Ledger, tally: Tally, over: AbortSignal): Promise<void> {
+async function askOnAndOn(origin: () => string, ledger: Ledger, tally: Asked, over: AbortSignal): Promise<void> {
   const token = await signToken(`reader_${randomUUID()}`);
   const client = new Client();
   for (let turn = 0; !over.aborted; turn += 1) {
     const where = origin();
     const answer = turn % 2 === 0 ? await ledger.write(where) : await client.ask(`${where}/api/tasks`, { token });
     if (answer.error === null) {
-      tally.answered += 1;
-      tally.tookMs.push(answer.tookMs);
-      tally.statuses.set(answer.status, (tally.statuses.get(answer.status) ?? 0) + 1);
+      tally.note(answer);
     } else if (answer.error === 'ECONNREFUSED') {
       tally.refused += 1;
       await delay(5);
@@ -51,7 +48,7 @@ async function restartUnderLoad(
 ): Promise<Result> {
   const findings = new Findings();
   let service = await scene.start();
-  const tally: Tally = { answered: 0, refused: 0, unanswered: [], statuses: new Map(), tookMs: [] };
+  const tally = new Asked();
   const client = new Client();
   const ledger = new Ledger(client);
   const over = new AbortController();
@@ -67,7 +64,7 @@ async function restartUnderLoad(
   await Promise.all(asking);
   const audit = await ledger.audit(scene.origin);
   client.close();
-  const bad = [...tally.statuses].filter(([status]) => status !== 200 && status !== 201);
+  const bad = tally.otherThan(200, 201);
   // A connection that the system took for a process that stops listening at this instant is reset without the process
   // having seen it; what a process did see is in its log.
   const unanswered = tally.unanswered.filter(({ requestId }) => scene.hasLogged(requestId));
@@ -75,21 +72,18 @@ async function restartUnderLoad(
     unanswered.length === 0,
     `${unanswered.length} accepted requests had no answer: ${[...new Set(unanswered.map(({ error }) => error))]}`,
   );
-  findings.expect(
-    bad.length === 0,
-    `answers that are neither 200 nor 201: ${bad.map((entry) => entry.join(' × ')).join(', ')}`,
-  );
+  findings.expect(bad === 0, `answers that are neither 200 nor 201: ${tally.answers()}`);
   findings.expect(
     audit.lost === 0 && audit.wrong === 0,
     `${audit.lost} acknowledged writes lost, ${audit.wrong} wrong`,
   );
   const figures = {
     restarts: RESTARTS[scale],
-    'requests answered': tally.answered,
+    'requests answered': tally.tookMs.length,
     'accepted and not answered': unanswered.length,
     'connections refused': tally.refused,
     'connections reset before they were accepted': tally.unanswered.length - unanswered.length,
-    'longest ms': Math.round(quantile(tally.tookMs, 1)),
+    'longest ms': tally.slowestMs(),
     ...audit,
   };
   return { figures, faults: findings.faults };

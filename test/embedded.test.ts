@@ -14,7 +14,13 @@ const UPKEEP = defineStatement(
   `select max(last_vacuum)::text, max(last_analyze)::text from pg_stat_user_tables where schemaname = 'todo'`,
 );
 
-async function open(directory: string, rest: { maintainEveryMs?: number; warnings?: string[] } = {}) {
+interface Rest {
+  readonly maintainEveryMs?: number;
+  readonly checkpointEveryMs?: number;
+  readonly warnings?: string[];
+}
+
+async function open(directory: string, rest: Rest = {}) {
   const { warnings = [], ...options } = rest;
   return openEmbedded({
     directory,
@@ -43,7 +49,7 @@ function askSocket(directory: string, path: string, body: string): Promise<{ sta
 /** A database in `below`, a folder of a temporary one, for as long as `work` takes. */
 async function withDatabase(
   work: (database: EmbeddedDatabase, directory: string) => Promise<void>,
-  { below = 'data', ...options }: { below?: string; maintainEveryMs?: number; warnings?: string[] } = {},
+  { below = 'data', ...options }: Rest & { readonly below?: string } = {},
 ): Promise<void> {
   const folder = temporaryFolder();
   const directory = join(folder.path, below);
@@ -66,6 +72,22 @@ test('the embedded database is vacuumed and analyzed by itself', () =>
       }
     },
     { maintainEveryMs: 20 },
+  ));
+
+/** Where recovery would begin to read the log: what lies before is not kept. */
+const LOG_KEPT_FROM = defineStatement('log_kept_from', 'read', 'select redo_lsn::text from pg_control_checkpoint()');
+const WRITE = defineStatement('write', 'write', `insert into todo.users (id) values ('ann')`);
+
+test("the embedded database's log is shortened by itself after a write", () =>
+  withDatabase(
+    async (database) => {
+      const ann = 'ann' as UserId;
+      const keptFrom = async () => (await database.asUser(ann, LOG_KEPT_FROM, []))[0]?.[0];
+      const before = await keptFrom();
+      await database.asUser(ann, WRITE, []);
+      while ((await keptFrom()) === before);
+    },
+    { checkpointEveryMs: 20 },
   ));
 
 test('the way in for backup and restore is open to the owner of the data directory alone, and takes its own statements', () =>

@@ -23,9 +23,9 @@ export interface Question {
 /** Longer than the service may take over anything. */
 const PATIENCE_MS = 12_000;
 
-/** A client of a service, with connections that it keeps. */
+/** A client of a service, with connections that it keeps, and so many that no request waits for one. */
 export class Client {
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 512 });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 4_096 });
 
   /** Never rejects: a request that got no answer has status 0. */
   ask(url: string, { method = 'GET', token, body }: Question = {}): Promise<Answer> {

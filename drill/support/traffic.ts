@@ -3,14 +3,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { signToken } from '../../test/support/service.ts';
 import type { Client } from './client.ts';
 import type { Findings } from './drill.ts';
-import type { Ledger } from './ledger.ts';
+import type { Audit, Ledger } from './ledger.ts';
 import { steadily, Tally } from './tally.ts';
 
 const WRITES_PER_SECOND = 100;
 const READS_PER_SECOND = 50;
 const HEALTH_PER_SECOND = 10;
-/** Longer than anything may take, with what a busy machine adds. */
-const LATEST_MS = 10_500;
+/** 10.5 s, and what a busy machine adds. */
+const LATEST_MS = 11_000;
 const HEALTH_LATEST_MS = 1_000;
 
 /** What came of one spell of traffic. */
@@ -91,4 +91,21 @@ export function expectAnswers(
   const slowest = Math.max(writes.slowestMs(), reads.slowestMs());
   findings.expect(slowest <= LATEST_MS, `${when}, an answer took ${slowest} ms`);
   findings.expect(health.p99Ms() <= HEALTH_LATEST_MS, `${when}, /health took ${health.p99Ms()} ms (p99)`);
+}
+
+/** Reads back what `ledger` wrote. @returns the figures to tell, none where nothing could be read. */
+export async function expectNothingLost(
+  findings: Findings,
+  ledger: Ledger,
+  origin: string,
+): Promise<Audit | Record<string, never>> {
+  try {
+    const audit = await ledger.audit(origin);
+    findings.expect(audit.lost === 0, `${audit.lost} acknowledged writes are gone`);
+    findings.expect(audit.wrong === 0, `${audit.wrong} tasks are there that nobody wrote, or twice`);
+    return audit;
+  } catch (error) {
+    findings.faults.push(`what was written cannot be read back: ${String(error)}`);
+    return {};
+  }
 }

@@ -18,6 +18,8 @@ export interface EmbeddedOptions {
   readonly freeBytes?: (directory: string) => Promise<number | null>;
   /** How often the tables are vacuumed, in milliseconds; 600,000 when not given. */
   readonly maintainEveryMs?: number;
+  /** How often its log is shortened where something was written, in milliseconds; 60,000 when not given. */
+  readonly checkpointEveryMs?: number;
   readonly onWarning: (message: string, error?: unknown) => void;
   readonly onUnusable: (error: unknown) => void;
 }
@@ -132,11 +134,15 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     }, milliseconds).unref();
   const chores = [
     every(options.maintainEveryMs ?? MAINTAIN_EVERY_MS, 'The embedded database could not be vacuumed', maintain),
-    every(CHECKPOINT_EVERY_MS, "The embedded database's log could not be shortened", async () => {
-      if (!written) return;
-      written = false;
-      await connections.asOwner(CHECKPOINT);
-    }),
+    every(
+      options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS,
+      "The embedded database's log could not be shortened",
+      async () => {
+        if (!written) return;
+        written = false;
+        await connections.asOwner(CHECKPOINT);
+      },
+    ),
   ];
   /** @throws {AppError} when there is no room for `statement`. */
   const admit = ({ access }: Statement) => {
