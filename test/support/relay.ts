@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { openPostgres } from '../../dist/database/postgres.js';
+import { type Service, startService } from './service.ts';
 
 /** A NoticeResponse without fields, which clients of PostgreSQL take note of and do not answer. */
 const NOTICE = Buffer.from([0x4e, 0, 0, 0, 5, 0]);
@@ -87,4 +89,20 @@ export class Relay {
       database.destroy();
     });
   }
+}
+
+/** A service that reaches the database at `url` over `connections` connections through `relay`. */
+export async function startServiceThrough(relay: Relay, url: string, connections: number): Promise<Service> {
+  const database = await openPostgres({
+    url: relay.urlOf(url),
+    connections,
+    pipeline: true,
+    namedStatements: true,
+    onWarning: () => undefined,
+    onUnusable: (error) => {
+      throw error;
+    },
+  });
+  const analyze = async () => undefined;
+  return startService({ database, place: url, warnings: [], analyze, remove: () => database.close() });
 }
