@@ -28,6 +28,8 @@ const PATH = process.env.MODEL_PATH;
 const TERMINATE = `select pg_terminate_backend(pid) from pg_stat_activity
   where datname = current_database() and pid <> pg_backend_pid() order by random() limit $1`;
 
+const nothing = async () => undefined;
+
 type Script = Iterable<UserCommand>;
 
 /** What is done to the service's connections once so many answers have come in all. */
@@ -77,7 +79,7 @@ onEachDatabase('everything several users do at once', (service) => {
   test('is as one user’s model says, whatever the others do', () =>
     hold(
       fc.asyncProperty(scripts, (users) =>
-        everybodyAtOnce(service(), users, { mayFail: false, onAnswer: async () => undefined }),
+        everybodyAtOnce(service(), users, { mayFail: false, onAnswer: nothing, settled: nothing }),
       ),
     ));
 });
@@ -114,7 +116,7 @@ onPostgres('everything several users do at once while connections are ended', ()
           answers += 1;
           for (const one of planned) if (one.afterAnswers === answers) await cut(one);
         };
-        await everybodyAtOnce(service, users, { mayFail: true, onAnswer });
+        await everybodyAtOnce(service, users, { mayFail: true, onAnswer, settled: () => relay.settled() });
       }),
     ));
 });

@@ -14,6 +14,8 @@ export interface Seat {
   readonly mayFail: boolean;
   /** Called after each answer. */
   readonly onAnswer: () => Promise<void>;
+  /** Resolves once whatever failed with its fate unknown has either happened or never will. */
+  readonly settled: () => Promise<void>;
 }
 
 export type UserCommand = fc.AsyncCommand<ExpectedTasks, Seat>;
@@ -26,7 +28,9 @@ type Fate = 'done' | 'missing' | 'unknown' | 'nothing';
 async function ask(seat: Seat, method: string, path: string, body?: object) {
   const answer = await seat.person.send(method, `/api/tasks${path}`, body);
   await seat.onAnswer();
-  return { answer, fate: fateOf(seat, answer) };
+  const fate = fateOf(seat, answer);
+  if (fate === 'unknown') await seat.settled();
+  return { answer, fate };
 }
 
 function fateOf({ mayFail }: Seat, answer: LightMyRequestResponse): Fate {

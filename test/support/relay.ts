@@ -16,6 +16,8 @@ export class Relay {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
   readonly #abandoned = new Set<Socket>();
+  /** Connections to the database whose client is gone: what was sent on them may yet be carried out. */
+  readonly #bereft = new Set<Socket>();
   #losing = false;
 
   private constructor(target: URL) {
@@ -60,8 +62,15 @@ export class Relay {
     return waiting.length;
   }
 
+  /** Resolves once the database has done with the connections whose clients are gone. */
+  async settled(): Promise<void> {
+    const closed = (database: Socket) => new Promise((resolve) => database.once('close', resolve));
+    await Promise.all([...this.#bereft].map(closed));
+  }
+
   close(): void {
     for (const client of this.#clients) client.destroy();
+    for (const database of this.#bereft) database.destroy();
     this.#server.close();
   }
 
@@ -86,8 +95,11 @@ export class Relay {
     });
     client.once('close', () => {
       this.#clients.delete(client);
-      database.destroy();
+      if (database.destroyed) return;
+      this.#bereft.add(database);
+      database.end();
     });
+    database.once('close', () => this.#bereft.delete(database));
   }
 }
 
