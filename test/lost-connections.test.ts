@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { openPostgres } from '../dist/database/postgres.js';
 import { assertError } from './support/envelope.ts';
-import { Relay } from './support/relay.ts';
+import { Relay, startServiceThrough } from './support/relay.ts';
 import {
   asAdmin,
   createPostgresDatabase,
@@ -26,24 +26,7 @@ onPostgres('connections to PostgreSQL that are lost', () => {
   beforeEach(async () => {
     created = await createPostgresDatabase(POSTGRES_URL ?? '');
     relay = await Relay.start(created.url);
-    const database = await openPostgres({
-      url: relay.urlOf(created.url),
-      connections: 1,
-      pipeline: true,
-      namedStatements: true,
-      onWarning: () => undefined,
-      onUnusable: (error) => {
-        throw error;
-      },
-    });
-    const nothing = async () => undefined;
-    service = await startService({
-      database,
-      place: created.url,
-      warnings: [],
-      analyze: nothing,
-      remove: () => database.close(),
-    });
+    service = await startServiceThrough(relay, created.url, 1);
     person = await service.person();
   });
   afterEach(async () => {

@@ -1,5 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { openPostgres } from '../../dist/database/postgres.js';
+import { type Service, startService } from './service.ts';
 
 /** A NoticeResponse without fields, which clients of PostgreSQL take note of and do not answer. */
 const NOTICE = Buffer.from([0x4e, 0, 0, 0, 5, 0]);
@@ -14,6 +16,8 @@ export class Relay {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
   readonly #abandoned = new Set<Socket>();
+  /** Connections to the database whose client is gone: what was sent on them may yet be carried out. */
+  readonly #bereft = new Set<Socket>();
   #losing = false;
 
   private constructor(target: URL) {
@@ -58,8 +62,15 @@ export class Relay {
     return waiting.length;
   }
 
+  /** Resolves once the database has done with the connections whose clients are gone. */
+  async settled(): Promise<void> {
+    const closed = (database: Socket) => new Promise((resolve) => database.once('close', resolve));
+    await Promise.all([...this.#bereft].map(closed));
+  }
+
   close(): void {
     for (const client of this.#clients) client.destroy();
+    for (const database of this.#bereft) database.destroy();
     this.#server.close();
   }
 
@@ -84,7 +95,26 @@ export class Relay {
     });
     client.once('close', () => {
       this.#clients.delete(client);
-      database.destroy();
+      if (database.destroyed) return;
+      this.#bereft.add(database);
+      database.end();
     });
+    database.once('close', () => this.#bereft.delete(database));
   }
+}
+
+/** A service that reaches the database at `url` over `connections` connections through `relay`. */
+export async function startServiceThrough(relay: Relay, url: string, connections: number): Promise<Service> {
+  const database = await openPostgres({
+    url: relay.urlOf(url),
+    connections,
+    pipeline: true,
+    namedStatements: true,
+    onWarning: () => undefined,
+    onUnusable: (error) => {
+      throw error;
+    },
+  });
+  const analyze = async () => undefined;
+  return startService({ database, place: url, warnings: [], analyze, remove: () => database.close() });
 }
