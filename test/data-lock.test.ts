@@ -59,7 +59,7 @@ describe('a data directory that bears the lock of another', () => {
       );
       const code = await service.stop();
       assert.deepEqual([serves, code], refused ? [false, 1] : [true, 0], service.stderr);
-      assert.deepEqual(readdirSync(directory), refused ? ['lock.1'] : ['database']);
+      assert.deepEqual(readdirSync(directory), refused ? ['lock.1'] : ['database', 'reserve']);
       if (!refused) return;
       assert.ok(service.stderr.includes(`in use by process ${holder.pid} on host ${holder.host}`), service.stderr);
     });
