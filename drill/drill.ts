@@ -1,10 +1,11 @@
 // Makes things go wrong in front of a real service and says whether what must hold held. Exits with 1 where it did not.
 import { parseArgs } from 'node:util';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { pgConnectionsKilled } from './pg-connections-killed.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
 
-const DRILLS: readonly Drill[] = [killEmbedded, killPostgres];
+const DRILLS: readonly Drill[] = [killEmbedded, killPostgres, pgConnectionsKilled];
 
 const HELP = `npm run drill -- [options] [name…]
 
@@ -63,6 +64,8 @@ async function main(): Promise<number> {
   process.stdout.write(`\n${results.length - failed.length} of ${results.length} drills hold\n`);
   return failed.length === 0 ? 0 : 1;
 }
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 main().then(
   (code) => process.exit(code),

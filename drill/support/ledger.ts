@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import { signToken } from '../../test/support/service.ts';
 import type { Answer, Client } from './client.ts';
+import type { Findings } from './drill.ts';
+import { steadily } from './steadily.ts';
+import { Tally } from './tally.ts';
 
 /** Fewer than a list shows, so that one list shows all tasks of a user. */
 const TASKS_OF_ONE_USER = 500;
@@ -38,14 +40,13 @@ async function meetSomebody(): Promise<Person> {
 }
 
 /** Writes tasks and remembers what the service said of each, to hold it to its word afterwards. */
-export class Ledger {
+export class Ledger extends Tally {
   readonly #client: Client;
   readonly #people: Promise<Person>[] = [];
-  readonly statuses = new Map<number, number>();
-  readonly tookMs: number[] = [];
   sent = 0;
 
   constructor(client: Client) {
+    super();
     this.#client = client;
   }
 
@@ -63,8 +64,7 @@ export class Ledger {
       token: person.token,
       body: { title },
     });
-    this.statuses.set(answer.status, (this.statuses.get(answer.status) ?? 0) + 1);
-    this.tookMs.push(answer.tookMs);
+    this.count(answer);
     if (answer.status === 201) person.acknowledged.set((JSON.parse(answer.body) as Task).id, title);
     return answer;
   }
@@ -74,17 +74,7 @@ export class Ledger {
    * answers in between; settles when every one of them has been answered or has failed.
    */
   async writeSteadily(origin: () => string, perSecond: number, seconds: number, signal?: AbortSignal): Promise<void> {
-    const from = performance.now();
-    const underWay = new Set<Promise<unknown>>();
-    let count = 0;
-    while (performance.now() - from < seconds * 1000 && signal?.aborted !== true) {
-      for (; count < ((performance.now() - from) / 1000) * perSecond; count += 1) {
-        const write = this.write(origin()).finally(() => underWay.delete(write));
-        underWay.add(write);
-      }
-      await delay(2);
-    }
-    await Promise.all(underWay);
+    await steadily({ perSecond, seconds, signal }, () => this.write(origin()));
   }
 
   /** Reads everything back from the service at `origin`. */
@@ -106,18 +96,11 @@ export class Ledger {
     return totals;
   }
 
-  /** How many answers had a status other than these; 0 is no answer at all. */
-  otherThan(...statuses: readonly number[]): number {
-    let count = 0;
-    for (const [status, times] of this.statuses) if (!statuses.includes(status)) count += times;
-    return count;
-  }
-
-  /** The answers by status, for people: `201: 980, none: 20`. */
-  answers(): string {
-    return [...this.statuses]
-      .sort(([a], [b]) => a - b)
-      .map(([status, times]) => `${status === 0 ? 'none' : status}: ${times}`)
-      .join(', ');
+  /** Reads everything back from the service at `origin`, and notes what is not as it was acknowledged. */
+  async settle(origin: string, findings: Findings): Promise<Audit> {
+    const audit = await this.audit(origin);
+    findings.expect(audit.lost === 0, `${audit.lost} acknowledged writes are gone`);
+    findings.expect(audit.wrong === 0, `${audit.wrong} tasks are there that nobody wrote, or twice`);
+    return audit;
   }
 }

@@ -134,7 +134,7 @@ export class SharedConnections implements Database {
       const wire = this.#freest(BATCH[this.#line[0]?.statement.access ?? 'read']);
       const waiting = wire === null ? undefined : this.#line.shift();
       if (wire === null || waiting === undefined) break;
-      wire.send(this.#job(waiting));
+      wire.send(this.#job(waiting, wire));
     }
     if (this.#idle()) this.#closing?.();
     else this.#watch();
@@ -154,10 +154,14 @@ export class SharedConnections implements Database {
     return best;
   }
 
-  #job(waiting: Waiting): Job {
-    waiting.tries += 1;
-    const { userId, statement, values } = waiting;
-    return { userId, statement, values, done: (outcome) => this.#conclude(waiting, outcome) };
+  #job(waiting: Waiting, wire: Wire): Job {
+    const { userId, statement, values, askedAt } = waiting;
+    const done = (outcome: Outcome) => {
+      // A connection older than the request may have been dead before it was asked: losing it says nothing of the request.
+      if (outcome.kind !== 'lost' || wire.connectedAt > askedAt) waiting.tries += 1;
+      this.#conclude(waiting, outcome);
+    };
+    return { userId, statement, values, done };
   }
 
   #conclude(waiting: Waiting, outcome: Outcome): void {

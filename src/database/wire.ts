@@ -63,6 +63,8 @@ const BECOME_USER = defineStatement(
  * The handshake is `pg`'s; after it this class reads and writes the connection alone.
  */
 export class Wire {
+  /** `performance.now()` */
+  readonly connectedAt = performance.now();
   readonly #client: pg.Client;
   readonly #stream: Duplex;
   readonly #options: WireOptions;
