@@ -2,10 +2,19 @@
 import { parseArgs } from 'node:util';
 import { killEmbedded, killPostgres } from './kill.ts';
 import { pgConnectionsKilled } from './pg-connections-killed.ts';
+import { pgFailover } from './pg-failover.ts';
+import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
 
-const DRILLS: readonly Drill[] = [killEmbedded, killPostgres, pgConnectionsKilled];
+const DRILLS: readonly Drill[] = [
+  killEmbedded,
+  killPostgres,
+  pgConnectionsKilled,
+  pgRestart,
+  pgbouncerRestart,
+  pgFailover,
+];
 
 const HELP = `npm run drill -- [options] [name…]
 

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { openPostgres } from '../dist/database/postgres.js';
 import { findPostgres, PostgresServer } from './support/postgres-server.ts';
 import { asAdmin, createPostgresDatabase, type OpenDatabase, type Service, startService } from './support/service.ts';
+import { SleepyProxy } from './support/sleepy-proxy.ts';
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
 const statuses = (answers: readonly { statusCode: number }[]) =>
@@ -135,6 +136,40 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     await admin.end();
     assert.deepEqual(statuses(await Promise.all(reading)), [200]);
     await service.close();
+  });
+
+  test('a connection that says it ends is given no write more, also before it is closed', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    const proxy = await SleepyProxy.create(server.port);
+    const service = await serve(proxy.url(new URL(url).pathname.slice(1)));
+    const person = await service.person();
+    await person.create('before');
+    proxy.announceEnds();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal((await person.send('POST', '/api/tasks', { title: 'after' })).statusCode, 201);
+    await service.close();
+    await proxy.remove();
+  });
+
+  test('while a database wakes up, whoever comes waits for it, though the first attempt was turned away', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    const proxy = await SleepyProxy.create(server.port);
+    proxy.sleep({ wakeMs: 4_500, resets: 1 });
+    const service = await serve(proxy.url(new URL(url).pathname.slice(1)));
+    const person = await service.person();
+    for (const round of ['at the start', 'later']) {
+      const first = person.send('POST', '/api/tasks', { title: round });
+      await eventually(async () => proxy.attempts > 1);
+      const others: ReturnType<typeof person.send>[] = [];
+      const asking = setInterval(() => others.push(person.send('GET', '/api/tasks')), 250);
+      assert.equal((await first).statusCode, 201, round);
+      clearInterval(asking);
+      assert.deepEqual(statuses(await Promise.all(others)), [200], round);
+      proxy.attempts = 0;
+      proxy.sleep({ wakeMs: 4_500, resets: 1 });
+    }
+    await service.close();
+    await proxy.remove();
   });
 
   test('a request whose connections are all taken waits 2 s for one and is then answered 503', async () => {

@@ -158,7 +158,8 @@ export class SharedConnections implements Database {
     const { userId, statement, values, askedAt } = waiting;
     const done = (outcome: Outcome) => {
       // A connection older than the request may have been dead before it was asked: losing it says nothing of the request.
-      if (outcome.kind !== 'lost' || wire.connectedAt > askedAt) waiting.tries += 1;
+      const isTry = outcome.kind === 'lost' ? wire.connectedAt > askedAt : outcome.kind !== 'unsent';
+      if (isTry) waiting.tries += 1;
       this.#conclude(waiting, outcome);
     };
     return { userId, statement, values, done };
@@ -168,6 +169,9 @@ export class SharedConnections implements Database {
     switch (outcome.kind) {
       case 'rows':
         waiting.resolve(outcome.rows);
+        return;
+      case 'unsent':
+        this.#line.unshift(waiting);
         return;
       case 'lost':
         if (waiting.statement.access === 'read' && this.#mayRetry(waiting)) this.#line.unshift(waiting);
