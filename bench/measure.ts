@@ -10,7 +10,7 @@ export interface Cell {
 }
 
 /** One measured round of one competitor. */
-export interface Sample {
+interface Sample {
   readonly answers: number;
   readonly requestsPerSecond: number;
   readonly p50Ms: number | null;
@@ -22,7 +22,7 @@ export interface Sample {
 }
 
 /** What PostgreSQL itself says of one round that counts for nothing else. */
-export interface StatementSample {
+interface StatementSample {
   readonly statementsEach: number;
   readonly microsEach: number;
 }

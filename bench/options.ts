@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { PEERS, type PeerName } from './contenders.ts';
 import { REQUEST_KINDS, type RequestKind } from './load/order.ts';
 
-export const SECTIONS = ['cells', 'starts', 'growth', 'processes', 'embedded'] as const;
+const SECTIONS = ['cells', 'starts', 'growth', 'processes', 'embedded'] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export interface Options {

@@ -40,7 +40,7 @@ const READS: readonly RequestKind[] = ['list', 'get'];
 
 export const say = (text: string) => process.stderr.write(`${text}\n`);
 
-export function peopleOf(users: number): People {
+function peopleOf(users: number): People {
   const count = Math.min(MOST_PEOPLE, users);
   return { count, stride: Math.floor(users / count) };
 }

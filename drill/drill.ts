@@ -1,15 +1,32 @@
 // Makes things go wrong in front of a real service and says whether what must hold held. Exits with 1 where it did not.
 import { parseArgs } from 'node:util';
+import { backupEmbedded, backupPostgres } from './backup.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { mutation } from './mutation.ts';
 import { pgConnectionsKilled } from './pg-connections-killed.ts';
 import { pgFailover } from './pg-failover.ts';
 import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
+import { embeddedRestarts, rollingRestarts } from './restarts.ts';
+import { secondProcess } from './second-process.ts';
+import { sigterm } from './sigterm.ts';
+import { slowSockets } from './slow-sockets.ts';
+import { soakEmbedded, soakPostgres } from './soak.ts';
 import type { Drill, Result, Scale } from './support/drill.ts';
 import { recordResults } from './support/record.ts';
 
 const DRILLS: readonly Drill[] = [
   killEmbedded,
   killPostgres,
+  backupEmbedded,
+  backupPostgres,
+  embeddedRestarts,
+  rollingRestarts,
+  secondProcess,
+  mutation,
+  sigterm,
+  slowSockets,
+  soakEmbedded,
+  soakPostgres,
   pgConnectionsKilled,
   pgRestart,
   pgbouncerRestart,

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-export type HmacAlgorithm = 'HS256' | 'HS384' | 'HS512';
+type HmacAlgorithm = 'HS256' | 'HS384' | 'HS512';
 
 /** How tokens are proven. `development` asks for a secret made once and kept in `directory`. */
 export type TokenTrust =
@@ -8,7 +8,7 @@ export type TokenTrust =
   | { readonly kind: 'development'; readonly directory: string; readonly algorithm: HmacAlgorithm }
   | { readonly kind: 'key-set'; readonly url: URL };
 
-export type DatabasePlace =
+type DatabasePlace =
   | { readonly kind: 'embedded'; readonly directory: string }
   | {
       readonly kind: 'postgres';
@@ -35,7 +35,7 @@ export interface Config {
 }
 
 /** Every fault of the settings at once; `message` has one line for each and never a setting's value. */
-export class ConfigError extends Error {
+class ConfigError extends Error {
   constructor(faults: readonly string[]) {
     super(`The settings are not right:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
     this.name = 'ConfigError';

@@ -3,9 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApp } from './app.ts';
 import { developmentSecret, developmentToken } from './auth/development-secret.ts';
+import { type Command, parseCommand, runCommand, USAGE } from './backup/command.ts';
 import { type Config, loadConfig, type TokenTrust } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded.ts';
+import { type Operator, operate } from './database/operator.ts';
+import { connectOperator } from './database/operator-socket.ts';
 import { openPostgres } from './database/postgres.ts';
 import { createLogger } from './log.ts';
 
@@ -29,6 +32,32 @@ function openDatabase(config: Config, onWarning: (message: string, error?: unkno
   const place = config.database;
   const watch = { onWarning, onUnusable: die };
   return place.kind === 'embedded' ? openEmbedded({ ...place, ...watch }) : openPostgres({ ...place, ...watch });
+}
+
+/** Goes through the service where that holds the embedded database, and opens the database itself where nobody does. */
+async function openOperator(place: Config['database'], say: (line: string) => void): Promise<Operator> {
+  const watch = { onWarning: say, onUnusable: die };
+  if (place.kind === 'postgres') {
+    const { host, pathname } = new URL(place.url);
+    say(`The database is PostgreSQL's ${decodeURIComponent(pathname.slice(1))} on ${host}`);
+    return operate(await openPostgres({ ...place, connections: 1, ...watch }));
+  }
+  const serving = await connectOperator(place.directory);
+  say(
+    `The database is the embedded one in ${place.directory}${serving === null ? '' : ', by way of the running service'}`,
+  );
+  return serving ?? operate(await openEmbedded({ ...place, ...watch }));
+}
+
+async function work(command: Extract<Command, { path: string }>): Promise<void> {
+  const say = (line: string) => void process.stderr.write(`${line}\n`);
+  const { database: place } = readSettings();
+  if (command.kind === 'backup' && place.kind === 'embedded' && !existsSync(place.directory)) {
+    throw new Error(`There is no data directory ${place.directory}: set DATA_DIR, or DATABASE_URL for PostgreSQL`);
+  }
+  const operator = await openOperator(place, say);
+  await runCommand(command, operator, say);
+  await operator.close();
 }
 
 interface Trust {
@@ -57,7 +86,7 @@ function greet({ address, family, port }: AddressInfo, token: string | null): vo
   process.stderr.write(`${lines.join('\n')}\n\n`);
 }
 
-async function main(): Promise<void> {
+async function serve(): Promise<void> {
   const config = readSettings();
   const logger = createLogger(
     config.logLevel,
@@ -93,6 +122,13 @@ async function main(): Promise<void> {
   if (address === null || typeof address === 'string') throw new Error('The server has no TCP port');
   logger.info({ host: address.address, port: address.port, database: config.database.kind }, 'listening');
   if (config.environment === 'development') greet(address, token);
+}
+
+async function main(): Promise<void> {
+  const command = parseCommand(process.argv.slice(2));
+  if (command.kind === 'serve') return serve();
+  if (command.kind === 'help') process.stdout.write(USAGE);
+  else await work(command);
 }
 
 main().catch(die);

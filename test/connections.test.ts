@@ -164,6 +164,31 @@ test('connections that send too slowly are answered and closed, and others are s
   await service.close();
 });
 
+test('a byte now and then does not prolong the time there is for headers or a body', async () => {
+  const { service, port, authorized } = await start();
+  const headers = authorized({ 'Content-Type': 'application/json', 'Content-Length': '60000' });
+  const beginnings = [
+    ...Array<string>(5).fill('GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: '),
+    ...Array<string>(5).fill(wire('POST', '/api/tasks', headers, '{"title":"')),
+  ];
+  service.app.server.headersTimeout = 700;
+  service.app.server.requestTimeout = 1_000;
+  const sockets = await Promise.all(beginnings.map(() => open(port)));
+  const all = sockets.map(readAll);
+  for (const [index, socket] of sockets.entries()) socket.write(beginnings[index] ?? '');
+  const dripping = setInterval(() => {
+    for (const socket of sockets) if (socket.writable) socket.write('a');
+  }, 50);
+  for (const text of await Promise.all(all)) {
+    const [answer, ...more] = parseAnswers(text);
+    assert.ok(answer !== undefined && more.length === 0, text);
+    assertError(answer, 400, 'INVALID_REQUEST', 'Request was not received in time');
+    assert.equal(service.log.lineOf(answer).status, 400);
+  }
+  clearInterval(dripping);
+  await service.close();
+});
+
 test('the limits on slowness are those of the contract', () => {
   const { server } = shared.service.app;
   assert.deepEqual([server.headersTimeout, server.requestTimeout], [10_000, 15_000]);

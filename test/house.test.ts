@@ -24,8 +24,9 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^tasks\//, from: /^(core\/|database\/database\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/|database\/database\.ts$)/ },
   { room: /^doors\/(\w+)\//, from: /^(core\/|http\/|tasks\/task\.ts$|tasks\/task-service\.ts$)/ },
+  { room: /^backup\//, from: /^(core\/|database\/operator(-sql)?\.ts$|tasks\/task\.ts$)/ },
   { room: /^app\.ts$/, from: /^(?!main\.ts$|database\/(embedded|postgres)\.ts$)/ },
-  { room: /^main\.ts$/, from: /^(app|config|log)\.ts$|^auth\/development-secret\.ts$|^database\// },
+  { room: /^main\.ts$/, from: /^(app|config|log)\.ts$|^(auth\/development-secret|backup\/command)\.ts$|^database\// },
 ];
 
 const roomOf = (file: string) => /^(doors\/\w+\/|\w+\/)/.exec(file)?.[0] ?? file;

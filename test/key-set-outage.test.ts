@@ -135,6 +135,21 @@ describe('an issuer that cannot be asked', () => {
     );
   });
 
+  test('an issuer that never answers is waited for 3 s, and asked at most twice in half a minute', LIMIT, async (t) => {
+    const key = await createKey('key');
+    const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.answerWith(() => undefined));
+    const waits: number[] = [];
+    for (let second = 0; second < 30; second += 1) {
+      const started = performance.now();
+      const asked = issuer.requests;
+      assert.equal(await gate.verdict(await key.sign(gate.claims({ jti: `${second}` }))), UNAVAILABLE);
+      if (second > 0 && issuer.requests > asked) waits.push(performance.now() - started);
+      gate.clock.advance(1);
+    }
+    assert.equal(issuer.requests, 2);
+    for (const wait of waits) assert.ok(wait > 2_900 && wait < 6_000, `${wait} ms`);
+  });
+
   test('known keys outlive an outage of up to 24 hours, and no longer', LIMIT, async (t) => {
     const key = await createKey('key');
     const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.publish(key));

@@ -1,49 +1,88 @@
 import assert from 'node:assert/strict';
-import { createRequire, syncBuiltinESMExports } from 'node:module';
-import { after, before, mock, test } from 'node:test';
+import { afterEach, beforeEach, describe, mock, test } from 'node:test';
 import { assertError } from './support/envelope.ts';
-import type { Service } from './support/service.ts';
+import { type Person, type Service, startService } from './support/service.ts';
+import { exchange, listen, open, parseAnswers, readAll, wire } from './support/socket.ts';
 import { stubDatabase } from './support/stub-database.ts';
 
-const MS = 1e6;
+/** How often the service feels the event loop, and for how long it goes on refusing after a stall. */
+const BEAT_MS = 100;
+const AFTERMATH_MS = 250;
 
-/** What Node's histogram of the event loop's delays says, in place of a process that is really behind. */
-const delays = { mean: 0, enable: () => true, disable: () => true, reset: () => undefined };
-
-let services: Service[] = [];
-before(() => {
-  mock.method(createRequire(import.meta.url)('node:perf_hooks'), 'monitorEventLoopDelay', () => delays);
-  syncBuiltinESMExports();
-  mock.timers.enable({ apis: ['setTimeout'] });
+let service: Service;
+let person: Person;
+beforeEach(async () => {
+  service = await startService(stubDatabase());
+  person = await service.person();
 });
-after(async () => {
-  mock.timers.reset();
-  await Promise.all(services.map((service) => service.close()));
-  mock.restoreAll();
-});
+afterEach(() => service.close());
 
-/** A service that has found out that its event loop is `ms` behind. */
-async function serviceBehind(ms: number): Promise<Service> {
-  const { startService } = await import('./support/service.ts'); // not sooner, or it reads the real histogram
-  const service = await startService(stubDatabase());
-  services = [...services, service];
-  delays.mean = ms * MS;
-  mock.timers.tick(1000);
-  return service;
+/** Keeps everything else in this process from running. */
+function stall(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-test('while the event loop is more than a second behind, requests for tasks are told to come back', async () => {
-  const service = await serviceBehind(1100);
-  const answer = await (await service.person()).send('GET', '/api/tasks');
-  assertError(answer, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
-  assert.match(String(answer.headers['retry-after']), /^[1-9]\d*$/);
-  assert.equal(service.log.lineOf(answer).level, 'warn');
-  for (const url of ['/health', '/ready']) {
-    assert.equal((await service.app.inject({ url })).statusCode, 200, `${url} is answered meanwhile`);
+test('requests that piled up in a stall of the event loop are told to come back, and then all is well again', async () => {
+  const port = await listen(service.app);
+  const request = (id: string) =>
+    wire('GET', '/api/tasks', { Authorization: `Bearer ${person.token}`, Connection: 'close', 'X-Request-Id': id });
+  const sockets = await Promise.all(Array.from({ length: 20 }, () => open(port)));
+  const answers = sockets.map(readAll);
+  for (const [index, socket] of sockets.entries()) socket.write(request(`stalled-${index}`));
+  stall(2_500);
+  for (const [index, text] of (await Promise.all(answers)).entries()) {
+    const [answer, ...more] = parseAnswers(text);
+    assert.ok(answer !== undefined && more.length === 0);
+    assertError(answer, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
+    assert.match(String(answer.headers['retry-after']), /^[1-9]\d*$/);
+    assert.equal(answer.headers['x-request-id'], `stalled-${index}`);
+    const { level, status } = service.log.lineOf(answer);
+    assert.deepEqual([level, status], ['warn', 503]);
   }
+  while ((await exchange(port, request('again')))[0]?.statusCode !== 200);
 });
 
-test("an event loop that is less behind is nobody's concern", async () => {
-  const service = await serviceBehind(900);
-  assert.equal((await (await service.person()).send('GET', '/api/tasks')).statusCode, 200);
+describe('with a clock and beats of its own', () => {
+  let nowMs = 0;
+  beforeEach(async () => {
+    mock.timers.enable({ apis: ['setInterval'] });
+    mock.method(performance, 'now', () => nowMs);
+    await service.close();
+    service = await startService(stubDatabase());
+  });
+  afterEach(() => {
+    mock.timers.reset();
+    mock.restoreAll();
+  });
+
+  /** The event loop stands still for so long and then gets to its timers. */
+  function pass(ms: number): void {
+    nowMs += ms;
+    mock.timers.tick(BEAT_MS);
+  }
+
+  const ask = async () => (await service.person()).send('GET', '/api/tasks');
+  const statusOf = async (url: string) => (await service.app.inject({ url })).statusCode;
+
+  test('requests for tasks are refused from the moment the event loop is a second behind until shortly after', async () => {
+    pass(BEAT_MS);
+    assert.equal((await ask()).statusCode, 200);
+    nowMs += 1_001;
+    assert.equal((await ask()).statusCode, 503, 'before the stall has been noticed');
+    for (const ms of [0, 1_100, 60_000]) {
+      pass(ms);
+      const answer = await ask();
+      assertError(answer, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
+      for (const url of ['/health', '/ready']) assert.equal(await statusOf(url), 200, `${url} is answered meanwhile`);
+    }
+    pass(AFTERMATH_MS);
+    assert.equal((await ask()).statusCode, 200);
+  });
+
+  test("an event loop that is less behind is nobody's concern, however long it lasts", async () => {
+    for (let turn = 0; turn < 100; turn += 1) {
+      pass(900);
+      assert.equal((await ask()).statusCode, 200);
+    }
+  });
 });

@@ -38,13 +38,14 @@ onEachDatabase('paths and methods', (service) => {
       for (const [method, path] of [
         ['GET', ''],
         ['PUT', ''],
+        ['PATCH', ''],
         ['DELETE', ''],
         ['POST', '/toggle'],
       ] as const) {
         const answer = await person.send(
           method,
           `/api/tasks/${id}${path}`,
-          method === 'PUT' ? { title: 'x' } : undefined,
+          method.startsWith('P') && path === '' ? { title: 'x' } : undefined,
         );
         assert.equal(answer.statusCode, 400, `${method} ${id}: ${answer.body}`);
         assert.deepEqual(answer.json(), {
@@ -158,6 +159,12 @@ onEachDatabase('paths and methods', (service) => {
     const claims = {
       'x-http-method-override': 'DELETE',
       'x-user-id': other.sub,
+      'x-http-method': 'DELETE',
+      'x-method-override': 'DELETE',
+      'x-forwarded-user': other.sub,
+      'x-forwarded-for': '203.0.113.7',
+      'x-forwarded-prefix': '/evil',
+      forwarded: 'for=203.0.113.7;host=evil.example',
       'x-forwarded-host': 'evil.example',
       'x-forwarded-proto': 'https',
       'x-original-url': '/metrics',

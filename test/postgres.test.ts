@@ -5,7 +5,6 @@ import pg from 'pg';
 import { openPostgres } from '../dist/database/postgres.js';
 import { findPostgres, PostgresServer } from './support/postgres-server.ts';
 import { asAdmin, createPostgresDatabase, type OpenDatabase, type Service, startService } from './support/service.ts';
-import { SleepyProxy } from './support/sleepy-proxy.ts';
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
 const statuses = (answers: readonly { statusCode: number }[]) =>
@@ -138,40 +137,6 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     await service.close();
   });
 
-  test('a connection that says it ends is given no write more, also before it is closed', async () => {
-    const { url } = await createPostgresDatabase(server.url());
-    const proxy = await SleepyProxy.create(server.port);
-    const service = await serve(proxy.url(new URL(url).pathname.slice(1)));
-    const person = await service.person();
-    await person.create('before');
-    proxy.announceEnds();
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.equal((await person.send('POST', '/api/tasks', { title: 'after' })).statusCode, 201);
-    await service.close();
-    await proxy.remove();
-  });
-
-  test('while a database wakes up, whoever comes waits for it, though the first attempt was turned away', async () => {
-    const { url } = await createPostgresDatabase(server.url());
-    const proxy = await SleepyProxy.create(server.port);
-    proxy.sleep({ wakeMs: 4_500, resets: 1 });
-    const service = await serve(proxy.url(new URL(url).pathname.slice(1)));
-    const person = await service.person();
-    for (const round of ['at the start', 'later']) {
-      const first = person.send('POST', '/api/tasks', { title: round });
-      await eventually(async () => proxy.attempts > 1);
-      const others: ReturnType<typeof person.send>[] = [];
-      const asking = setInterval(() => others.push(person.send('GET', '/api/tasks')), 250);
-      assert.equal((await first).statusCode, 201, round);
-      clearInterval(asking);
-      assert.deepEqual(statuses(await Promise.all(others)), [200], round);
-      proxy.attempts = 0;
-      proxy.sleep({ wakeMs: 4_500, resets: 1 });
-    }
-    await service.close();
-    await proxy.remove();
-  });
-
   test('a request whose connections are all taken waits 2 s for one and is then answered 503', async () => {
     const service = await serve();
     const person = await service.person();
@@ -179,10 +144,11 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     const blocker = new pg.Client(service.opened.place);
     await blocker.connect();
     await blocker.query('begin; lock table todo.tasks in access exclusive mode');
+    const started = performance.now();
     const waiting = range(100).map(() => person.send('GET', '/api/tasks'));
     const refused = await Promise.race(waiting);
-    assert.equal(refused.statusCode, 503);
-    assert.equal(refused.headers['retry-after'], '1');
+    assert.equal(Math.round((performance.now() - started) / 1000), 2, 'seconds');
+    assert.deepEqual([refused.statusCode, refused.headers['retry-after']], [503, '1']);
     assert.equal(refused.json<{ code: string }>().code, 'SERVICE_UNAVAILABLE');
     assert.equal((await service.app.inject('/health')).statusCode, 200);
     await blocker.query('rollback');
@@ -251,7 +217,7 @@ describe('a PostgreSQL server of its own', { skip }, () => {
       server.url(),
       `create role limited_${name} login createrole; alter database ${name} owner to limited_${name}`,
     );
-    await asAdmin(server.url(), `grant todo_app to limited_${name}`).catch(() => undefined);
+    await asAdmin(server.url(), `grant todo_app, todo_operator to limited_${name}`).catch(() => undefined);
     const own = new URL(url);
     own.username = `limited_${name}`;
     const service = await serve(own.href);

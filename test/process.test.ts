@@ -5,8 +5,10 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { freePort } from './support/postgres-server.ts';
 import { RunningService, temporaryFolder } from './support/process.ts';
 import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from './support/service.ts';
+import { open, parseAnswers, readAll, wire } from './support/socket.ts';
 
 const SECRET_TEXT = 'test-secret-of-more-than-thirty-two-bytes';
 
@@ -23,6 +25,15 @@ async function titles(origin: string, token: string): Promise<string[]> {
 async function create(origin: string, token: string, title: string): Promise<Response> {
   const headers = { ...bearer(token), 'content-type': 'application/json' };
   return fetch(`${origin}/api/tasks`, { method: 'POST', headers, body: JSON.stringify({ title }) });
+}
+
+/** Whether the service at `origin` takes a new connection. */
+function connects(origin: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(Number(new URL(origin).port), '127.0.0.1');
+    socket.once('connect', () => resolve(true)).once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
 }
 
 describe('the program', () => {
@@ -125,6 +136,16 @@ describe('the program', () => {
     assert.equal(await service.stop(), 0);
   });
 
+  test('it starts while the issuer of its tokens is down, and says 503, never 401', async () => {
+    const JWKS_URL = `http://127.0.0.1:${await freePort()}/jwks`;
+    const service = new RunningService({ JWKS_URL, DATA_DIR: join(folder.path, 'no-issuer') }, folder.path);
+    const origin = await service.listening();
+    const headers = bearer(await signToken('ann'));
+    const status = async (path: string) => (await fetch(origin + path, { headers })).status;
+    assert.deepEqual([await status('/health'), await status('/ready'), await status('/api/tasks')], [200, 503, 503]);
+    assert.equal(await service.stop(), 0);
+  });
+
   test('settings are read from a file .env too, and the environment wins over it', async () => {
     const own = temporaryFolder();
     writeFileSync(join(own.path, '.env'), `JWT_SECRET=${SECRET_TEXT}\nLOG_LEVEL=loud\nDATA_DIR=./elsewhere\n`);
@@ -154,11 +175,28 @@ describe('the program', () => {
     halfOpen.write('GET /api/tasks HTTP/1.1\r\nHost: x\r\n');
     const underWay = Array.from({ length: 50 }, (_, index) => ask('POST', `{"title":"${index}"}`));
     await Promise.race(underWay);
+    const asked = performance.now();
     const code = service.stop();
+    while (await connects(origin)); // until it takes nobody new
     assert.deepEqual([...new Set(await Promise.all(underWay))], [201]);
     assert.equal(await code, 0);
+    const seconds = (performance.now() - asked) / 1000;
+    assert.ok(seconds < 10, `${seconds} s`);
     agent.destroy();
     halfOpen.destroy();
+  });
+
+  test('requests that reached the process together with SIGTERM are answered', async () => {
+    const service = new RunningService({ DATA_DIR: join(folder.path, 'together') }, folder.path);
+    const origin = await service.listening();
+    service.child.kill('SIGSTOP');
+    const sockets = await Promise.all(Array.from({ length: 30 }, () => open(Number(new URL(origin).port))));
+    const answers = sockets.map(readAll);
+    for (const socket of sockets) socket.write(wire('GET', '/health'));
+    const code = service.stop();
+    service.child.kill('SIGCONT');
+    for (const text of await Promise.all(answers)) assert.equal(parseAnswers(text)[0]?.statusCode, 200);
+    assert.equal(await code, 0);
   });
 });
 

@@ -58,10 +58,12 @@ describe('tokens', () => {
       `Bearer ${token},`,
       `Basic x, Bearer ${token}`,
     ];
+    const before = gate.databaseUses;
     assertRefused(await gate.get('/api/tasks'), UNAUTHORIZED, 'no header');
     for (const authorization of wrong) {
       assertRefused(await gate.get('/api/tasks', { authorization }), UNAUTHORIZED, authorization);
     }
+    assert.equal(gate.databaseUses, before);
   });
 
   test('a token is read from the Authorization header and nowhere else', async () => {

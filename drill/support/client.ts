@@ -1,8 +1,13 @@
+import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
 
 export interface Answer {
+  /** What the request was called in its `X-Request-Id`. */
+  readonly requestId: string;
   /** 0 where there was no answer: the connection was refused or lost, or 12 s had passed. */
   readonly status: number;
+  /** Why there was no answer, such as `ECONNREFUSED`; null where there was one. */
+  readonly error: string | null;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
   /** How long it took to come whole, in milliseconds. */
@@ -26,14 +31,19 @@ export class Client {
   ask(url: string, { method = 'GET', token, body }: Question = {}): Promise<Answer> {
     const from = performance.now();
     const payload = body === undefined ? undefined : JSON.stringify(body);
+    const requestId = randomUUID();
     const headers = {
+      'x-request-id': requestId,
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
       ...(payload === undefined
         ? {}
         : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
     };
     return new Promise((resolve) => {
-      const none = () => resolve({ status: 0, headers: {}, body: '', tookMs: performance.now() - from });
+      const none = (reason: Error) => {
+        const error = 'code' in reason ? String(reason.code) : reason.message;
+        resolve({ requestId, status: 0, error, headers: {}, body: '', tookMs: performance.now() - from });
+      };
       const asked = request(url, { agent: this.#agent, method, headers, timeout: PATIENCE_MS }, (answer) => {
         const parts: Buffer[] = [];
         answer.on('data', (part: Buffer) => parts.push(part));
@@ -41,7 +51,9 @@ export class Client {
         answer.once('end', () => {
           const tookMs = performance.now() - from;
           resolve({
+            requestId,
             status: answer.statusCode ?? 0,
+            error: null,
             headers: answer.headers,
             body: Buffer.concat(parts).toString(),
             tookMs,

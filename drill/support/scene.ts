@@ -1,6 +1,8 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { findPostgres, PostgresServer } from '../../test/support/postgres-server.ts';
 import { RunningService, temporaryFolder } from '../../test/support/process.ts';
 import { SECRET } from '../../test/support/service.ts';
+import { Client } from './client.ts';
 
 /** A PostgreSQL server that waits for the disk as one in earnest does. @throws when this machine has none. */
 export async function startPostgres(settings: readonly string[] = []): Promise<PostgresServer> {
@@ -9,15 +11,31 @@ export async function startPostgres(settings: readonly string[] = []): Promise<P
   return PostgresServer.create(programs, ['fsync=on', ...settings]);
 }
 
+/** Returns once something answers at `port`: where the log is too quiet to say so. */
+async function answering(port: string): Promise<string> {
+  const origin = `http://127.0.0.1:${port}`;
+  const client = new Client();
+  const until = performance.now() + 20_000;
+  while ((await client.ask(`${origin}/health`)).status !== 200) {
+    if (performance.now() > until) throw new Error(`Nothing answers at ${origin}`);
+    await delay(20);
+  }
+  client.close();
+  return origin;
+}
+
 /** The program itself, started again and again with the same settings in a folder of its own. */
 export class Scene {
-  readonly #settings: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly #main: string | undefined;
   readonly #folder = temporaryFolder();
   readonly #services: RunningService[] = [];
   origin = '';
 
-  constructor(settings: Readonly<Record<string, string>> = {}) {
-    this.#settings = { JWT_SECRET: new TextDecoder().decode(SECRET), ...settings };
+  /** @param main another program than the one that was built here. */
+  constructor(settings: Readonly<Record<string, string>> = {}, main?: string) {
+    this.#main = main;
+    this.settings = { JWT_SECRET: new TextDecoder().decode(SECRET), ...settings };
   }
 
   /** Where an embedded database is kept. */
@@ -27,10 +45,16 @@ export class Scene {
 
   /** Starts one more process; `origin` is from then on where it listens. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<RunningService> {
-    const service = new RunningService({ ...this.#settings, ...settings }, this.#folder.path);
+    const service = new RunningService({ ...this.settings, ...settings }, this.#folder.path, [], this.#main);
     this.#services.push(service);
-    this.origin = await service.listening();
+    const { PORT } = settings;
+    this.origin = PORT === undefined ? await service.listening() : await answering(PORT);
     return service;
+  }
+
+  /** Whether any of the processes has logged the request called `requestId`. */
+  hasLogged(requestId: string): boolean {
+    return this.#services.some(({ stdout }) => stdout.includes(requestId));
   }
 
   /** Ends every process that still runs, and takes the folder away. */

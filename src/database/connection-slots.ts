@@ -49,7 +49,7 @@ export class ConnectionSlots {
   #opening = 0;
   #preparing: Promise<void> | null = null;
   #isPrepared = false;
-  #failure: { readonly since: number; readonly error: unknown } | null = null;
+  #failure: { readonly since: number; readonly last: number; readonly error: unknown } | null = null;
   #pauseMs = FIRST_PAUSE_MS;
   #pause: NodeJS.Timeout | null = null;
   #closed = false;
@@ -68,7 +68,8 @@ export class ConnectionSlots {
     if (this.#closed) return new Error('The database has been closed');
     if (this.#failure === null || this.#wires.length > 0) return null;
     if (this.#opening === 0 && this.#pause === null) return null; // nobody has tried for a while
-    return performance.now() - this.#failure.since > PATIENCE_MS ? this.#failure.error : null;
+    const { since, last, error } = this.#failure;
+    return last - since > PATIENCE_MS ? error : null; // an attempt still under way may be waking the database up
   }
 
   /** Opens every connection; settles after the first attempt, whatever came of it. */
@@ -163,7 +164,8 @@ export class ConnectionSlots {
       );
       return;
     }
-    this.#failure = { since: this.#failure?.since ?? performance.now(), error };
+    const now = performance.now();
+    this.#failure = { since: this.#failure?.since ?? now, last: now, error };
     this.#options.onFailure(error, this.hopeless() !== null);
     if (this.#pause !== null) return;
     this.#pause = setTimeout(() => {

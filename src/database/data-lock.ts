@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 
 /** Another process holds the data directory. */
-export class DataDirectoryInUse extends Error {
+class DataDirectoryInUse extends Error {
   constructor(directory: string, holder: Holder) {
     super(
       `The data directory ${directory} is in use by process ${holder.pid} on host ${holder.host}. ` +

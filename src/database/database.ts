@@ -32,6 +32,10 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** @returns SQL for the `timestamptz` column `name` as RFC 3339 text in UTC, to the microsecond. */
+export const utcText = (name: string) =>
+  `to_char(${name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ${name}`;
+
 /** @returns a statement whose prepared name carries a digest of its text, so that two versions never share a name. */
 export function defineStatement(name: string, access: Statement['access'], text: string): Statement {
   const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);

@@ -4,12 +4,16 @@ import pg from 'pg';
 import { lockDataDirectory } from './data-lock.ts';
 import { type Database, defineStatement } from './database.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
+import { type OperatorAccess, operate } from './operator.ts';
+import { serveOperator } from './operator-socket.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
 export interface EmbeddedOptions {
   /** Where the files are kept; made when it is not there. */
   readonly directory: string;
+  /** How often the tables are vacuumed, in milliseconds; 600,000 when not given. */
+  readonly maintainEveryMs?: number;
   readonly onWarning: (message: string, error?: unknown) => void;
   readonly onUnusable: (error: unknown) => void;
 }
@@ -67,10 +71,10 @@ class Engines {
 
 /** PGlite has no autovacuum. */
 const MAINTENANCE = defineStatement('maintenance', 'write', 'vacuum (analyze) todo.users, todo.tasks');
-const MAINTENANCE_EVERY_MS = 600_000;
+const MAINTAIN_EVERY_MS = 600_000;
 
-export interface EmbeddedDatabase extends Database {
-  /** Gives room back and teaches the planner, as it happens by itself every ten minutes. */
+export interface EmbeddedDatabase extends Database, OperatorAccess {
+  /** Gives room back and teaches the planner, as it happens by itself from time to time. */
   maintain(): Promise<void>;
 }
 
@@ -95,14 +99,22 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const maintain = () => connections.asOwner(MAINTENANCE);
   const maintenance = setInterval(() => {
     maintain().catch((error: unknown) => options.onWarning('The embedded database could not be vacuumed', error));
-  }, MAINTENANCE_EVERY_MS);
+  }, options.maintainEveryMs ?? MAINTAIN_EVERY_MS);
   maintenance.unref();
+  const stopOperator = await serveOperator(options.directory, operate(connections));
+  if (stopOperator === null) {
+    options.onWarning(
+      'No socket could be made in the data directory: backup and restore work while the service is stopped',
+    );
+  }
   return {
     maintain,
+    asOperator: (statement, values) => connections.asOperator(statement, values),
     asUser: (userId, statement, values) => connections.asUser(userId, statement, values),
     ping: () => connections.ping(),
     close: async () => {
       clearInterval(maintenance);
+      await stopOperator?.();
       await connections.close();
       await engines.stop();
       await unlock();

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
 import { UnusableDatabase } from './connection-slots.ts';
 import type { Database } from './database.ts';
+import type { OperatorAccess } from './operator.ts';
 import { prepareDatabase } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
@@ -27,7 +28,7 @@ const CONNECT_TIMEOUT_MS = 8_000;
  * Opens PostgreSQL 15 or newer. Settles after the first attempt, or 3 s: while the server is out of reach, attempts go on
  * behind the scenes and requests are answered with errors.
  */
-export async function openPostgres(options: PostgresOptions): Promise<Database> {
+export async function openPostgres(options: PostgresOptions): Promise<Database & OperatorAccess> {
   const createClient = () =>
     new pg.Client({
       connectionString: options.url,

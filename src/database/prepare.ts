@@ -16,7 +16,12 @@ const ISOLATION = `
   select
     (select count(*)::int from pg_tables where schemaname = 'todo' and tablename in ('users', 'tasks')) as tables,
     (select count(*)::int from unnest(array['todo.users', 'todo.tasks']) as name where row_security_active(name)) as confined,
-    (select count(*)::int from pg_policies where schemaname = 'todo' and tablename in ('users', 'tasks')) as policies,
+    (select count(*)::int from pg_policy
+      where polrelid in ('todo.users'::regclass, 'todo.tasks'::regclass)
+        and exists (
+          select from unnest(polroles) as role
+          where case when role = 0 then true else pg_has_role(current_user, role, 'member') end
+        )) as policies,
     (select count(*)::int from (select from todo.users limit 1) as u)
       + (select count(*)::int from (select from todo.tasks limit 1) as t) as visible`;
 

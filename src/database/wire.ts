@@ -5,9 +5,15 @@ import { type BackendMessage, DataRowMessage } from 'pg-protocol/dist/messages.j
 import { defineStatement, type Row, type Statement, type Values } from './database.ts';
 import { judge } from './sql-state.ts';
 
-/** One transaction to run: as `userId`, or as the connection's own role where that is null. */
+/** Whom the database takes a transaction's statement for: `owner` is the role that connected. */
+export type Identity =
+  | { readonly kind: 'user'; readonly userId: string }
+  | { readonly kind: 'operator' }
+  | { readonly kind: 'owner' };
+
+/** One transaction to run. */
 export interface Job {
-  readonly userId: string | null;
+  readonly identity: Identity;
   readonly statement: Statement;
   readonly values: Values;
   /** Called once: with the rows, or with what went wrong. */
@@ -46,16 +52,22 @@ interface WireOptions {
 const GOODBYE_MS = 1_000;
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-/**
- * All of it holds until the transaction ends and no longer, so that a transaction pooler cannot leak it. Every statement
- * has an index that finds its rows in order: the planner is kept from scanning and sorting where a table seems small.
- */
+/** Every statement has an index that finds its rows in order: kept from scanning and sorting where a table seems small. */
+const PLANNER = `set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)`;
+
+/** All of it holds until the transaction ends and no longer, so that a transaction pooler cannot leak it. */
 const BECOME_USER = defineStatement(
   'become_user',
   'read',
   `select set_config('role', 'todo_app', true), set_config('app.user_id', $1, true),
-    set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true),
-    set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)`,
+    set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true), ${PLANNER}`,
+);
+
+const BECOME_OPERATOR = defineStatement(
+  'become_operator',
+  'read',
+  `select set_config('role', 'todo_operator', true),
+    set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true), ${PLANNER}`,
 );
 
 /**
@@ -112,7 +124,8 @@ export class Wire {
   send(job: Job): void {
     if (this.#unsent.length === 0) setImmediate(() => this.#flush());
     const parses: string[] = [];
-    if (job.userId !== null) this.#queue(BECOME_USER, [job.userId], parses);
+    if (job.identity.kind === 'user') this.#queue(BECOME_USER, [job.identity.userId], parses);
+    if (job.identity.kind === 'operator') this.#queue(BECOME_OPERATOR, [], parses);
     this.#queue(job.statement, job.values, parses);
     this.#unsent.push(serialize.sync());
     this.#inFlight.push({ job, sentAt: performance.now(), parses, isSent: false, rows: [], error: null });

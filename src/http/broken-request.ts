@@ -1,10 +1,23 @@
 import { randomUUID } from 'node:crypto';
+import { EventEmitter } from 'node:events';
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import { errorReply } from './error-reply.ts';
-import { logUnreadable } from './request-log.ts';
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    readonly brokenRequests: BrokenRequests;
+  }
+}
+
+/** The answer to a request that could not be read: all that is known of it. */
+export interface Unreadable {
+  readonly requestId: string;
+  readonly status: number;
+  readonly failure: AppError;
+}
 
 /** How long a connection that has been refused is still read, so that a reset does not overtake the answer. */
 const LINGER_MS = 1_000;
@@ -33,18 +46,14 @@ function toError(code: string | undefined): AppError {
 /**
  * Answers what the HTTP parser could not read (RFC 9112, 2.2), and `CONNECT`, in the form of every other error, each in
  * its turn: a client that sends several requests at once must not take the answer to a broken one for another's.
+ * Emits `unreadable` for each answer that no route and no hook has seen.
  */
-export class BrokenRequests {
-  readonly #logger: FastifyBaseLogger;
+export class BrokenRequests extends EventEmitter<{ unreadable: [Unreadable] }> {
   /** The last request of each connection that could be read. */
   readonly #latest = new WeakMap<Duplex, FastifyReply>();
   readonly #refused = new WeakSet<Duplex>();
   /** Requests whose body turned out to be broken before anybody read it. */
   readonly #cutOff = new WeakMap<IncomingMessage, AppError>();
-
-  constructor(logger: FastifyBaseLogger) {
-    this.#logger = logger;
-  }
 
   watch(app: FastifyInstance): void {
     app.addHook('onRequest', (request, reply, done) => {
@@ -97,19 +106,19 @@ export class BrokenRequests {
   }
 
   /** Writes a whole answer to a connection that has no usable request. */
-  #write(socket: Duplex, error: AppError): void {
-    const id = randomUUID();
-    const { status, headers, body } = errorReply(error);
+  #write(socket: Duplex, failure: AppError): void {
+    const requestId = randomUUID();
+    const { status, headers, body } = errorReply(failure);
     const lines = Object.entries({
       ...headers,
       'content-length': String(Buffer.byteLength(body)),
-      'x-request-id': id,
+      'x-request-id': requestId,
       'x-content-type-options': 'nosniff',
       'cache-control': 'no-store',
       vary: 'Origin',
       connection: 'close',
     }).map(([name, value]) => `${name}: ${value}\r\n`);
     closeSoon(socket, `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
-    logUnreadable(this.#logger, id, status, error);
+    this.emit('unreadable', { requestId, status, failure });
   }
 }

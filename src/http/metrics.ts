@@ -24,6 +24,9 @@ export function exposeMetrics(app: FastifyInstance): void {
     );
     done();
   });
+  app.brokenRequests.on('unreadable', ({ status }) => {
+    durations.observe({ method: 'unknown', route: 'unknown', status }, 0);
+  });
   const schema = {
     tags: ['Service'],
     summary: 'Measurements for Prometheus',

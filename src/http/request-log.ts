@@ -1,4 +1,4 @@
-import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { AppError } from '../core/errors.ts';
 import { routeName } from './route-name.ts';
 
@@ -48,10 +48,8 @@ export function logRequests(app: FastifyInstance): void {
     write(request, reply.statusCode, reply.elapsedTime);
     done();
   });
-}
-
-/** The line of a request that could not be read, so that nothing but its answer is known of it. */
-export function logUnreadable(logger: FastifyBaseLogger, requestId: string, status: number, failure: AppError): void {
-  const line = { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0 };
-  logger.info({ ...line, ...reason(failure, status) }, 'request');
+  app.brokenRequests.on('unreadable', ({ requestId, status, failure }) => {
+    const line = { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0 };
+    app.log.info({ ...line, ...reason(failure, status) }, 'request');
+  });
 }

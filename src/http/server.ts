@@ -33,7 +33,7 @@ function requestId(request: IncomingMessage): string {
  * error, whatever layer it comes from.
  */
 export function createServer(logger: FastifyBaseLogger): FastifyInstance {
-  const broken = new BrokenRequests(logger);
+  const broken = new BrokenRequests();
   const undecodable = new WeakSet<IncomingMessage>();
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
@@ -63,6 +63,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
   app.setValidatorCompiler(validatorCompiler);
   app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest('failure', null);
+  app.decorate('brokenRequests', broken);
   drainOnClose(app);
 
   app.addHook('onRequest', (request, reply, done) => {

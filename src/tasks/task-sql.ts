@@ -1,11 +1,10 @@
 import type { Principal, UserId } from '../core/user.ts';
-import { type Database, defineStatement, type Row } from '../database/database.ts';
+import { type Database, defineStatement, type Row, utcText } from '../database/database.ts';
 import { MAX_TASKS_IN_LIST, type NewTask, type TaskChange, type TaskId } from './task.ts';
 
 /** The seven fields of a task, in the order of the contract. */
 const FIELDS = `id, user_id, title, description, is_completed,
-  to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at,
-  to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as updated_at`;
+  ${utcText('created_at')}, ${utcText('updated_at')}`;
 
 /** Answers with the JSON text of the task that the common table expression `name` returned, or with no row. */
 const taskJson = (name: string, expressions: string) => `with ${expressions}

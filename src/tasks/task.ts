@@ -27,8 +27,8 @@ const EXAMPLE = {
   updated_at: '2026-11-21T09:30:00.123456Z',
 };
 
-const MAX_TITLE_LENGTH = 200;
-const MAX_DESCRIPTION_LENGTH = 2000;
+export const MAX_TITLE_LENGTH = 200;
+export const MAX_DESCRIPTION_LENGTH = 2000;
 
 interface TextMessages {
   readonly label: string;

@@ -41,9 +41,3 @@ function assertErrorHeaders({ headers, body }: Answered): void {
   assert.equal(headers['x-content-type-options'], 'nosniff');
   assert.match(String(headers['x-request-id']), /^[\w.:-]{1,128}$/);
 }
-
-/** What `VALIDATION_ERROR` looks like with one fault a field. */
-export function assertFaults(answer: Answered, faults: Readonly<Record<string, string>>): void {
-  const details = Object.entries(faults).map(([field, message]) => ({ field, message }));
-  assertError(answer, 400, 'VALIDATION_ERROR', 'Validation failed', details);
-}

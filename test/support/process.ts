@@ -13,8 +13,8 @@ export class RunningService {
   stderr = '';
   readonly #exit: Promise<number | null>;
 
-  constructor(settings: Record<string, string>, cwd: string) {
-    this.child = spawn(process.execPath, [MAIN], {
+  constructor(settings: Record<string, string>, cwd: string, args: readonly string[] = [], main = MAIN) {
+    this.child = spawn(process.execPath, [main, ...args], {
       cwd,
       env: { PATH: process.env.PATH ?? '', PORT: '0', ...settings },
     });

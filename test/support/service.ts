@@ -143,7 +143,7 @@ export async function createPostgresDatabase(server: string): Promise<{ url: str
   };
 }
 
-export async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
+async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
   const warnings: string[] = [];
   const watch = { onWarning: (message: string) => void warnings.push(message), onUnusable: notExpected };
   if (kind === 'embedded') {

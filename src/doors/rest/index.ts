@@ -13,7 +13,7 @@ export interface RestDoorOptions {
 /** Mounts the REST API. Whatever is made in its scope asks for a token, and says so in the OpenAPI document. */
 export async function mountRest(app: FastifyInstance, options: RestDoorOptions): Promise<void> {
   await app.register(async (scope) => {
-    await shedLoad(scope);
+    shedLoad(scope);
     scope.addHook('onRequest', options.authenticate);
     scope.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };

@@ -11,10 +11,11 @@ const ONE_TASK = `${TASKS}/:task_id`;
 
 const params = z.object({ task_id: TaskId });
 const tags = ['Tasks'];
-const ALWAYS = [...SERVICE_ERRORS, 401, 413, 429, 503] as const;
-const errors = errorResponses(ALWAYS);
-const taskErrors = errorResponses([...ALWAYS, 404]);
-const oneTask = (description: string) => ({ 200: jsonResponse(description, Task), ...taskErrors });
+const ALWAYS = [...SERVICE_ERRORS, 401, 429, 503] as const;
+/** The body of whatever is not a GET is read, if only to be thrown away: it can be too large. */
+const BODY_READ = [...ALWAYS, 413] as const;
+const changeErrors = errorResponses([...BODY_READ, 404]);
+const changedTask = (description: string) => ({ 200: jsonResponse(description, Task), ...changeErrors });
 
 /** Requests have the types that their schemas prove; answers are JSON text already. */
 interface SchemaTypes extends FastifyTypeProvider {
@@ -33,7 +34,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         summary: 'List your tasks',
         description: 'The newest 1000, newest first.',
         operationId: 'listTasks',
-        response: { 200: jsonResponse('Your tasks.', TaskList), ...errors },
+        response: { 200: jsonResponse('Your tasks.', TaskList), ...errorResponses(ALWAYS) },
       },
     },
     async (request, reply) => reply.type(JSON_TYPE).send(await tasks.list(principalOf(request))),
@@ -41,7 +42,15 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
 
   app.get(
     ONE_TASK,
-    { schema: { tags, summary: 'Get a task', operationId: 'getTask', params, response: oneTask('The task.') } },
+    {
+      schema: {
+        tags,
+        summary: 'Get a task',
+        operationId: 'getTask',
+        params,
+        response: { 200: jsonResponse('The task.', Task), ...errorResponses([...ALWAYS, 404]) },
+      },
+    },
     async (request, reply) => reply.type(JSON_TYPE).send(await tasks.get(principalOf(request), request.params.task_id)),
   );
 
@@ -53,7 +62,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         summary: 'Create a task',
         operationId: 'createTask',
         body: NewTask,
-        response: { 201: jsonResponse('The new task.', Task), ...errors },
+        response: { 201: jsonResponse('The new task.', Task), ...errorResponses(BODY_READ) },
       },
     },
     async (request, reply) => {
@@ -73,7 +82,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         operationId: method === 'PUT' ? 'putTask' : 'patchTask',
         params,
         body: TaskChange,
-        response: oneTask('The changed task.'),
+        response: changedTask('The changed task.'),
       },
       handler: async (request, reply) => {
         const changed = await tasks.update(principalOf(request), request.params.task_id, request.body);
@@ -91,7 +100,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         description: 'Atomic: of toggles at the same time none is lost.',
         operationId: 'toggleTask',
         params,
-        response: oneTask('The flipped task.'),
+        response: changedTask('The flipped task.'),
       },
     },
     async (request, reply) =>
@@ -106,7 +115,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         summary: 'Delete a task',
         operationId: 'deleteTask',
         params,
-        response: { 200: jsonResponse('The task is gone.', DeletedTask), ...taskErrors },
+        response: { 200: jsonResponse('The task is gone.', DeletedTask), ...changeErrors },
       },
     },
     async (request) => {

@@ -1,0 +1,315 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { RunningService, temporaryFolder } from './support/process.ts';
+import { createPostgresDatabase, onPostgres, POSTGRES_URL, SECRET, signToken, type Task } from './support/service.ts';
+
+const JWT_SECRET = new TextDecoder().decode(SECRET);
+
+interface Place {
+  readonly settings: Record<string, string>;
+  readonly remove: () => Promise<void>;
+}
+
+/** The program in front of a database of its own, and the commands that go with it. */
+class Installation {
+  readonly folder = temporaryFolder();
+  readonly #place: Place;
+  #service: RunningService | null = null;
+  #origin = '';
+
+  constructor(place: Place) {
+    this.#place = place;
+  }
+
+  async start(): Promise<void> {
+    this.#service = new RunningService({ JWT_SECRET, ...this.#place.settings }, this.folder.path);
+    this.#origin = await this.#service.listening();
+  }
+
+  async stop(): Promise<void> {
+    assert.equal(await this.#service?.stop(), 0);
+    this.#service = null;
+  }
+
+  async remove(): Promise<void> {
+    await this.#service?.stop('SIGKILL');
+    await this.#place.remove();
+    this.folder.remove();
+  }
+
+  /** Starts `backup FILE` or `restore FILE` beside the service. */
+  command(...args: string[]): RunningService {
+    return new RunningService(this.#place.settings, this.folder.path, args);
+  }
+
+  async run(...args: string[]): Promise<{ code: number | null; said: string }> {
+    const command = this.command(...args);
+    return { code: await command.ended(), said: command.stderr };
+  }
+
+  async ask(sub: string, method = 'GET', path = '', body?: object, claims = {}): Promise<string> {
+    const headers = { authorization: `Bearer ${await signToken(sub, claims)}`, 'content-type': 'application/json' };
+    const answer = await fetch(`${this.#origin}/api/tasks${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await answer.text();
+    assert.ok(answer.ok, `${method} ${path} was answered ${answer.status}: ${text}`);
+    return text;
+  }
+
+  async create(sub: string, body: object, claims = {}): Promise<Task> {
+    return JSON.parse(await this.ask(sub, 'POST', '', body, claims)) as Task;
+  }
+}
+
+const embedded = () => new Installation({ settings: {}, remove: async () => undefined });
+
+async function postgres(): Promise<Installation> {
+  const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
+  return new Installation({ settings: { DATABASE_URL: url }, remove });
+}
+
+const TITLES = [
+  'oat milk',
+  '👩‍👩‍👧 family',
+  'مرحبا',
+  'a\nb\tc',
+  'line\u2028separator',
+  '"quoted" \\ {',
+  "'; drop table",
+];
+
+/** Tasks of several users that are easily spoilt on the way. */
+async function fill(place: Installation): Promise<string[]> {
+  const people = ['ann', 'Ann', 'änn', '🙂', 'z'.repeat(255)];
+  for (const [index, sub] of people.entries()) {
+    const claims = index % 2 === 0 ? { email: `${index}@example.com` } : {};
+    for (const title of TITLES) {
+      const task = await place.create(sub, { title, description: index === 0 ? null : `of ${title}` }, claims);
+      if (index % 2 === 0) await place.ask(sub, 'POST', `/${task.id}/toggle`);
+    }
+  }
+  const busy = 'busy';
+  await Promise.all(Array.from({ length: 1_100 }, (_, at) => place.create(busy, { title: `task ${at}` })));
+  return [...people, busy];
+}
+
+const lists = (place: Installation, people: readonly string[]) =>
+  Promise.all(people.map((person) => place.ask(person)));
+
+describe('backup and restore of the embedded database', () => {
+  let place: Installation;
+  before(async () => {
+    place = embedded();
+    await place.start();
+  });
+  after(() => place.remove());
+
+  test('what is deleted or changed after a backup is there again after a restore, while the service runs', async () => {
+    const gone = await place.create('ann', { title: 'gone' });
+    const changed = await place.create('ann', { title: 'changed', description: 'as it was' });
+    const backedUp = await place.run('backup', 'all.ndjson');
+    assert.equal(backedUp.code, 0, backedUp.said);
+    assert.match(backedUp.said, /by way of the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks\n$/);
+    assert.equal(statSync(join(place.folder.path, 'all.ndjson')).mode & 0o777, 0o600);
+
+    await place.ask('ann', 'DELETE', `/${gone.id}`);
+    await place.ask('ann', 'PUT', `/${changed.id}`, { title: 'changed since', description: null });
+    const later = await place.create('ann', { title: 'later' });
+    const kept = await place.run('restore', 'all.ndjson');
+    assert.match(kept.said, /Restored from all\.ndjson: 0 users, 1 tasks; there already: \d+ users, \d+ tasks\n$/);
+    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`)), gone);
+    assert.equal((JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)) as Task).title, 'changed since');
+
+    const replaced = await place.run('restore', 'all.ndjson', '--replace');
+    assert.match(replaced.said, /: 0 users, 1 tasks; there already/);
+    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)), changed);
+    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${later.id}`)), later);
+  });
+
+  test('a file that is no whole backup changes nothing, and the line at fault is named', async () => {
+    const file = join(place.folder.path, 'faulty.ndjson');
+    await place.create('faultless', { title: 'so that there is a user' });
+    assert.equal((await place.run('backup', 'faulty.ndjson')).code, 0);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    const [head = '', end = ''] = [lines[0], lines.at(-1)];
+    const user = { id: 'new', email: null, created_at: '2026-01-01T00:00:00Z' };
+    const good: Record<string, unknown> = {
+      id: randomUUID(),
+      user_id: 'new',
+      title: 'new',
+      description: null,
+      is_completed: false,
+      created_at: '2026-01-01T00:00:00.123456Z',
+      updated_at: '2026-01-01T00:00:00.123456Z',
+    };
+    const task = (change: object) => JSON.stringify({ task: { ...good, ...change } });
+    const of = (entry: string, users = 1, tasks = 1) => [
+      head,
+      JSON.stringify({ user }),
+      entry,
+      JSON.stringify({ end: { users, tasks } }),
+    ];
+    const faults: [string, readonly string[], RegExp][] = [
+      ['an empty file', [], /is not whole/],
+      ['a file cut off between lines', lines.slice(0, -1), /is not whole/],
+      ['a file cut off within a line', [...lines.slice(0, -1), end.slice(0, 5)], /Line \d+ of .* is not JSON/],
+      ['a missing line', [...lines.slice(0, 2), end], /promises/],
+      ['something else', ['{"hello":1}'], /Line 1 of .*format/],
+      ['a later version', [head.replace('"version":1', '"version":2'), ...lines.slice(1)], /Line 1 .*version/],
+      ['lines behind the end', [...lines, JSON.stringify({ user })], /stands behind the end/],
+      ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3 .*task\.title is longer than 200 characters/],
+      ['an empty title', of(task({ title: '' })), /task\.title is empty/],
+      ['a lone surrogate', of(task({ title: '\ud800' })), /cannot be stored/],
+      ['a NUL', of(task({ description: '\0' })), /cannot be stored/],
+      ['an id that is none', of(task({ id: 'x' })), /task\.id/],
+      ['a date that is none', of(task({ created_at: '2026-02-30T00:00:00Z' })), /task\.created_at/],
+      ['a field too many', of(task({ colour: 'red' })), /Line 3 /],
+      ['a task of nobody', of(task({ user_id: 'other' })), /does not follow its user/],
+      [
+        'a task twice',
+        [...of(task({})).slice(0, 3), ...of(task({}), 1, 2).slice(2)],
+        /names a task for the second time/,
+      ],
+      ['a user twice', [head, ...Array(2).fill(JSON.stringify({ user })), end], /names a user for the second time/],
+      ['wrong totals', of(task({}), 1, 2), /promises 1 users and 2 tasks/],
+    ];
+    for (const [what, content, expected] of faults) {
+      writeFileSync(file, content.map((line) => `${line}\n`).join(''));
+      const { code, said } = await place.run('restore', 'faulty.ndjson');
+      assert.equal(code, 1, what);
+      assert.match(said, expected, what);
+      assert.equal(await place.ask('new'), '{"tasks":[]}', what);
+    }
+    writeFileSync(file, Buffer.from([...Buffer.from(`${head}\n`), 0xff, 0x0a]));
+    assert.equal((await place.run('restore', 'faulty.ndjson')).code, 1, 'bytes that are no UTF-8');
+    writeFileSync(file, of(task({})).join('\n'));
+    assert.equal((await place.run('restore', 'faulty.ndjson')).code, 0, 'without a fault it is taken');
+    assert.deepEqual(JSON.parse(await place.ask('new')), { tasks: [{ ...good }] });
+  });
+
+  test('a restore that is cut short is finished by the next', async () => {
+    const tasks = Array.from({ length: 15_000 }, (_, at) => ({
+      id: randomUUID(),
+      user_id: 'many',
+      title: `task ${at}`,
+      description: null,
+      is_completed: at % 2 === 0,
+      created_at: new Date(1_790_000_000_000 + at).toISOString(),
+      updated_at: new Date(1_790_000_000_000 + at).toISOString(),
+    }));
+    const lines = [
+      { format: 'todo-api backup', version: 1, created_at: '2026-01-01T00:00:00Z' },
+      { user: { id: 'many', email: 'many@example.com', created_at: '2026-01-01T00:00:00Z' } },
+      ...tasks.map((task) => ({ task })),
+      { end: { users: 1, tasks: tasks.length } },
+    ];
+    writeFileSync(join(place.folder.path, 'many.ndjson'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const cut = place.command('restore', 'many.ndjson');
+    while ((await place.ask('many')) === '{"tasks":[]}');
+    assert.equal(await cut.stop('SIGKILL'), null, 'it was not cut short');
+    const { code, said } = await place.run('restore', 'many.ndjson');
+    assert.equal(code, 0, said);
+    const { tasks: listed } = JSON.parse(await place.ask('many')) as { tasks: Task[] };
+    assert.deepEqual(
+      listed.map(({ id }) => id),
+      tasks
+        .slice(-1_000)
+        .map(({ id }) => id)
+        .reverse(),
+    );
+    assert.match(
+      (await place.run('restore', 'many.ndjson')).said,
+      /: 0 users, 0 tasks; there already: 1 users, 15,000 tasks/,
+    );
+  });
+
+  test('with the service stopped the database is opened for the time being; without one, a backup says so', async () => {
+    const before = await lists(place, ['ann']);
+    await place.stop();
+    const { code, said } = await place.run('backup', 'stopped.ndjson');
+    assert.equal(code, 0, said);
+    const elsewhere = embedded();
+    const nothing = await elsewhere.run('backup', 'nothing.ndjson');
+    assert.equal(nothing.code, 1);
+    assert.match(nothing.said, /no data directory/);
+    const restored = await elsewhere.run('restore', join(place.folder.path, 'stopped.ndjson'));
+    assert.equal(restored.code, 0, restored.said);
+    await elsewhere.start();
+    assert.deepEqual(await lists(elsewhere, ['ann']), before);
+    await elsewhere.remove();
+    await place.start();
+  });
+
+  test('what is no command is refused with a list of those there are', async () => {
+    for (const args of [
+      ['frobnicate'],
+      ['backup'],
+      ['restore', 'a', 'b'],
+      ['backup', 'a', '--replace'],
+      ['--nonsense'],
+    ]) {
+      const { code, said } = await place.run(...args);
+      assert.equal(code, 1, args.join(' '));
+      assert.match(said, args[0] === '--nonsense' ? /--nonsense/ : /backup FILE/);
+    }
+  });
+});
+
+onPostgres('moving between the databases', () => {
+  test('every user moves from the embedded database to PostgreSQL and back with ids, times and owners, while both serve', async () => {
+    const [from, to, back] = [embedded(), await postgres(), embedded()];
+    await Promise.all([from.start(), to.start(), back.start()]);
+    const people = await fill(from);
+    const file = join(from.folder.path, 'everything.ndjson');
+    assert.equal((await from.run('backup', file)).code, 0);
+    const restored = await to.run('restore', file);
+    assert.equal(restored.code, 0, restored.said);
+    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks; there already: 0 users, 0 tasks/);
+    assert.deepEqual(await lists(to, people), await lists(from, people));
+
+    const again = join(to.folder.path, 'everything.ndjson');
+    assert.equal((await to.run('backup', again)).code, 0);
+    const withoutHead = (path: string) => readFileSync(path, 'utf8').split('\n').slice(1);
+    assert.deepEqual(withoutHead(again), withoutHead(file));
+    assert.equal((await back.run('restore', again)).code, 0);
+    assert.deepEqual(await lists(back, people), await lists(from, people));
+    await Promise.all([from.remove(), to.remove(), back.remove()]);
+  });
+
+  for (const [kind, make] of [
+    ['embedded', async () => embedded()],
+    ['postgres', postgres],
+  ] as const) {
+    test(`a backup taken while tasks are being made has every one that was there before, and can be restored [${kind}]`, async () => {
+      const [place, other] = [await make(), await make()];
+      await Promise.all([place.start(), other.start()]);
+      const before = await Promise.all(
+        Array.from({ length: 700 }, (_, at) => place.create(`user ${at % 70}`, { title: `task ${at}` })),
+      );
+      let over = false;
+      const meanwhile = (async () => {
+        for (let at = 0; !over; at += 1) await place.create(`user ${at % 70}-${at % 3}`, { title: `later ${at}` });
+      })();
+      const { code, said } = await place.run('backup', 'all.ndjson');
+      over = true;
+      await meanwhile;
+      assert.equal(code, 0, said);
+      const restored = await other.run('restore', join(place.folder.path, 'all.ndjson'));
+      assert.equal(restored.code, 0, restored.said);
+      for (let user = 0; user < 70; user += 1) {
+        const { tasks } = JSON.parse(await other.ask(`user ${user}`)) as { tasks: Task[] };
+        const there = new Map(tasks.map((task) => [task.id, task]));
+        for (const task of before.filter(({ user_id }) => user_id === `user ${user}`)) {
+          assert.deepEqual(there.get(task.id), task);
+        }
+      }
+      await Promise.all([place.remove(), other.remove()]);
+    });
+  }
+});

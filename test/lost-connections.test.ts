@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { afterEach, beforeEach, test } from 'node:test';
+import { openPostgres } from '../dist/database/postgres.js';
+import { assertError } from './support/envelope.ts';
+import { Relay, startServiceThrough } from './support/relay.ts';
+import {
+  asAdmin,
+  createPostgresDatabase,
+  onPostgres,
+  type Person,
+  POSTGRES_URL,
+  type Service,
+  startService,
+  type Task,
+} from './support/service.ts';
+
+const LIMIT = { timeout: 30_000 };
+
+onPostgres('connections to PostgreSQL that are lost', () => {
+  let created: { url: string; remove: () => Promise<void> };
+  let relay: Relay;
+  let service: Service;
+  let person: Person;
+  beforeEach(async () => {
+    created = await createPostgresDatabase(POSTGRES_URL ?? '');
+    relay = await Relay.start(created.url);
+    service = await startServiceThrough(relay, created.url, 1);
+    person = await service.person();
+  });
+  afterEach(async () => {
+    relay.close();
+    await created.remove();
+  });
+
+  const failWrites = (sqlState: string) =>
+    asAdmin(
+      created.url,
+      `create function todo.refuse() returns trigger language plpgsql as $$
+       begin raise exception 'not here' using errcode = '${sqlState}'; end $$;
+       create trigger refuse before insert on todo.tasks for each row execute function todo.refuse()`,
+    );
+
+  test(
+    'a connection to a server that has become read-only is let go, also when the server never hangs up',
+    LIMIT,
+    async () => {
+      await person.create('before');
+      await failWrites('25006');
+      relay.hangsUp = false;
+      const before = relay.connections;
+      const answer = await person.send('POST', '/api/tasks', { title: 'refused' });
+      assertError(answer, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
+      assert.equal((await person.list()).length, 1);
+      assert.equal(relay.connections, before + 1, 'the next request has a connection of its own');
+      assert.equal(await relay.abandoned(), 1);
+      await service.close();
+    },
+  );
+
+  test(
+    'a connection that says it ends is let go though it stays open, and the next write has another',
+    LIMIT,
+    async () => {
+      await person.create('before');
+      const before = relay.connections;
+      await relay.sayFarewell();
+      assert.equal((await person.send('POST', '/api/tasks', { title: 'after' })).statusCode, 201);
+      assert.equal(relay.connections, before + 1);
+      await service.close();
+    },
+  );
+
+  test('a service that stops does not wait for a server that never hangs up', LIMIT, async () => {
+    await person.create('x');
+    relay.hangsUp = false;
+    await service.close();
+  });
+
+  test('a write whose answer is lost is 500 and is not repeated; a read is repeated', LIMIT, async () => {
+    const task = await person.create('flipped once');
+    relay.loseNextAnswer();
+    const answer = await person.send('POST', `/api/tasks/${task.id}/toggle`);
+    assertError(answer, 500, 'DATABASE_ERROR', 'A database error occurred');
+    relay.loseNextAnswer();
+    const read = await person.send('GET', `/api/tasks/${task.id}`);
+    assert.equal(read.statusCode, 200);
+    assert.equal(read.json<Task>().is_completed, true);
+    relay.loseNextAnswer();
+    assert.equal((await person.send('POST', '/api/tasks', { title: 'made once' })).statusCode, 500);
+    assert.deepEqual(
+      (await person.list()).map(({ title }) => title),
+      ['made once', 'flipped once'],
+    );
+    await service.close();
+  });
+
+  test('after connections have been killed while idle, the very next request is answered', LIMIT, async () => {
+    const task = await person.create('x');
+    for (let round = 0; round < 10; round += 1) {
+      await asAdmin(
+        created.url,
+        'select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
+      );
+      assert.equal((await person.send('GET', `/api/tasks/${task.id}`)).statusCode, 200);
+    }
+    await service.close();
+  });
+});
+
+onPostgres('a database that falls asleep', () => {
+  test('while it wakes up, whoever comes waits for it, though the first attempt was turned away', LIMIT, async () => {
+    const created = await createPostgresDatabase(POSTGRES_URL ?? '');
+    const relay = await Relay.start(created.url);
+    const service = await startServiceThrough(relay, created.url, 4);
+    const person = await service.person();
+    await person.create('before');
+    relay.sleep({ wakeMs: 4_500, resets: 1 });
+    const first = person.send('GET', '/api/tasks');
+    const others: ReturnType<Person['send']>[] = [];
+    const asking = setInterval(() => others.push(person.send('GET', '/api/tasks')), 250);
+    assert.equal((await first).statusCode, 200);
+    clearInterval(asking);
+    assert.deepEqual([...new Set((await Promise.all(others)).map(({ statusCode }) => statusCode))], [200]);
+    await service.close();
+    relay.close();
+    await created.remove();
+  });
+});
+
+test('a server that refuses at the start is tried again by itself, with longer and longer pauses', LIMIT, async () => {
+  const attempts: number[] = [];
+  const refusing = createServer((socket) => {
+    attempts.push(performance.now());
+    refusing.emit('attempt');
+    socket.destroy();
+  });
+  refusing.listen(0, '127.0.0.1');
+  await once(refusing, 'listening');
+  const address = refusing.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const nothing = async () => undefined;
+  const database = await openPostgres({
+    url: `postgresql://x@127.0.0.1:${address.port}/x`,
+    connections: 4,
+    pipeline: true,
+    namedStatements: true,
+    onWarning: () => undefined,
+    onUnusable: () => undefined,
+  });
+  const service = await startService({ database, place: '', warnings: [], analyze: nothing, remove: nothing });
+  while (attempts.length < 7) await once(refusing, 'attempt');
+  const pauses = attempts.slice(1).map((time, index) => time - (attempts[index] ?? time));
+  for (const [index, least] of [100, 200, 400, 800, 1_000, 1_000].entries()) {
+    assert.ok((pauses[index] ?? 0) > least * 0.95, `pauses of ${pauses.map(Math.round).join(', ')} ms`);
+  }
+  const answer = await (await service.person()).send('GET', '/api/tasks');
+  assertError(answer, 500, 'DATABASE_ERROR', 'A database error occurred');
+  assert.equal((await service.app.inject('/health')).statusCode, 200);
+  const ready = await service.app.inject('/ready');
+  assertError(ready, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
+  assert.match(String(ready.headers['retry-after']), /^[1-9]\d*$/);
+  await service.close();
+  await database.close();
+  refusing.close();
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type Person, type Service, startService } from './support/service.ts';
+import { exchange, listen, wire } from './support/socket.ts';
+import { stubDatabase } from './support/stub-database.ts';
+
+const CLOSE = { Connection: 'close' };
+
+let service: Service;
+let port: number;
+let person: Person;
+
+before(async () => {
+  service = await startService(stubDatabase());
+  port = await listen(service.app);
+  person = await service.person();
+});
+after(() => service.close());
+
+/** How many requests `/metrics` has counted under exactly these labels. */
+async function counted(method: string, route: string, status: number): Promise<number> {
+  const { body } = await service.app.inject({ url: '/metrics' });
+  const series = `http_request_duration_seconds_count{method="${method}",route="${route}",status="${status}"} `;
+  const line = body.split('\n').find((text) => text.startsWith(series));
+  return Number(line?.slice(series.length) ?? 0);
+}
+
+test('requests are counted by method, route and status, whatever the client wrote in the path', async () => {
+  for (const [method, url, route, status] of [
+    ['GET', '/api/tasks', '/api/tasks', 200],
+    ['GET', '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', '/api/tasks/{task_id}', 200],
+    ['GET', '/api/tasks/x', '/api/tasks/{task_id}', 400],
+    ['PUT', '/api/tasks', '/api/tasks', 405],
+    ['GET', '/no/such/route', 'unknown', 404],
+    ['GET', '/%zz', 'unknown', 400],
+  ] as const) {
+    const before = await counted(method, route, status);
+    await person.send(method, url);
+    assert.equal(await counted(method, route, status), before + 1, `${method} ${url}`);
+  }
+});
+
+test('requests that cannot be read are counted too, as those of an unknown method and route', async () => {
+  for (const [bytes, status] of [
+    ['hello\r\n\r\n', 400],
+    [wire('BREW', '/health'), 400],
+    [wire('GET', '/health', { A: 'a'.repeat(16_384) }), 431],
+  ] as const) {
+    const before = await counted('unknown', 'unknown', status);
+    await exchange(port, bytes);
+    assert.equal(await counted('unknown', 'unknown', status), before + 1, bytes.slice(0, 20));
+  }
+  const before = await counted('CONNECT', 'unknown', 405);
+  await exchange(port, wire('CONNECT', 'example.com:443'));
+  assert.equal(await counted('CONNECT', 'unknown', 405), before + 1);
+});
+
+test('a request whose body breaks off is counted once, under its own route', async () => {
+  const headers = {
+    Authorization: `Bearer ${person.token}`,
+    'Content-Type': 'application/json',
+    'Transfer-Encoding': 'chunked',
+  };
+  const [before, unknown] = [await counted('POST', '/api/tasks', 400), await counted('unknown', 'unknown', 400)];
+  await exchange(port, wire('POST', '/api/tasks', { ...headers, ...CLOSE }, 'zz\r\n'));
+  assert.equal(await counted('POST', '/api/tasks', 400), before + 1);
+  assert.equal(await counted('unknown', 'unknown', 400), unknown);
+});

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import fc from 'fast-check';
+import { AppError, type ErrorCode } from '../dist/core/errors.js';
+import type { Answered } from './support/envelope.ts';
+import { OpenApi } from './support/openapi-document.ts';
+import { type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
+import { exchange, listen, wire } from './support/socket.ts';
+import { stubDatabase } from './support/stub-database.ts';
+
+const NOBODYS = '00000000-0000-4000-8000-000000000000';
+const TOO_MUCH = 'x'.repeat(70_000);
+
+interface Route {
+  readonly method: string;
+  readonly path: string;
+  readonly body?: object;
+}
+
+const ROUTES: readonly Route[] = [
+  { method: 'get', path: '/api/tasks' },
+  { method: 'post', path: '/api/tasks', body: { title: 'x' } },
+  { method: 'get', path: '/api/tasks/{task_id}' },
+  { method: 'put', path: '/api/tasks/{task_id}', body: { title: 'y' } },
+  { method: 'patch', path: '/api/tasks/{task_id}', body: { description: 'z' } },
+  { method: 'delete', path: '/api/tasks/{task_id}' },
+  { method: 'post', path: '/api/tasks/{task_id}/toggle' },
+  { method: 'get', path: '/health' },
+  { method: 'get', path: '/ready' },
+  { method: 'get', path: '/metrics' },
+  { method: 'get', path: '/openapi.json' },
+];
+
+const titleOf = ({ method, path }: Route) => `${method.toUpperCase()} ${path}`;
+const urlOf = ({ path }: Route, id = NOBODYS) => path.replace('{task_id}', () => id);
+const takesToken = ({ path }: Route) => path.startsWith('/api/');
+const takesId = ({ path }: Route) => path.includes('{task_id}');
+
+/** What only a bug brings about: these routes do nothing that can be made to fail from outside. */
+const needsBug = (route: Route, code: string) => !takesToken(route) && code === 'INTERNAL_ERROR';
+
+interface Request {
+  readonly id?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+
+const ask = (by: Person, route: Route, { id = NOBODYS, body = route.body, headers = {} }: Request = {}) =>
+  by.send(route.method.toUpperCase(), urlOf(route, id), body, headers);
+
+/** A database out of reach, or one that fails each statement with `error`. */
+const failingDatabase = (error: Error) => {
+  const stub = stubDatabase(() => Promise.reject(error));
+  return { ...stub, database: { ...stub.database, ping: () => Promise.reject(error) } };
+};
+
+describe('real answers are what the OpenAPI document says', () => {
+  let api: OpenApi;
+  let port: number;
+  let service: Service;
+  let person: Person;
+  let late: Person;
+  let eager: Person;
+  const failing = new Map<string, Person>();
+  const services: Service[] = [];
+  const start = async (kind: Parameters<typeof startService>[0], options?: ServiceOptions) => {
+    const started = await startService(kind, options);
+    services.push(started);
+    return started;
+  };
+  before(async () => {
+    service = await start('embedded');
+    person = await service.person();
+    late = await service.person('late', { exp: 1 });
+    api = await OpenApi.read(service.app);
+    port = await listen(service.app);
+    eager = await (await start(stubDatabase(), { config: { rateLimitPerMinute: 1 } })).person();
+    await eager.send('GET', '/api/tasks');
+    for (const [code, error] of [
+      ['DATABASE_ERROR', new AppError('DATABASE_ERROR')],
+      ['INTERNAL_ERROR', new TypeError('a bug')],
+      ['SERVICE_UNAVAILABLE', new AppError('SERVICE_UNAVAILABLE')],
+    ] as const) {
+      failing.set(code, await (await start(failingDatabase(error))).person());
+    }
+  });
+  after(async () => {
+    await Promise.all(services.map((each) => each.close()));
+  });
+
+  /** The service's answer to what it cannot read, on a connection of its own. */
+  const overTheWire = async (route: Route, headers: Record<string, string | null>) => {
+    const authorization = `Bearer ${person.token}`;
+    const request = wire(route.method.toUpperCase(), urlOf(route), { authorization, ...headers });
+    const [answer] = await exchange(port, request);
+    assert.ok(answer, `${titleOf(route)} was not answered`);
+    return answer;
+  };
+  const askFailing = (code: ErrorCode) => async (route: Route) => {
+    const unlucky = failing.get(code);
+    assert.ok(unlucky);
+    return [await ask(unlucky, route)];
+  };
+
+  /** Every way to make a route answer with a code. */
+  const provocations: Readonly<Partial<Record<string, (route: Route) => Promise<Answered[]>>>> = {
+    UNAUTHORIZED: async (route) => [await ask(person, route, { headers: { authorization: '' } })],
+    INVALID_TOKEN: async (route) => [await ask(service.stranger(), route)],
+    TOKEN_EXPIRED: async (route) => [await ask(late, route)],
+    VALIDATION_ERROR: async (route) => [
+      ...(takesId(route) ? [await ask(person, route, { id: 'x' })] : []),
+      ...(route.body === undefined ? [] : [await ask(person, route, { body: { title: '', description: 1 } })]),
+    ],
+    INVALID_REQUEST: async (route) => [
+      await overTheWire(route, { Host: null }),
+      ...(route.body === undefined ? [] : [await ask(person, route, { body: [] })]),
+    ],
+    NOT_FOUND: async (route) => [await ask(person, route)],
+    PAYLOAD_TOO_LARGE: async (route) => [await ask(person, route, { body: { title: TOO_MUCH } })],
+    RATE_LIMITED: async (route) => [await ask(eager, route)],
+    HEADERS_TOO_LARGE: async (route) => [await overTheWire(route, { 'X-Long': 'x'.repeat(20_000) })],
+    DATABASE_ERROR: askFailing('DATABASE_ERROR'),
+    INTERNAL_ERROR: askFailing('INTERNAL_ERROR'),
+    SERVICE_UNAVAILABLE: askFailing('SERVICE_UNAVAILABLE'),
+  };
+
+  test('every operation of the document is asked', () => {
+    const documented = api.operations().map(({ path, method }) => titleOf({ path, method }));
+    assert.deepEqual(ROUTES.map(titleOf).sort(), documented.sort());
+  });
+
+  for (const route of ROUTES) {
+    test(`${titleOf(route)}: every documented answer can be had`, async () => {
+      for (const { status, code } of api.answersOf(route.path, route.method)) {
+        const what = `${titleOf(route)} ${status} ${code}`;
+        if (code === null) {
+          const { id } = await person.create('x');
+          const answer = await ask(person, route, { id });
+          assert.equal(answer.statusCode, status, what);
+          assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], what);
+        } else if (!needsBug(route, code)) {
+          const answers = (await provocations[code]?.(route)) ?? [];
+          assert.ok(answers.length > 0, `nobody knows how to provoke ${what}`);
+          for (const answer of answers) {
+            assert.deepEqual([answer.statusCode, api.codeOf(answer)], [status, code], what);
+            assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], what);
+          }
+        }
+      }
+    });
+  }
+
+  for (const route of ROUTES) {
+    test(`${titleOf(route)}: no other answer can be had`, async () => {
+      const { id } = await person.create('x');
+      const odd = ['%00', '%zz', '%2F', 'x'.repeat(300), `${id}.json`, `{${id}}`];
+      const optional = (name: string, ...values: readonly string[]) =>
+        fc.oneof(
+          { weight: 4, arbitrary: fc.constant({}) },
+          { weight: 1, arbitrary: fc.constantFrom(...values).map((value) => ({ [name]: value })) },
+        );
+      const headers = fc
+        .tuple(
+          optional('authorization', '', 'Basic eDp5', 'Bearer x', `Bearer ${late.token}`, `Bearer ${TOO_MUCH}`),
+          optional('content-type', 'application/json', 'application/json; charset=utf-8', 'text/plain', 'nonsense'),
+          optional('content-encoding', 'gzip', 'identity'),
+          optional('content-length', '1', 'x'),
+          optional('accept', 'text/html', 'application/xml;q=0'),
+          optional('expect', '100-continue', 'a miracle'),
+          optional('range', 'bytes=0-1', 'bytes=9999999-'),
+          optional('if-none-match', '*', '"x"'),
+          optional('x-http-method-override', 'DELETE', 'TRACE'),
+          optional('origin', 'http://localhost:3000', 'null'),
+        )
+        .map((each) => Object.assign({}, ...each) as Record<string, string>);
+      const body = fc.constantFrom<unknown>(
+        ...[undefined, route.body, {}, [], '', 'null', '{"title":', '{"title":" "}', '{"title":"\\ud800"}'],
+        ...[Buffer.of(0x22, 0xff, 0x22), JSON.stringify({ title: TOO_MUCH }), TOO_MUCH],
+      );
+      const by = fc.constantFrom(person, person, eager, ...failing.values());
+      const ids = fc.constantFrom(id, id.toUpperCase(), NOBODYS, ...odd);
+      const ending = fc.constantFrom('', '/', '?', '?limit=x', '?title[]=1&title=2', '?%zz');
+      await fc.assert(
+        fc.asyncProperty(by, ids, ending, body, headers, async (by, id, ending, body, headers) => {
+          const answer = await by.send(route.method.toUpperCase(), urlOf(route, id) + ending, body, headers);
+          const code = answer.statusCode < 400 ? null : api.codeOf(answer);
+          const documented = api.answersOf(route.path, route.method);
+          assert.ok(
+            documented.some((each) => each.status === answer.statusCode && each.code === code),
+            `${answer.statusCode} ${code}`,
+          );
+          assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], answer.body);
+        }),
+        { numRuns: 200 },
+      );
+    });
+  }
+
+  test('a task at the limits, owned by a name at the limits, and no task at all', async () => {
+    const sub = '😀'.repeat(255);
+    const large = await service.person(sub);
+    const list = { method: 'get', path: '/api/tasks' };
+    const one = { method: 'get', path: '/api/tasks/{task_id}' };
+    const empty = await ask(await service.person(), list);
+    const task = await large.create('😀'.repeat(200), { description: `${'😀'.repeat(1999)}x`, is_completed: true });
+    assert.equal(task.user_id, sub);
+    for (const [route, answer] of [
+      [list, empty],
+      [list, await ask(large, list)],
+      [one, await ask(large, one, { id: task.id })],
+    ] as const) {
+      assert.equal(answer.statusCode, 200);
+      assert.deepEqual(api.faultsOf(route.path, route.method, answer), []);
+    }
+  });
+});

@@ -1,0 +1,209 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { createContext, Script } from 'node:vm';
+import fc from 'fast-check';
+import { OpenApi, schemasIn } from './support/openapi-document.ts';
+import { type Person, type Service, startService } from './support/service.ts';
+
+/** Everything that `trim` takes away. */
+const SPACES = Array.from({ length: 0x10000 }, (_, unit) => String.fromCharCode(unit)).filter(
+  (character) => character.trim() === '',
+);
+/** What looks empty and is not, to `trim`. */
+const NO_SPACES = ['\u200b', '\u200c', '\u2060', '\u0085', '\u180e', '\u001c', '\u00ad', '\u0001'];
+const SOLID = ['x', 'é', '😀', '\u{10ffff}', '\ue000', '\uffff', '\ud7ff', ...NO_SPACES];
+const POISON = ['\0', '\ud800', '\udbff', '\udc00', '\udfff'];
+
+const padding = fc.string({ unit: fc.constantFrom(...SPACES), maxLength: 4 });
+const LENGTHS = [0, 1, 2, 3, 198, 199, 200, 201, 202, 1998, 1999, 2000, 2001, 2002];
+
+/** Text of exactly so many code points between its paddings, perhaps with something in it that cannot be stored. */
+const sizedText = fc
+  .record({
+    before: padding,
+    length: fc.constantFrom(...LENGTHS),
+    first: fc.constantFrom(...SOLID),
+    inner: fc.constantFrom(...SOLID, ...SPACES),
+    last: fc.constantFrom(...SOLID),
+    behind: padding,
+    poison: fc.option(fc.tuple(fc.constantFrom(...POISON, ...SPACES), fc.nat()), { freq: 4 }),
+  })
+  .map(({ before, length, first, inner, last, behind, poison }) => {
+    const points = Array.from({ length }, (_, index) => (index === 0 ? first : index === length - 1 ? last : inner));
+    if (poison !== null) points.splice(poison[1] % (length + 1), 1, poison[0]);
+    return before + points.join('') + behind;
+  });
+const anyUnits = fc
+  .array(
+    fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)),
+    { maxLength: 6 },
+  )
+  .map((units) => units.join(''));
+const shortText = fc.string({ unit: fc.constantFrom(...SPACES, ...SOLID, ...POISON), maxLength: 6 });
+const anyText = fc.oneof({ weight: 4, arbitrary: sizedText }, shortText, anyUnits, fc.string({ unit: 'binary' }));
+
+const otherTypes = fc.constantFrom<unknown>(null, 0, 1, -0.5, 1e300, true, false, [], {}, ['a'], { title: 'x' });
+const value = fc.oneof({ weight: 5, arbitrary: anyText }, { weight: 1, arbitrary: otherTypes });
+const sound = fc.constantFrom<unknown>('fine', ' fine ');
+
+const ownFields = ['title', 'description', 'is_completed'] as const;
+const otherFields = [
+  ...['id', 'user_id', 'created_at', 'updated_at'],
+  ...['colour', '', 'Title', ' title', '__proto__', 'constructor', 'toString'],
+];
+const field = fc.oneof(
+  { weight: 4, arbitrary: fc.tuple(fc.constantFrom('title', 'description'), fc.oneof(value, sound)) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant('is_completed'), fc.oneof(fc.boolean(), value)) },
+  { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...otherFields), fc.oneof(otherTypes, shortText)) },
+);
+/** JSON text of objects, in which a name may stand twice, and of other things. */
+const bodyText = fc.oneof(
+  {
+    weight: 12,
+    arbitrary: fc
+      .array(field, { maxLength: 4 })
+      .map((fields) => `{${fields.map(([name, of]) => `${JSON.stringify(name)}:${JSON.stringify(of)}`).join()}}`),
+  },
+  { weight: 1, arbitrary: otherTypes.map((other) => JSON.stringify(other)) },
+  { weight: 1, arbitrary: fc.constantFrom('{}', '""', '[{"title":"x"}]', '{"title":null}', '{"description":null}') },
+);
+
+const hex = (length: number) =>
+  fc.string({ unit: fc.constantFrom(...'0123456789abcdefABCDEF'), minLength: length, maxLength: length });
+const uuid = fc.tuple(hex(8), hex(4), hex(4), hex(4), hex(12)).map((parts) => parts.join('-'));
+const almostUuid = fc.oneof(
+  fc
+    .tuple(uuid, fc.nat(36), fc.nat(2), fc.constantFrom('', '0', 'g', '-', ' ', '\n', '/', '\0', '０', 'é', '😀'))
+    .map(([id, at, length, by]) => id.slice(0, at) + by + id.slice(at + length)),
+  uuid.chain((id) =>
+    fc.constantFrom(`{${id}}`, `urn:uuid:${id}`, id.replaceAll('-', ''), `${id}\n`, ` ${id}`, `${id}${id}`),
+  ),
+);
+const anyId = fc.oneof(
+  uuid,
+  almostUuid,
+  fc.constantFrom('00000000-0000-0000-0000-000000000000', 'toggle', 'null', '-1', '%'),
+  fc.string({ unit: 'binary', minLength: 1 }),
+);
+/** How a client may write an id in a path: perhaps with a character percent-encoded that need not be. */
+const inPath = (id: string, eager: boolean) =>
+  encodeURIComponent(id).replace(/^[0-9a-fA-F]/, (digit) => (eager ? `%${digit.charCodeAt(0).toString(16)}` : digit));
+
+describe('what the OpenAPI document calls valid', () => {
+  let service: Service;
+  let person: Person;
+  let api: OpenApi;
+  before(async () => {
+    service = await startService('embedded');
+    person = await service.person();
+    api = await OpenApi.read(service.app);
+  });
+  after(() => service.close());
+
+  for (const [method, path, accepted] of [
+    ['post', '/api/tasks', 201],
+    ['put', '/api/tasks/{task_id}', 200],
+    ['patch', '/api/tasks/{task_id}', 200],
+  ] as const) {
+    test(`of a body is accepted by ${method.toUpperCase()} ${path}, and everything else is 400`, async () => {
+      const valid = api.at('paths', path, method, 'requestBody', 'content', 'application/json', 'schema');
+      const task = await person.create('x');
+      const url = path.replace('{task_id}', task.id);
+      const seen = { accepted: 0, refused: 0 };
+      await fc.assert(
+        fc.asyncProperty(bodyText, async (body) => {
+          const answer = await person.send(method.toUpperCase(), url, body, { 'content-type': 'application/json' });
+          const expected = valid(JSON.parse(body)) ? accepted : 400;
+          assert.equal(answer.statusCode, expected, `${answer.body} ${JSON.stringify(valid.errors)}`);
+          seen[expected === accepted ? 'accepted' : 'refused'] += 1;
+        }),
+        { numRuns: 800 },
+      );
+      assert.ok(seen.accepted > 80 && seen.refused > 80, `too one-sided to tell: ${JSON.stringify(seen)}`);
+    });
+  }
+
+  test('of each field by itself is accepted, and everything else is 400', async () => {
+    const valid = api.named('TaskChange');
+    const task = await person.create('x');
+    for (const name of ownFields) {
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(value, fc.boolean()), async (of) => {
+          const body = { [name]: of };
+          const answer = await person.send('PATCH', `/api/tasks/${task.id}`, body);
+          assert.equal(answer.statusCode, valid(body) ? 200 : 400, answer.body);
+        }),
+        { numRuns: 400 },
+      );
+    }
+  });
+
+  test('of what is, or only looks like, white space is accepted, and everything else is 400', async () => {
+    const valid = api.named('TaskChange');
+    const units = [...SPACES, ...NO_SPACES, ...POISON, '\t\t', '\ud83d\ude00', '\ude00\ud83d', '\ufffe', '\u2800'];
+    const task = await person.create('x');
+    for (const unit of units) {
+      for (const text of [unit, `${unit}x`, `x${unit}`, `x${unit}x`]) {
+        for (const name of ['title', 'description']) {
+          const body = { [name]: text };
+          const answer = await person.send('PATCH', `/api/tasks/${task.id}`, body);
+          assert.equal(answer.statusCode, valid(body) ? 200 : 400, JSON.stringify(body));
+        }
+      }
+    }
+  });
+
+  for (const [method, path, body] of [
+    ['get', '/api/tasks/{task_id}', undefined],
+    ['put', '/api/tasks/{task_id}', { title: 'x' }],
+    ['patch', '/api/tasks/{task_id}', { title: 'x' }],
+    ['delete', '/api/tasks/{task_id}', undefined],
+    ['post', '/api/tasks/{task_id}/toggle', undefined],
+  ] as const) {
+    test(`of a task id is looked for by ${method.toUpperCase()} ${path}, and everything else is 400`, async () => {
+      const valid = api.at('paths', path, method, 'parameters', '0', 'schema');
+      await fc.assert(
+        fc.asyncProperty(anyId, fc.boolean(), async (id, eager) => {
+          fc.pre(id !== '.' && id !== '..');
+          const url = path.replace('{task_id}', () => inPath(id, eager));
+          const answer = await person.send(method.toUpperCase(), url, body);
+          assert.equal(answer.statusCode, valid(id) ? 404 : 400, `${url} ${answer.body}`);
+        }),
+        { numRuns: 150 },
+      );
+    });
+  }
+});
+
+/** Whether `pattern` matches `text`. @throws when that is not known within a time no sound pattern takes. */
+function matches(pattern: string, text: string, timeout: number): boolean {
+  const context = createContext({ pattern, text });
+  return new Script("new RegExp(pattern, 'u').test(text)").runInContext(context, { timeout }) as boolean;
+}
+
+describe('the patterns of the OpenAPI document', () => {
+  const TIMEOUT_MS = 20_000;
+  const LENGTH = 60_000; // about all that fits into a body
+
+  test('are judged without backtracking that explodes, whatever the text', async (t) => {
+    const service = await startService('embedded');
+    t.after(() => service.close());
+    const { document } = await OpenApi.read(service.app);
+    const patterns = new Set(schemasIn(document).flatMap(({ schema: { pattern } }) => pattern ?? []));
+    assert.ok(patterns.size >= 4);
+    const units = [' ', '\u3000', 'x', ' x', 'x ', ' \t', '😀', '😀 ', '0', 'a-', 'Z', '0000-', `x${' '.repeat(999)}`];
+    for (const pattern of patterns) {
+      for (const unit of units) {
+        const middle = unit.repeat(LENGTH / unit.length);
+        for (const text of [`${middle}\0`, `x${middle}\ud800`, `${middle}!`, ` ${middle.slice(0, 1999)}\0`]) {
+          const matched = matches(pattern, text, TIMEOUT_MS);
+          assert.ok(!(matched && /[\0\ud800]/u.test(text)), pattern);
+        }
+      }
+    }
+  });
+
+  test('would be found out if they did explode', () => {
+    assert.throws(() => matches('^(?:x+)+$', `${'x'.repeat(60)}!`, 50), { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' });
+  });
+});
