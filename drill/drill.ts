@@ -5,7 +5,11 @@ import { killEmbedded, killPostgres } from './kill.ts';
 import { mutation } from './mutation.ts';
 import { pgConnectionsKilled } from './pg-connections-killed.ts';
 import { pgFailover } from './pg-failover.ts';
+import { pgMigrations } from './pg-migrations.ts';
+import { pgSlowStart, pgTooManyConnections } from './pg-out-of-reach.ts';
 import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
+import { pgWakesSlowly } from './pg-wakes-slowly.ts';
+import { poolExhausted } from './pool-exhausted.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
 import { secondProcess } from './second-process.ts';
 import { sigterm } from './sigterm.ts';
@@ -31,6 +35,11 @@ const DRILLS: readonly Drill[] = [
   pgRestart,
   pgbouncerRestart,
   pgFailover,
+  pgTooManyConnections,
+  pgSlowStart,
+  pgWakesSlowly,
+  pgMigrations,
+  poolExhausted,
 ];
 
 const HELP = `npm run drill -- [options] [name…]

@@ -46,6 +46,8 @@ function isUnusable(error: unknown): boolean {
 export class ConnectionSlots {
   readonly #options: ConnectionSlotsOptions;
   #wires: readonly Wire[] = [];
+  /** When there last was no connection at all. */
+  #gap = { from: 0, to: Number.POSITIVE_INFINITY };
   #opening = 0;
   #preparing: Promise<void> | null = null;
   #isPrepared = false;
@@ -61,6 +63,13 @@ export class ConnectionSlots {
   /** The connections that can take jobs. */
   wires(): readonly Wire[] {
     return this.#wires;
+  }
+
+  /** How long there has been a connection since `moment` (`performance.now()`): the last time without one is left out. */
+  connectedMsSince(moment: number): number {
+    const now = performance.now();
+    const { from, to } = this.#gap;
+    return now - moment - Math.max(0, Math.min(now, to) - Math.max(moment, from));
   }
 
   /** Why nobody should wait for a connection, or null while there is hope. */
@@ -119,11 +128,16 @@ export class ConnectionSlots {
       onAnswer: this.#options.onChange,
       onEnd: () => {
         this.#wires = this.#wires.filter((other) => other !== wire);
+        if (this.#wires.length === 0) this.#gap = { from: performance.now(), to: Number.POSITIVE_INFINITY };
         this.#options.onChange();
       },
     });
-    if (this.#closed) void wire.close();
-    else this.#wires = [...this.#wires, wire];
+    if (this.#closed) {
+      void wire.close();
+      return;
+    }
+    if (this.#wires.length === 0) this.#gap = { from: this.#gap.from, to: performance.now() };
+    this.#wires = [...this.#wires, wire];
   }
 
   #prepareOnce(): Promise<void> {

@@ -229,11 +229,12 @@ export class SharedConnections implements Database, OperatorAccess {
         wire.destroy(new Error('The database did not answer in time'));
     }
     const connected = this.#slots.wires().length > 0;
-    const limit = connected ? MAX_WAIT_MS : MAX_WAIT_FOR_CONNECTION_MS;
     const cause = new Error(
       connected ? 'No database connection was free in time' : 'The database could not be reached in time',
     );
-    while (now - (this.#line[0]?.askedAt ?? now) > limit) {
+    const isLate = ({ askedAt }: Waiting) =>
+      now - askedAt > MAX_WAIT_FOR_CONNECTION_MS || this.#slots.connectedMsSince(askedAt) > MAX_WAIT_MS;
+    while (this.#line[0] !== undefined && isLate(this.#line[0])) {
       this.#line.shift()?.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
     }
   }
