@@ -48,6 +48,7 @@ export const pgConnectionsKilled: Drill = {
       findings.expect(readsLost === 0, `${readsLost} reads were not answered 200`);
       const strange = load.ledger.otherThan(201, 500);
       findings.expect(strange === 0, `${strange} writes were answered neither 201 nor 500`);
+      findings.expect((load.ledger.statuses.get(500) ?? 0) > 0, 'no write was caught under way');
       const figures = await load.settle(findings);
       return { figures: { 'connections ended': ended, ...figures }, faults: findings.faults };
     } finally {
