@@ -5,6 +5,13 @@ import { diskFullEmbedded, diskFullPostgres, diskFullPostgresLog } from './disk-
 import { embeddedHang } from './embedded-hang.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
 import { mutation } from './mutation.ts';
+import { pgConnectionsKilled } from './pg-connections-killed.ts';
+import { pgFailover } from './pg-failover.ts';
+import { pgMigrations } from './pg-migrations.ts';
+import { pgSlowStart, pgTooManyConnections } from './pg-out-of-reach.ts';
+import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
+import { pgWakesSlowly } from './pg-wakes-slowly.ts';
+import { poolExhausted } from './pool-exhausted.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
 import { secondProcess } from './second-process.ts';
 import { sigterm } from './sigterm.ts';
@@ -30,6 +37,15 @@ const DRILLS: readonly Drill[] = [
   slowSockets,
   soakEmbedded,
   soakPostgres,
+  pgConnectionsKilled,
+  pgRestart,
+  pgbouncerRestart,
+  pgFailover,
+  pgTooManyConnections,
+  pgSlowStart,
+  pgWakesSlowly,
+  pgMigrations,
+  poolExhausted,
 ];
 
 const HELP = `npm run drill -- [options] [name…]
@@ -89,6 +105,8 @@ async function main(): Promise<number> {
   process.stdout.write(`\n${results.length - failed.length} of ${results.length} drills hold\n`);
   return failed.length === 0 ? 0 : 1;
 }
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 main().then(
   (code) => process.exit(code),

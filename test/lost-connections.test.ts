@@ -59,6 +59,19 @@ onPostgres('connections to PostgreSQL that are lost', () => {
     },
   );
 
+  test(
+    'a connection that says it ends is let go though it stays open, and the next write has another',
+    LIMIT,
+    async () => {
+      await person.create('before');
+      const before = relay.connections;
+      await relay.sayFarewell();
+      assert.equal((await person.send('POST', '/api/tasks', { title: 'after' })).statusCode, 201);
+      assert.equal(relay.connections, before + 1);
+      await service.close();
+    },
+  );
+
   test('a service that stops does not wait for a server that never hangs up', LIMIT, async () => {
     await person.create('x');
     relay.hangsUp = false;
@@ -94,6 +107,37 @@ onPostgres('connections to PostgreSQL that are lost', () => {
     }
     await service.close();
   });
+});
+
+onPostgres('a database that falls asleep', () => {
+  test(
+    'while it wakes up, everybody who comes waits for it, though the first attempt was turned away',
+    LIMIT,
+    async () => {
+      const created = await createPostgresDatabase(POSTGRES_URL ?? '');
+      const relay = await Relay.start(created.url);
+      const service = await startServiceThrough(relay, created.url, 1);
+      const person = await service.person();
+      await person.create('before');
+      const before = relay.connections;
+      relay.sleep({ wakeMs: 4_500, resets: 1 });
+      const first = person.send('GET', '/api/tasks');
+      while (relay.connections === before) await new Promise((resolve) => setTimeout(resolve, 10));
+      const others = Array.from({ length: 300 }, (_, index) =>
+        person.send('POST', '/api/tasks', { title: `${index}` }),
+      );
+      const asking = setInterval(() => others.push(person.send('GET', '/api/tasks')), 250);
+      assert.equal((await first).statusCode, 200);
+      clearInterval(asking);
+      assert.deepEqual(
+        [...new Set((await Promise.all(others)).map(({ statusCode }) => statusCode))].sort(),
+        [200, 201],
+      );
+      await service.close();
+      relay.close();
+      await created.remove();
+    },
+  );
 });
 
 test('a server that refuses at the start is tried again by itself, with longer and longer pauses', LIMIT, async () => {

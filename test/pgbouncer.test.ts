@@ -1,74 +1,15 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { UserId } from '../dist/core/user.js';
 import { defineStatement } from '../dist/database/database.js';
 import { openPostgres } from '../dist/database/postgres.js';
-import { freePort, waitForPostgres } from './support/postgres-server.ts';
+import { findPgbouncer, Pooler } from './support/pooler.ts';
 import { createPostgresDatabase, POSTGRES_URL, type Service, startService } from './support/service.ts';
 
-const PGBOUNCER = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => existsSync(path)) ?? null;
+const PGBOUNCER = findPgbouncer();
 const missing = PGBOUNCER === null ? 'pgbouncer is not installed' : 'no PostgreSQL server is offered';
 const runs = PGBOUNCER !== null && POSTGRES_URL !== null;
 if (!runs && process.env.TEST_REQUIRE_PGBOUNCER) throw new Error(missing);
-const NOBODY = 65_534;
-
-/** PgBouncer in transaction mode with three server connections, in front of the database at `target`. */
-class Pooler {
-  readonly #folder: string;
-  readonly url: string;
-  #process: ChildProcess | null = null;
-
-  constructor(target: URL, port: number) {
-    this.#folder = mkdtempSync(join(tmpdir(), 'todo-api-pgbouncer-'));
-    chmodSync(this.#folder, 0o755);
-    const name = target.pathname.slice(1);
-    const user = target.username;
-    writeFileSync(join(this.#folder, 'users.txt'), `"${user}" ""\n`);
-    writeFileSync(
-      join(this.#folder, 'pgbouncer.ini'),
-      `[databases]
-${name} = host=${target.hostname} port=${target.port} dbname=${name}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = trust
-pool_mode = transaction
-default_pool_size = 3
-max_client_conn = 200
-auth_file = ${join(this.#folder, 'users.txt')}
-`,
-    );
-    this.url = `postgresql://${user}@127.0.0.1:${port}/${name}`;
-  }
-
-  async start(): Promise<void> {
-    const uid = process.getuid?.() === 0 ? NOBODY : undefined;
-    this.#process = spawn(PGBOUNCER ?? '', ['-q', join(this.#folder, 'pgbouncer.ini')], {
-      uid,
-      gid: uid,
-      stdio: 'ignore',
-    });
-    await waitForPostgres(this.url);
-  }
-
-  async stop(): Promise<void> {
-    const running = this.#process;
-    if (running === null) return;
-    const ended = new Promise((resolve) => running.once('exit', resolve));
-    running.kill('SIGKILL');
-    await ended;
-  }
-
-  async remove(): Promise<void> {
-    await this.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
-}
 
 describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing }, () => {
   let pooler: Pooler;
@@ -77,11 +18,10 @@ describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing 
   const warnings: string[] = [];
 
   before(async () => {
-    if (!runs) return;
-    const created = await createPostgresDatabase(POSTGRES_URL ?? '');
+    if (PGBOUNCER === null || POSTGRES_URL === null) return;
+    const created = await createPostgresDatabase(POSTGRES_URL);
     drop = created.remove;
-    pooler = new Pooler(new URL(created.url), await freePort());
-    await pooler.start();
+    pooler = await Pooler.create(PGBOUNCER, new URL(created.url));
     const database = await openPostgres({
       url: pooler.url,
       connections: 8,

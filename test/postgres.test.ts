@@ -114,6 +114,29 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     await service.close();
   });
 
+  test('connections that end one after another, each with the reads of the one before, cost no read', async () => {
+    const service = await serve();
+    const person = await service.person();
+    await person.create('still here');
+    const admin = new pg.Client(service.opened.place);
+    await admin.connect();
+    await admin.query('begin; lock table todo.tasks in access exclusive mode');
+    const reading = range(8).map(() => person.send('GET', '/api/tasks'));
+    for (let ended = 0; ended < 3; ended += 1) {
+      await eventually(async () => {
+        const { rowCount } = await admin.query(
+          `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+           where datname = current_database() and wait_event_type = 'Lock' limit 1`,
+        );
+        return rowCount === 1;
+      });
+    }
+    await admin.query('rollback');
+    await admin.end();
+    assert.deepEqual(statuses(await Promise.all(reading)), [200]);
+    await service.close();
+  });
+
   test('a request whose connections are all taken waits 2 s for one and is then answered 503', async () => {
     const service = await serve();
     const person = await service.person();

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { signToken } from '../../test/support/service.ts';
 import type { Answer, Client } from './client.ts';
-import { steadily, Tally } from './tally.ts';
+import type { Findings } from './drill.ts';
+import { steadily } from './steadily.ts';
+import { Tally } from './tally.ts';
 
 /** Fewer than a list shows, so that one list shows all tasks of a user. */
 const TASKS_OF_ONE_USER = 500;
@@ -73,7 +75,7 @@ export class Ledger extends Tally {
    * answers in between; settles when every one of them has been answered or has failed.
    */
   async writeSteadily(origin: () => string, perSecond: number, seconds: number, signal?: AbortSignal): Promise<void> {
-    await steadily(perSecond, seconds, () => this.write(origin()), signal);
+    await steadily({ perSecond, seconds, signal }, () => this.write(origin()));
   }
 
   /** Reads everything back from the service at `origin`. */
@@ -93,5 +95,13 @@ export class Ledger extends Tally {
       totals.wrong += tasks.length - new Set(right.map(({ title }) => title)).size;
     }
     return totals;
+  }
+
+  /** Reads everything back from the service at `origin`, and notes what is not as it was acknowledged. */
+  async settle(origin: string, findings: Findings): Promise<Audit> {
+    const audit = await this.audit(origin);
+    findings.expect(audit.lost === 0, `${audit.lost} acknowledged writes are gone`);
+    findings.expect(audit.wrong === 0, `${audit.wrong} tasks are there that nobody wrote, or twice`);
+    return audit;
   }
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Answer } from './client.ts';
 import { quantile } from './drill.ts';
 
@@ -42,27 +41,4 @@ export class Tally {
       .map(([status, times]) => `${status === 0 ? 'none' : status}: ${times}`)
       .join(', ');
   }
-}
-
-/**
- * Does `act` `perSecond` times a second for `seconds` or until `signal` aborts, without waiting in between; settles when
- * every one of them has.
- */
-export async function steadily(
-  perSecond: number,
-  seconds: number,
-  act: () => Promise<unknown>,
-  signal?: AbortSignal,
-): Promise<void> {
-  const from = performance.now();
-  const underWay = new Set<Promise<unknown>>();
-  let count = 0;
-  while (performance.now() - from < seconds * 1000 && signal?.aborted !== true) {
-    for (; count < ((performance.now() - from) / 1000) * perSecond; count += 1) {
-      const one = act().finally(() => underWay.delete(one));
-      underWay.add(one);
-    }
-    await delay(2);
-  }
-  await Promise.all(underWay);
 }

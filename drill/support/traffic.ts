@@ -4,7 +4,8 @@ import { signToken } from '../../test/support/service.ts';
 import type { Client } from './client.ts';
 import type { Findings } from './drill.ts';
 import type { Audit, Ledger } from './ledger.ts';
-import { steadily, Tally } from './tally.ts';
+import { steadily } from './steadily.ts';
+import { Tally } from './tally.ts';
 
 const WRITES_PER_SECOND = 100;
 const READS_PER_SECOND = 50;
@@ -49,9 +50,9 @@ export class Traffic {
       tally.note(await this.#client.ask(`${origin()}${path}`, { token: this.#token }));
     const write = async () => spell.writes.note(await this.#ledger.write(origin()));
     await Promise.all([
-      steadily(WRITES_PER_SECOND, seconds, write, signal),
-      steadily(READS_PER_SECOND, seconds, () => note(spell.reads, `/api/tasks/${this.#id}`), signal),
-      steadily(HEALTH_PER_SECOND, seconds, () => note(spell.health, '/health'), signal),
+      steadily({ perSecond: WRITES_PER_SECOND, seconds, signal }, write),
+      steadily({ perSecond: READS_PER_SECOND, seconds, signal }, () => note(spell.reads, `/api/tasks/${this.#id}`)),
+      steadily({ perSecond: HEALTH_PER_SECOND, seconds, signal }, () => note(spell.health, '/health')),
     ]);
     return spell;
   }

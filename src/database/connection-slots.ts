@@ -46,10 +46,12 @@ function isUnusable(error: unknown): boolean {
 export class ConnectionSlots {
   readonly #options: ConnectionSlotsOptions;
   #wires: readonly Wire[] = [];
+  /** When there last was no connection at all. */
+  #gap = { from: 0, to: Number.POSITIVE_INFINITY };
   #opening = 0;
   #preparing: Promise<void> | null = null;
   #isPrepared = false;
-  #failure: { readonly since: number; readonly error: unknown } | null = null;
+  #failure: { readonly since: number; readonly last: number; readonly error: unknown } | null = null;
   #pauseMs = FIRST_PAUSE_MS;
   #pause: NodeJS.Timeout | null = null;
   #closed = false;
@@ -63,12 +65,20 @@ export class ConnectionSlots {
     return this.#wires;
   }
 
+  /** How long there has been a connection since `moment` (`performance.now()`): the last time without one is left out. */
+  connectedMsSince(moment: number): number {
+    const now = performance.now();
+    const { from, to } = this.#gap;
+    return now - moment - Math.max(0, Math.min(now, to) - Math.max(moment, from));
+  }
+
   /** Why nobody should wait for a connection, or null while there is hope. */
   hopeless(): unknown {
     if (this.#closed) return new Error('The database has been closed');
     if (this.#failure === null || this.#wires.length > 0) return null;
     if (this.#opening === 0 && this.#pause === null) return null; // nobody has tried for a while
-    return performance.now() - this.#failure.since > PATIENCE_MS ? this.#failure.error : null;
+    const { since, last, error } = this.#failure;
+    return last - since > PATIENCE_MS ? error : null; // an attempt still under way may be waking the database up
   }
 
   /** Opens every connection; settles after the first attempt, whatever came of it. */
@@ -118,11 +128,16 @@ export class ConnectionSlots {
       onAnswer: this.#options.onChange,
       onEnd: () => {
         this.#wires = this.#wires.filter((other) => other !== wire);
+        if (this.#wires.length === 0) this.#gap = { from: performance.now(), to: Number.POSITIVE_INFINITY };
         this.#options.onChange();
       },
     });
-    if (this.#closed) void wire.close();
-    else this.#wires = [...this.#wires, wire];
+    if (this.#closed) {
+      void wire.close();
+      return;
+    }
+    if (this.#wires.length === 0) this.#gap = { from: this.#gap.from, to: performance.now() };
+    this.#wires = [...this.#wires, wire];
   }
 
   #prepareOnce(): Promise<void> {
@@ -163,7 +178,8 @@ export class ConnectionSlots {
       );
       return;
     }
-    this.#failure = { since: this.#failure?.since ?? performance.now(), error };
+    const now = performance.now();
+    this.#failure = { since: this.#failure?.since ?? now, last: now, error };
     this.#options.onFailure(error, this.hopeless() !== null);
     if (this.#pause !== null) return;
     this.#pause = setTimeout(() => {

@@ -141,7 +141,7 @@ export class SharedConnections implements Database, OperatorAccess {
       const wire = this.#freest(BATCH[this.#line[0]?.statement.access ?? 'read']);
       const waiting = wire === null ? undefined : this.#line.shift();
       if (wire === null || waiting === undefined) break;
-      wire.send(this.#job(waiting));
+      wire.send(this.#job(waiting, wire));
     }
     if (this.#idle()) this.#closing?.();
     else this.#watch();
@@ -161,16 +161,24 @@ export class SharedConnections implements Database, OperatorAccess {
     return best;
   }
 
-  #job(waiting: Waiting): Job {
-    waiting.tries += 1;
-    const { identity, statement, values } = waiting;
-    return { identity, statement, values, done: (outcome) => this.#conclude(waiting, outcome) };
+  #job(waiting: Waiting, wire: Wire): Job {
+    const { identity, statement, values, askedAt } = waiting;
+    const done = (outcome: Outcome) => {
+      // A connection older than the request may have been dead before it was asked: losing it says nothing of the request.
+      const isTry = outcome.kind === 'lost' ? wire.connectedAt > askedAt : outcome.kind !== 'unsent';
+      if (isTry) waiting.tries += 1;
+      this.#conclude(waiting, outcome);
+    };
+    return { identity, statement, values, done };
   }
 
   #conclude(waiting: Waiting, outcome: Outcome): void {
     switch (outcome.kind) {
       case 'rows':
         waiting.resolve(outcome.rows);
+        return;
+      case 'unsent':
+        this.#line.unshift(waiting);
         return;
       case 'lost':
         if (waiting.statement.access === 'read' && this.#mayRetry(waiting)) this.#line.unshift(waiting);
@@ -221,11 +229,12 @@ export class SharedConnections implements Database, OperatorAccess {
         wire.destroy(new Error('The database did not answer in time'));
     }
     const connected = this.#slots.wires().length > 0;
-    const limit = connected ? MAX_WAIT_MS : MAX_WAIT_FOR_CONNECTION_MS;
     const cause = new Error(
       connected ? 'No database connection was free in time' : 'The database could not be reached in time',
     );
-    while (now - (this.#line[0]?.askedAt ?? now) > limit) {
+    const isLate = ({ askedAt }: Waiting) =>
+      now - askedAt > MAX_WAIT_FOR_CONNECTION_MS || this.#slots.connectedMsSince(askedAt) > MAX_WAIT_MS;
+    while (this.#line[0] !== undefined && isLate(this.#line[0])) {
       this.#line.shift()?.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
     }
   }

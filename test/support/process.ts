@@ -2,13 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { endWithUs } from './children.ts';
 
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
-
-const running = new Set<ChildProcess>();
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
-});
 
 /** `node dist/main.js` as an operator runs it: settings from the environment, output to pipes. */
 export class RunningService {
@@ -28,8 +24,7 @@ export class RunningService {
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.stderr += chunk.toString();
     });
-    running.add(this.child);
-    this.child.once('close', () => running.delete(this.child));
+    endWithUs(this.child);
     this.#exit = new Promise((resolve) => this.child.once('close', resolve));
   }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openPostgres } from '../../dist/database/postgres.js';
 import { type Service, startService } from './service.ts';
 
@@ -7,40 +8,84 @@ import { type Service, startService } from './service.ts';
 const NOTICE = Buffer.from([0x4e, 0, 0, 0, 5, 0]);
 const KNOCK_MS = 50;
 
+/** With this PostgreSQL ends a connection: an ErrorResponse, FATAL, 57P01. */
+const FAREWELL = Buffer.from('E\0\0\0\x2cSFATAL\0VFATAL\0C57P01\0Mterminating soon\0\0', 'latin1');
+
+export interface Sleep {
+  /** How long it takes to wake from the first attempt that is not turned away, in milliseconds. */
+  readonly wakeMs: number;
+  /** So many attempts are reset before one is held until the database is awake. */
+  readonly resets?: number;
+}
+
 /** Stands between a service and its database, and does to their connections what networks and poolers do. */
 export class Relay {
   /** False: a client that hangs up is not hung up on in return. */
   hangsUp = true;
   /** How often a client has connected. */
   connections = 0;
+  readonly #target: URL;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
   readonly #abandoned = new Set<Socket>();
   /** Connections to the database whose client is gone: what was sent on them may yet be carried out. */
   readonly #bereft = new Set<Socket>();
   #losing = false;
+  #port = 0;
+  #sleep: Sleep = { wakeMs: 0 };
+  #resets = 0;
+  #waking: Promise<void> | null = null;
 
   private constructor(target: URL) {
-    this.#server = createServer({ allowHalfOpen: true }, (client) => {
-      this.connections += 1;
-      this.#join(client, connect(Number(target.port), target.hostname));
-    });
+    this.#target = target;
+    this.#server = createServer({ allowHalfOpen: true }, (client) => void this.#admit(client));
   }
 
   static async start(target: string): Promise<Relay> {
     const relay = new Relay(new URL(target));
-    relay.#server.listen(0, '127.0.0.1');
-    await once(relay.#server, 'listening');
+    await relay.listen();
     return relay;
   }
 
   /** Where `target` is reached through this. */
   urlOf(target: string): string {
+    const url = new URL(target);
+    url.port = String(this.#port);
+    return url.href;
+  }
+
+  /** Ends every connection, as a database does that falls asleep; the next attempts have to wake it. */
+  sleep(sleep: Sleep): void {
+    this.#sleep = sleep;
+    this.#resets = sleep.resets ?? 0;
+    this.#waking = null;
+    this.#endAll();
+  }
+
+  /** Connections are refused from now on, and those there are end. */
+  async refuse(): Promise<void> {
+    const closed = once(this.#server, 'close');
+    this.close();
+    await closed;
+  }
+
+  /** Takes connections, always at the same port. */
+  async listen(): Promise<void> {
+    this.#server.listen(this.#port, '127.0.0.1');
+    await once(this.#server, 'listening');
     const address = this.#server.address();
     if (typeof address !== 'object' || address === null) throw new Error('no port');
-    const url = new URL(target);
-    url.port = String(address.port);
-    return url.href;
+    this.#port = address.port;
+  }
+
+  /** Says on every connection that it ends, and leaves it open; resolves once the client has hung up. */
+  async sayFarewell(): Promise<void> {
+    await Promise.all(
+      [...this.#clients].map(async (client) => {
+        client.write(FAREWELL);
+        await once(client, 'close');
+      }),
+    );
   }
 
   /** The next answer does not arrive: its connection is cut instead. */
@@ -69,14 +114,31 @@ export class Relay {
   }
 
   close(): void {
-    for (const client of this.#clients) client.destroy();
+    this.#endAll();
     for (const database of this.#bereft) database.destroy();
     this.#server.close();
   }
 
-  #join(client: Socket, database: Socket): void {
-    this.#clients.add(client);
+  #endAll(): void {
+    for (const client of this.#clients) client.destroy();
+  }
+
+  async #admit(client: Socket): Promise<void> {
+    this.connections += 1;
     client.on('error', () => undefined);
+    if (this.#waking === null && this.#resets > 0) {
+      this.#resets -= 1;
+      client.resetAndDestroy();
+      return;
+    }
+    this.#clients.add(client);
+    client.once('close', () => this.#clients.delete(client));
+    this.#waking ??= delay(this.#sleep.wakeMs, undefined, { ref: false });
+    await this.#waking;
+    if (!client.destroyed) this.#join(client, connect(Number(this.#target.port), this.#target.hostname));
+  }
+
+  #join(client: Socket, database: Socket): void {
     database.on('error', () => undefined);
     client.on('data', (bytes) => database.write(bytes));
     database.on('data', (bytes) => {
@@ -94,7 +156,6 @@ export class Relay {
       if (!this.#abandoned.has(client)) client.destroy();
     });
     client.once('close', () => {
-      this.#clients.delete(client);
       if (database.destroyed) return;
       this.#bereft.add(database);
       database.end();
