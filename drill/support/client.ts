@@ -4,7 +4,7 @@ import { Agent, request } from 'node:http';
 export interface Answer {
   /** What the request was called in its `X-Request-Id`. */
   readonly requestId: string;
-  /** 0 where there was no answer: the connection was refused or lost, or 12 s had passed. */
+  /** 0 where there was no answer: the connection was refused or lost, or 15 s had passed. */
   readonly status: number;
   /** Why there was no answer, such as `ECONNREFUSED`; null where there was one. */
   readonly error: string | null;
@@ -21,7 +21,7 @@ export interface Question {
 }
 
 /** Longer than the service may take over anything. */
-const PATIENCE_MS = 12_000;
+const PATIENCE_MS = 15_000;
 
 /** A client of a service, with connections that it keeps, and so many that no request waits for one. */
 export class Client {
