@@ -4,7 +4,7 @@ import { type Drill, Findings, type Result, type Scale } from './support/drill.t
 import { Ledger } from './support/ledger.ts';
 import { Scene, startPostgres } from './support/scene.ts';
 
-const KILLS = { short: 5, long: 50 };
+const KILLS = { short: 4, long: 50 };
 const WRITES_PER_SECOND = 200;
 
 /** How long to write before the next kill, in seconds: never the same twice running. */

@@ -69,7 +69,9 @@ export const mutation: Drill = {
       for (const mutant of mutants) {
         copy.build(mutant);
         const database = await createPostgresDatabase(server.url());
-        for (const place of [{}, { DATABASE_URL: database.url }]) {
+        for (const place of scale === 'long'
+          ? [{}, { DATABASE_URL: database.url }]
+          : [{ DATABASE_URL: database.url }]) {
           const scene = new Scene(place, copy.main);
           const before = tally.foreign;
           await scene.start();
