@@ -8,8 +8,8 @@ import { Scene, startPostgres } from './support/scene.ts';
 const REQUESTS_PER_SECOND = 60;
 /** Requests wait 2 s for a connection; the rest is for a machine that is busy. */
 const REFUSED_WITHIN_MS = 2_500;
-/** A statement is given up 10.5 s after it was sent, which may have been at the end of such a wait. */
-const FAILED_WITHIN_MS = 12_500;
+/** A request is answered 10.5 s after it came, whatever it waited for; the rest is for a machine that is busy. */
+const FAILED_WITHIN_MS = 11_000;
 const HEALTH_WITHIN_MS = 500;
 const WHOLE_WITHIN_MS = 2_000;
 
@@ -19,7 +19,7 @@ const longest = (answers: readonly Seen[]) =>
 export const poolExhausted: Drill = {
   name: 'pool-exhausted',
   holds:
-    'every connection blocked by a lock: requests are 503 after 2 s, or 500 10 s after they were sent to it; /health meanwhile; whole 2 s after',
+    'every connection blocked by a lock: requests are 503 after 2 s, or 500 by 10.5 s where they were sent to it; /health meanwhile; whole 2 s after',
   within: { short: 60, long: 180 },
   run: async (scale) => {
     const server = await startPostgres();

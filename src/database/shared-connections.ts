@@ -67,6 +67,8 @@ export class SharedConnections implements Database, OperatorAccess {
   readonly #options: SharedConnectionsOptions;
   readonly #slots: ConnectionSlots;
   readonly #line: Waiting[] = [];
+  /** What a connection has been given and has not answered, the oldest first but for what is tried again. */
+  readonly #underWay = new Set<Waiting>();
   #sweep: NodeJS.Timeout | null = null;
   #named: boolean;
   #failing = false;
@@ -163,7 +165,9 @@ export class SharedConnections implements Database, OperatorAccess {
 
   #job(waiting: Waiting, wire: Wire): Job {
     const { identity, statement, values, askedAt } = waiting;
+    this.#underWay.add(waiting);
     const done = (outcome: Outcome) => {
+      this.#underWay.delete(waiting);
       // A connection older than the request may have been dead before it was asked: losing it says nothing of the request.
       const isTry = outcome.kind === 'lost' ? wire.connectedAt > askedAt : outcome.kind !== 'unsent';
       if (isTry) waiting.tries += 1;
@@ -227,6 +231,11 @@ export class SharedConnections implements Database, OperatorAccess {
     for (const wire of this.#slots.wires()) {
       if (now - (wire.oldestSentAt ?? now) > MAX_ANSWER_MS)
         wire.destroy(new Error('The database did not answer in time'));
+    }
+    for (const waiting of this.#underWay) {
+      if (now - waiting.askedAt <= MAX_ANSWER_MS) continue;
+      this.#underWay.delete(waiting);
+      waiting.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
     }
     const connected = this.#slots.wires().length > 0;
     const cause = new Error(
