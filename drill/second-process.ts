@@ -46,7 +46,12 @@ export const secondProcess: Drill = {
       await delay(scale === 'long' ? 12_000 : 0); // longer than a holder on another host may be silent
       await intrude(holder);
       holder.child.kill('SIGCONT');
-      const awake = await ledger.write(scene.origin);
+      // For a moment it tells whoever asks to come back, as after any stall.
+      let awake = await ledger.write(scene.origin);
+      for (let again = 0; awake.status === 503 && again < 20; again += 1) {
+        await delay(100);
+        awake = await ledger.write(scene.origin);
+      }
       findings.expect(awake.status === 201, `a holder that was suspended answered ${awake.status} afterwards`);
 
       await holder.stop('SIGKILL');

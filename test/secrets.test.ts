@@ -1,0 +1,206 @@
+import assert from 'node:assert/strict';
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { findPostgres, freePort, PostgresServer } from './support/postgres-server.ts';
+import { RunningService, temporaryFolder } from './support/process.ts';
+import { asAdmin, signToken } from './support/service.ts';
+import { exchange, wire } from './support/socket.ts';
+
+const SECRET = 'quokka-secret-of-the-issuer-0123456789';
+const PASSWORD = 'quokka/p@ss:word';
+const TITLE = 'quokka title nobody else may read';
+const DESCRIPTION = 'quokka description nobody else may read';
+const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+const RATE_LIMIT = 40;
+
+const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
+const skip = programs === null ? 'no PostgreSQL programs are here (TEST_POSTGRES_BIN)' : false;
+
+const sign = (sub: string, claims = {}, secret = SECRET) => signToken(sub, claims, new TextEncoder().encode(secret));
+
+/** The tokens that the service is shown, good and bad. */
+async function makeTokens() {
+  const past = Math.floor(Date.now() / 1000) - 3_600;
+  const [good, busy, expired, forged] = await Promise.all([
+    sign('quokka_user'),
+    sign('quokka_busy'),
+    sign('quokka_user', { exp: past }),
+    sign('quokka_user', {}, 'another-secret-of-more-than-thirty-two-bytes'),
+  ]);
+  return { good, busy, expired, forged };
+}
+
+/** What must stand nowhere but where its owner asked for it. */
+function secretsOf(tokens: Readonly<Record<string, string>>): string[] {
+  const parts = Object.values(tokens).flatMap((token) => [token, ...token.split('.').slice(1)]);
+  const encoded = [encodeURIComponent(PASSWORD), Buffer.from(PASSWORD).toString('base64')];
+  return [SECRET, PASSWORD, ...encoded, TITLE, DESCRIPTION, 'quokka', ...parts];
+}
+
+/** Does everything there is to do, well and badly. @returns the statuses and the bodies that are no task of the user's. */
+async function useAndAbuse(port: number, tokens: Awaited<ReturnType<typeof makeTokens>>) {
+  const statuses = new Set<number>();
+  let bodies = '';
+  const ask = async (method: string, path: string, token: string | null, body?: string) => {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
+      method,
+      headers: { 'content-type': 'application/json', ...(token === null ? {} : { authorization: `Bearer ${token}` }) },
+      ...(body === undefined ? {} : { body }),
+    });
+    const text = await answer.text();
+    statuses.add(answer.status);
+    if (!answer.ok || path === '/metrics') bodies += text + JSON.stringify([...answer.headers]);
+    return { status: answer.status, text };
+  };
+  const { good, busy, expired, forged } = tokens;
+  const task = JSON.stringify({ title: TITLE, description: DESCRIPTION });
+
+  const { id } = JSON.parse((await ask('POST', '/api/tasks', good, task)).text) as { id: string };
+  await ask('GET', '/api/tasks', good);
+  await ask('GET', `/api/tasks/${id}`, good);
+  await ask('PUT', `/api/tasks/${id}`, good, task);
+  await ask('POST', `/api/tasks/${id}/toggle`, good);
+  await ask('DELETE', `/api/tasks/${id}`, good);
+
+  await ask('POST', '/api/tasks', good, JSON.stringify({ title: TITLE.repeat(20) }));
+  await ask('POST', '/api/tasks', good, task.slice(0, -5));
+  await ask('GET', `/api/tasks/${good}`, good);
+  for (const token of [null, expired, forged, `${good}x`, `${good}, Bearer ${good}`, SECRET])
+    await ask('GET', '/api/tasks', token);
+  await ask('GET', `/api/tasks?token=${good}&password=${encodeURIComponent(PASSWORD)}`, null);
+  await ask('GET', `/nowhere/${good}`, good);
+  await ask('PUT', '/api/tasks', good, task);
+  await ask('POST', '/api/tasks', good, JSON.stringify({ title: TITLE, rest: TITLE.repeat(3_000) }));
+  for (let count = 0; count <= RATE_LIMIT; count += 1) await ask('GET', '/api/tasks', busy);
+  for (const headers of [{ 'X-Long': good.repeat(200) }, { Authorization: `Bearer ${good}`, 'Bad Header': TITLE }]) {
+    for (const { statusCode, body } of await exchange(port, wire('GET', '/api/tasks', headers))) {
+      statuses.add(statusCode);
+      bodies += body;
+    }
+  }
+  return { statuses, ask, bodies: () => bodies };
+}
+
+describe('secrets, tokens, titles and the database’s password', { skip }, () => {
+  const folder = temporaryFolder();
+  let server: PostgresServer;
+  let url: string;
+  before(async () => {
+    if (programs === null) return;
+    const rules = join(folder.path, 'pg_hba.conf');
+    writeFileSync(rules, 'host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n');
+    for (const path of [folder.path, rules]) chmodSync(path, 0o755);
+    server = await PostgresServer.create(programs, [`hba_file=${rules}`]);
+    await asAdmin(server.url(), `create role keeper login createrole password '${PASSWORD}'`);
+    await asAdmin(server.url(), 'create database kept owner keeper');
+    const own = new URL(server.url('kept', 'keeper'));
+    own.password = encodeURIComponent(PASSWORD);
+    url = own.href;
+  });
+  after(async () => {
+    await server?.remove();
+    folder.remove();
+  });
+
+  /** @throws where `text` has any of what it must not have. */
+  function assertClean(text: string, tokens: Readonly<Record<string, string>>, what: string): void {
+    for (const secret of secretsOf(tokens).filter((some) => some !== 'quokka')) {
+      assert.ok(
+        !text.includes(secret),
+        `${what} has ${secret} in it: ${text.slice(Math.max(0, text.indexOf(secret) - 200), text.indexOf(secret) + 200)}`,
+      );
+    }
+  }
+
+  async function serve(settings: Record<string, string>) {
+    const port = await freePort();
+    const service = new RunningService(
+      { JWT_SECRET: SECRET, PORT: String(port), RATE_LIMIT_PER_MINUTE: String(RATE_LIMIT), ...settings },
+      folder.path,
+    );
+    while (
+      !(await fetch(`http://127.0.0.1:${port}/ready`).then(
+        ({ ok }) => ok,
+        () => false,
+      ))
+    );
+    return { service, port };
+  }
+
+  for (const level of LEVELS) {
+    test(`are in no output at level ${level}, whatever is answered`, async () => {
+      const tokens = await makeTokens();
+      const { service, port } = await serve({ DATABASE_URL: url, LOG_LEVEL: level });
+      const { statuses, ask, bodies } = await useAndAbuse(port, tokens);
+      // What PostgreSQL says of a row that breaks a constraint has the whole row in it.
+      await asAdmin(
+        server.url('kept'),
+        `alter table todo.tasks add constraint unwelcome check (title not like 'quokka%') not valid`,
+      );
+      const refused = await ask(
+        'POST',
+        '/api/tasks',
+        tokens.good,
+        JSON.stringify({ title: TITLE, description: DESCRIPTION }),
+      );
+      await asAdmin(server.url('kept'), 'alter table todo.tasks drop constraint unwelcome');
+      assert.match(refused.text, /DATABASE_ERROR/);
+      await ask('GET', '/metrics', null);
+      assert.equal(await service.stop(), 0);
+      assert.deepEqual([...statuses].sort(), [200, 201, 400, 401, 404, 405, 413, 429, 431, 500]);
+      const lines = service.stdout.split('\n').filter((line) => line !== '');
+      const expected = { fatal: 0, error: 1, warn: 1, silent: 0, info: 30, debug: 30, trace: 30 }[level];
+      assert.ok(expected === 0 ? lines.length === 0 : lines.length >= expected, `${lines.length} lines`);
+      assert.equal(service.stdout.includes('unwelcome'), expected > 0, 'what went wrong is in the log');
+      assertClean(service.stdout + service.stderr, tokens, 'the output');
+      assertClean(bodies(), tokens, 'an answer');
+    });
+  }
+
+  test('are in no output of the embedded database either', async () => {
+    const tokens = await makeTokens();
+    const { service, port } = await serve({ DATA_DIR: join(folder.path, 'data'), LOG_LEVEL: 'trace' });
+    const { bodies } = await useAndAbuse(port, tokens);
+    assert.equal(await service.stop(), 0);
+    assertClean(service.stdout + service.stderr + bodies(), tokens, 'the output');
+  });
+
+  test('are in no message of a start that fails, or of a backup', async () => {
+    const nobody = await freePort();
+    const wrong = new URL(url);
+    wrong.password = encodeURIComponent(`${PASSWORD}!`);
+    const settings: [Record<string, string>, string[], number][] = [
+      [{ DATABASE_URL: wrong.href }, [], 1],
+      [{ DATABASE_URL: wrong.href }, ['backup', join(folder.path, 'never')], 1],
+      [{ DATABASE_URL: `${url}?sslrootcert=/nowhere` }, [], 1],
+      [{ DATABASE_URL: url.replace('postgresql', 'mysql') }, [], 1],
+      [{ DATABASE_URL: url.replace('@127', '@@127') }, [], 1],
+      [{ DATABASE_URL: url, JWT_SECRET: SECRET.slice(0, 20) }, [], 1],
+      [{ DATABASE_URL: url, JWKS_URL: `ftp://user:${SECRET}@127.0.0.1/keys` }, [], 1],
+      [{ DATABASE_URL: url, PORT: SECRET }, [], 1],
+      [{ DATABASE_URL: url }, ['backup', join(folder.path, 'all')], 0],
+      [{ DATABASE_URL: url }, ['restore', join(folder.path, 'all')], 0],
+    ];
+    for (const [given, args, expected] of settings) {
+      const service = new RunningService({ JWT_SECRET: SECRET, LOG_LEVEL: 'trace', ...given }, folder.path, args);
+      assert.equal(await service.ended(), expected, `${JSON.stringify([given, args])}: ${service.stderr}`);
+      assert.notEqual(service.stderr, '');
+      assertClean(
+        service.stdout + service.stderr,
+        { cut: `${SECRET.slice(0, 20)}.${PASSWORD}!` },
+        JSON.stringify(given),
+      );
+    }
+    const unreachable = url.replace(`:${server.port}/`, `:${nobody}/`);
+    const service = new RunningService(
+      { JWT_SECRET: SECRET, LOG_LEVEL: 'trace', DATABASE_URL: unreachable },
+      folder.path,
+    );
+    const origin = await service.listening();
+    assert.equal((await fetch(`${origin}/ready`)).status, 503);
+    assert.equal(await service.stop(), 0);
+    assert.match(service.stdout, /cannot be reached/);
+    assertClean(service.stdout + service.stderr, {}, 'the output');
+  });
+});
