@@ -70,10 +70,11 @@ const webUrl = z
 
 const databaseUrl = z
   .string()
-  .refine(
-    (text) => URL.canParse(text) && DATABASE_SCHEMES.includes(new URL(text).protocol),
-    'must be a postgresql:// URL',
-  );
+  .refine((text) => URL.canParse(text) && DATABASE_SCHEMES.includes(new URL(text).protocol), {
+    message: 'must be a postgresql:// URL',
+    abort: true,
+  })
+  .refine((text) => !new URL(text).pathname.includes('@'), 'must have what is special in its password percent-encoded');
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.toLowerCase();

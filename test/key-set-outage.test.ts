@@ -198,4 +198,12 @@ describe('an issuer that cannot be asked', () => {
     assert.match(JSON.stringify(warning.err), /status 500/);
     for (const part of token.split('.')) assert.ok(!gate.service.log.text.includes(part));
   });
+
+  test('the log shows nothing of an answer that is no key set', LIMIT, async (t) => {
+    const key = await createKey('key');
+    const { gate } = await openGateWithIssuer(t, (issuer) => issuer.publishRaw('{"session":quokka}'));
+    assert.equal(await gate.verdict(await key.sign(gate.claims())), UNAVAILABLE);
+    assert.match(gate.service.log.text, /is not JSON/);
+    assert.ok(!gate.service.log.text.includes('quokka'));
+  });
 });

@@ -176,6 +176,9 @@ describe('secrets, tokens, titles and the database’s password', { skip }, () =
       [{ DATABASE_URL: `${url}?sslrootcert=/nowhere` }, [], 1],
       [{ DATABASE_URL: url.replace('postgresql', 'mysql') }, [], 1],
       [{ DATABASE_URL: url.replace('@127', '@@127') }, [], 1],
+      // What follows a slash in a password that is not percent-encoded is taken for the database's name.
+      [{ DATABASE_URL: `postgresql://keeper:1/${PASSWORD}@127.0.0.1/kept` }, [], 1],
+      [{ DATABASE_URL: `postgresql://keeper:1/${PASSWORD}@127.0.0.1/kept` }, ['backup', join(folder.path, 'never')], 1],
       [{ DATABASE_URL: url, JWT_SECRET: SECRET.slice(0, 20) }, [], 1],
       [{ DATABASE_URL: url, JWKS_URL: `ftp://user:${SECRET}@127.0.0.1/keys` }, [], 1],
       [{ DATABASE_URL: url, PORT: SECRET }, [], 1],

@@ -36,6 +36,18 @@ function isKeySet(value: unknown): value is JSONWebKeySet {
   return typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
 }
 
+/** @throws {Error} that shows nothing of `text`, unlike what `JSON.parse` throws. */
+function parseKeySet(text: string): JSONWebKeySet {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new Error('The answer is not JSON');
+  }
+  if (!isKeySet(value)) throw new Error('The answer is no key set');
+  return value;
+}
+
 async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
   const response = await fetch(url, {
     headers: { accept: 'application/json' },
@@ -46,9 +58,7 @@ async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
     await response.body?.cancel();
     throw new Error(`The key set was answered with status ${response.status}`);
   }
-  const set: unknown = JSON.parse(await readLimited(response));
-  if (!isKeySet(set)) throw new Error('The answer is no key set');
-  return createLocalJWKSet(set);
+  return createLocalJWKSet(parseKeySet(await readLimited(response)));
 }
 
 /**
