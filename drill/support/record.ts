@@ -7,9 +7,9 @@ const PAGE = new URL('../../docs/operations.md', import.meta.url);
 const rowStart = ({ name }: Drill) => `| \`npm run drill -- ${name}\` |`;
 
 function row(drill: Drill, { figures, faults }: Result): string {
-  const told = Object.entries(figures).map(([what, figure]) => `${what} ${figure}`);
+  const told = Object.entries(figures).map(([what, figure]) => `${what}: ${figure}`);
   const verdict = faults.length === 0 ? 'yes' : `**no**: ${faults.join('; ')}`;
-  return `${rowStart(drill)} ${drill.holds} | ${told.join(', ').replaceAll('|', '\\|')} | ${verdict} |`;
+  return `${rowStart(drill)} ${drill.holds} | ${told.join('; ').replaceAll('|', '\\|')} | ${verdict} |`;
 }
 
 /**
