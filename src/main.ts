@@ -31,7 +31,7 @@ function readSettings(): Config {
 function openDatabase(config: Config, onWarning: (message: string, error?: unknown) => void): Promise<Database> {
   const place = config.database;
   const watch = { onWarning, onUnusable: die };
-  return place.kind === 'embedded' ? openEmbedded({ ...place, ...watch }) : openPostgres({ ...place, ...watch });
+  return place.kind === 'embedded' ? openEmbedded({ ...place, ...watch }) : openPostgres({ ...place, purpose: 'serve', ...watch });
 }
 
 /** Goes through the service where that holds the embedded database, and opens the database itself where nobody does. */
@@ -40,7 +40,7 @@ async function openOperator(place: Config['database'], say: (line: string) => vo
   if (place.kind === 'postgres') {
     const { host, pathname } = new URL(place.url);
     say(`The database is PostgreSQL's ${decodeURIComponent(pathname.slice(1))} on ${host}`);
-    return operate(await openPostgres({ ...place, connections: 1, ...watch }));
+    return operate(await openPostgres({ ...place, connections: 1, purpose: 'operate', ...watch }));
   }
   const serving = await connectOperator(place.directory);
   say(

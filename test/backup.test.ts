@@ -4,7 +4,7 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { RunningService, temporaryFolder } from './support/process.ts';
-import { createPostgresDatabase, onPostgres, POSTGRES_URL, SECRET, signToken, type Task } from './support/service.ts';
+import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, SECRET, signToken, type Task } from './support/service.ts';
 
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
@@ -280,6 +280,23 @@ onPostgres('moving between the databases', () => {
     assert.equal((await back.run('restore', again)).code, 0);
     assert.deepEqual(await lists(back, people), await lists(from, people));
     await Promise.all([from.remove(), to.remove(), back.remove()]);
+  });
+
+  test('a role that may back up and nothing else is enough to do it', async () => {
+    const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
+    const place = new Installation({ settings: { DATABASE_URL: url }, remove });
+    await place.start();
+    await place.create('ann', { title: 'kept' });
+    const role = `backup_${randomUUID().replaceAll('-', '')}`;
+    await asAdmin(url, `create role ${role} login password 'x'; grant todo_operator to ${role}`);
+    await asAdmin(url, `grant usage on schema todo to ${role}; grant select on todo.migrations to ${role}`);
+    const lesser = new URL(url);
+    [lesser.username, lesser.password] = [role, 'x'];
+    const command = new RunningService({ DATABASE_URL: lesser.href }, place.folder.path, ['backup', 'all.ndjson']);
+    assert.equal(await command.ended(), 0, command.stderr);
+    assert.match(command.stderr, /Backed up to all\.ndjson: 1 users, 1 tasks/);
+    await asAdmin(url, `drop owned by ${role}; drop role ${role}`);
+    await place.remove();
   });
 
   for (const [kind, make] of [

@@ -157,6 +157,7 @@ test('a server that refuses at the start is tried again by itself, with longer a
     connections: 4,
     pipeline: true,
     namedStatements: true,
+    purpose: 'serve',
     onWarning: () => undefined,
     onUnusable: () => undefined,
   });

@@ -27,6 +27,7 @@ describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing 
       connections: 8,
       pipeline: true,
       namedStatements: true,
+      purpose: 'serve',
       onWarning: (message) => void warnings.push(message),
       onUnusable: (error) => {
         throw error;

@@ -23,6 +23,7 @@ async function open(url: string, unusable: unknown[] = []): Promise<OpenDatabase
     connections: 4,
     pipeline: true,
     namedStatements: true,
+    purpose: 'serve',
     onWarning: (message) => void warnings.push(message),
     onUnusable: (error) => void unusable.push(error),
   });
@@ -55,6 +56,24 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     const again = await serve(server.url('neondb', 'neon_owner'));
     assert.equal((await again.app.inject('/ready')).statusCode, 200);
     await again.close();
+  });
+
+  test('an owner who forgets to step down sees and changes nothing, and is not served from where that does not hold', async () => {
+    await asAdmin(server.url(), 'create role careless_owner login createrole');
+    await asAdmin(server.url(), 'grant todo_app, todo_operator to careless_owner').catch(() => undefined);
+    await asAdmin(server.url(), 'create database carelessdb owner careless_owner');
+    const url = server.url('carelessdb', 'careless_owner');
+    const service = await serve(url);
+    await (await service.person()).create('somebody’s');
+    await service.close();
+    assert.equal((await asAdmin(url, 'select from todo.tasks')).rowCount, 0);
+    assert.equal((await asAdmin(url, 'select from todo.users')).rowCount, 0);
+    assert.equal((await asAdmin(url, `update todo.tasks set title = 'taken'`)).rowCount, 0);
+    await asAdmin(url, 'alter policy operator_all on todo.tasks using (true)');
+    const unusable: unknown[] = [];
+    const refused = await open(url, unusable);
+    assert.match(String(unusable[0]), /refusing to serve/);
+    await refused.remove();
   });
 
   test('a database whose rows are not confined is not served from', async () => {

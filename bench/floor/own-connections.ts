@@ -21,6 +21,7 @@ export async function openOwnConnections(url: string, connections: number): Prom
     connections,
     pipeline: true,
     namedStatements: true,
+    purpose: 'serve',
     onWarning: () => undefined,
     onUnusable: () => process.exit(1),
   });

@@ -8,7 +8,7 @@ import { DiskRoom, freeBytesOf, isDiskFull } from './disk-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
 import { type OperatorAccess, operate } from './operator.ts';
 import { serveOperator } from './operator-socket.ts';
-import { prepareDatabase } from './prepare.ts';
+import { prepareToServe } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
 export interface EmbeddedOptions {
@@ -117,7 +117,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const engines = new Engines(await ensureFiles(directory), room);
   const connections = new SharedConnections({
     createClient: () => engines.createClient(),
-    prepare: prepareDatabase,
+    prepare: prepareToServe,
     connections: 1,
     depth: PIPELINE_DEPTH,
     namedStatements: true,

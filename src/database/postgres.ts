@@ -3,7 +3,7 @@ import pg from 'pg';
 import { UnusableDatabase } from './connection-slots.ts';
 import type { Database } from './database.ts';
 import type { OperatorAccess } from './operator.ts';
-import { prepareDatabase } from './prepare.ts';
+import { prepareToOperate, prepareToServe } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
 export interface PostgresOptions {
@@ -14,6 +14,8 @@ export interface PostgresOptions {
   /** False gives each connection one transaction at a time. */
   readonly pipeline: boolean;
   readonly namedStatements: boolean;
+  /** Whether requests will be served, or all users' rows backed up and restored. */
+  readonly purpose: 'serve' | 'operate';
   readonly onWarning: (message: string, error?: unknown) => void;
   readonly onUnusable: (error: unknown) => void;
 }
@@ -44,7 +46,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database &
   }
   const database = new SharedConnections({
     createClient,
-    prepare: prepareDatabase,
+    prepare: options.purpose === 'serve' ? prepareToServe : prepareToOperate,
     connections: options.connections,
     depth: options.pipeline ? PIPELINE_DEPTH : 1,
     namedStatements: options.namedStatements,

@@ -25,6 +25,11 @@ const ISOLATION = `
     (select count(*)::int from (select from todo.users limit 1) as u)
       + (select count(*)::int from (select from todo.tasks limit 1) as t) as visible`;
 
+/** The tables that row-level security keeps from the role that connected: all, but for a superuser and the like. */
+const KEPT_FROM_LOGIN = `
+  select name from unnest(array['todo.users', 'todo.tasks']) as name
+  where row_security_active(name) and has_table_privilege(name, 'select')`;
+
 async function checkServer(client: pg.ClientBase): Promise<void> {
   const result = await client.query<{ version: number; encoding: string }>(
     `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
@@ -34,19 +39,29 @@ async function checkServer(client: pg.ClientBase): Promise<void> {
   if (encoding !== 'UTF8') throw new UnusableDatabase(`The database's encoding is ${encoding}; it must be UTF8`);
 }
 
-/** @throws {UnusableDatabase} unless a transaction that names no user sees no row of anybody. */
+function refuse(found: unknown): never {
+  throw new UnusableDatabase(
+    `Row-level security does not confine the tables of schema "todo" (${JSON.stringify(found)}); refusing to serve`,
+  );
+}
+
+/**
+ * @throws {UnusableDatabase} unless a transaction that names no user sees no row of anybody, be it as the role that
+ * requests run as, or as the one that connected.
+ */
 async function checkIsolation(client: pg.ClientBase): Promise<void> {
   await client.query('begin');
   try {
-    await client.query(`select set_config('role', 'todo_app', true), set_config('app.user_id', '', true)`);
+    await client.query(`select set_config('app.user_id', '', true)`);
+    for (const { name } of (await client.query<{ name: string }>(KEPT_FROM_LOGIN)).rows) {
+      const { rowCount } = await client.query(`select from ${name} limit 1`);
+      if (rowCount !== 0) refuse({ visible_without_a_role: name });
+    }
+    await client.query(`select set_config('role', 'todo_app', true)`);
     const isolation = (await client.query<Isolation>(ISOLATION)).rows[0];
     const holds =
       isolation?.tables === 2 && isolation.confined === 2 && isolation.policies === 2 && isolation.visible === 0;
-    if (!holds) {
-      throw new UnusableDatabase(
-        `Row-level security does not confine the tables of schema "todo" (${JSON.stringify(isolation)}); refusing to serve`,
-      );
-    }
+    if (!holds) refuse(isolation);
   } finally {
     await client.query('rollback').catch(() => undefined);
   }
@@ -56,8 +71,14 @@ async function checkIsolation(client: pg.ClientBase): Promise<void> {
  * Brings the schema up to date and proves that the database confines each user to their own rows.
  * @throws {UnusableDatabase} when it must not be served from; the driver's errors otherwise.
  */
-export async function prepareDatabase(client: pg.ClientBase): Promise<void> {
+export async function prepareToServe(client: pg.ClientBase): Promise<void> {
   await checkServer(client);
   await migrate(client);
   await checkIsolation(client);
+}
+
+/** Brings the schema up to date, for a role that need not be let in as users are. @throws as `prepareToServe` does. */
+export async function prepareToOperate(client: pg.ClientBase): Promise<void> {
+  await checkServer(client);
+  await migrate(client);
 }

@@ -171,6 +171,7 @@ export async function startServiceThrough(relay: Relay, url: string, connections
     connections,
     pipeline: true,
     namedStatements: true,
+    purpose: 'serve',
     onWarning: () => undefined,
     onUnusable: (error) => {
       throw error;
