@@ -31,7 +31,9 @@ function readSettings(): Config {
 function openDatabase(config: Config, onWarning: (message: string, error?: unknown) => void): Promise<Database> {
   const place = config.database;
   const watch = { onWarning, onUnusable: die };
-  return place.kind === 'embedded' ? openEmbedded({ ...place, ...watch }) : openPostgres({ ...place, purpose: 'serve', ...watch });
+  return place.kind === 'embedded'
+    ? openEmbedded({ ...place, ...watch })
+    : openPostgres({ ...place, purpose: 'serve', ...watch });
 }
 
 /** Goes through the service where that holds the embedded database, and opens the database itself where nobody does. */

@@ -4,7 +4,15 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { RunningService, temporaryFolder } from './support/process.ts';
-import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, SECRET, signToken, type Task } from './support/service.ts';
+import {
+  asAdmin,
+  createPostgresDatabase,
+  onPostgres,
+  POSTGRES_URL,
+  SECRET,
+  signToken,
+  type Task,
+} from './support/service.ts';
 
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 

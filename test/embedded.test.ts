@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { chownSync, readdirSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -17,6 +17,7 @@ const UPKEEP = defineStatement(
 interface Rest {
   readonly maintainEveryMs?: number;
   readonly checkpointEveryMs?: number;
+  readonly freeBytes?: () => Promise<number>;
   readonly warnings?: string[];
 }
 
@@ -89,6 +90,52 @@ test("the embedded database's log is shortened by itself after a write", () =>
     },
     { checkpointEveryMs: 20 },
   ));
+
+/** Lengthens the log by three files of 16 MiB. */
+const LENGTHEN = defineStatement(
+  'lengthen',
+  'write',
+  `select pg_logical_emit_message(false, 'test', repeat('x', 16777216)) from generate_series(1, 3)`,
+);
+const logFiles = (directory: string) =>
+  readdirSync(join(directory, 'database/pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name)).length;
+
+test('a log that grows fast is shortened long before its turn', () =>
+  withDatabase(async (database, directory) => {
+    for (let at = 0; at < 3; at += 1) await database.asUser('ann' as UserId, LENGTHEN, []);
+    while (logFiles(directory) > 2) await database.ping();
+  }));
+
+test('a disk that is nearly full because of the log has room again by itself', () => {
+  let free = 2 ** 30;
+  const work = async (database: EmbeddedDatabase, directory: string) => {
+    await database.asUser('ann' as UserId, LENGTHEN, []);
+    assert.ok(logFiles(directory) > 2);
+    free = 1000;
+    const refused = () =>
+      database.asUser('ann' as UserId, WRITE, []).then(
+        () => false,
+        () => true,
+      );
+    while (!(await refused()));
+    while (logFiles(directory) > 2) await database.ping();
+    assert.ok(await refused());
+  };
+  return withDatabase(work, { freeBytes: async () => free });
+});
+
+test('a database of another user of the system is not spoilt by files that the other cannot read', {
+  skip: process.getuid?.() === 0 ? false : 'only root can give files to another user',
+}, async () => {
+  const folder = temporaryFolder();
+  const directory = join(folder.path, 'data');
+  await (await open(directory)).close();
+  const everything = () => readdirSync(directory, { recursive: true }).map((name) => join(directory, String(name)));
+  for (const path of [directory, ...everything()]) chownSync(path, 65_534, 65_534);
+  await assert.rejects(open(directory), /belongs to the user with id 65534/);
+  for (const path of everything()) assert.equal(statSync(path).uid, 65_534, path);
+  folder.remove();
+});
 
 test('the way in for backup and restore is open to the owner of the data directory alone, and takes its own statements', () =>
   withDatabase(async (_database, directory) => {

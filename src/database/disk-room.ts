@@ -7,6 +7,10 @@ const LEAST_BYTES = 24 * MIB;
 /** Given away so that the database can be opened, which may take a segment too. */
 const RESERVE_BYTES = 24 * MIB;
 const CHECK_EVERY_MS = 500;
+/** What a written byte may take on the disk: in a row, in the log, in what PostgreSQL keeps of long values. */
+const GROWTH = 3;
+/** What a written row may take beside its values: the pages it lies on are logged whole once after each checkpoint. */
+const PAGES_BYTES = 16_384;
 
 export interface DiskRoomOptions {
   /** Where the embedded database keeps its files. */
@@ -37,6 +41,10 @@ export class DiskRoom {
   #timer: NodeJS.Timeout | null = null;
   #checking: Promise<void> | null = null;
   #short = false;
+  /** What may still be written before it is short, as of the last look; null where the system does not say. */
+  #spare: number | null = null;
+  /** What has been admitted since the last look, and before it since the one before, which may not be written yet. */
+  #admitted = { since: 0, before: 0 };
 
   constructor(options: DiskRoomOptions) {
     this.#options = options;
@@ -46,6 +54,18 @@ export class DiskRoom {
   /** Whether nothing more should be written, as of half a second ago. */
   get isShort(): boolean {
     return this.#short;
+  }
+
+  /**
+   * @param bytes of all values, @param rows that are written.
+   * @returns whether there is room for a write, which then counts as written.
+   */
+  admits(bytes: number, rows: number): boolean {
+    const growth = GROWTH * bytes + PAGES_BYTES * rows;
+    const { since, before } = this.#admitted;
+    if (this.#short || (this.#spare !== null && before + since + growth > this.#spare)) return false;
+    this.#admitted = { since: since + growth, before };
+    return true;
   }
 
   /** Looks now, and every half second from now on. */
@@ -79,12 +99,14 @@ export class DiskRoom {
   }
 
   async #look(): Promise<void> {
+    this.#admitted = { since: 0, before: this.#admitted.since };
     const free = await this.#options.freeBytes(this.#options.directory);
     const reserved = await stat(this.#reserve).then(
       (file) => file.size,
       () => 0,
     );
-    const short = free !== null && free + reserved < LEAST_BYTES + RESERVE_BYTES;
+    this.#spare = free === null ? null : free + reserved - LEAST_BYTES - RESERVE_BYTES;
+    const short = this.#spare !== null && this.#spare < 0;
     if (short !== this.#short) {
       this.#options.onWarning(
         short ? 'The disk is nearly full: nothing is written until there is room' : 'There is room on the disk again',

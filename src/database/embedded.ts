@@ -1,13 +1,13 @@
-import { chmod, cp, mkdir, readdir, rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
-import { lockDataDirectory } from './data-lock.ts';
-import { type Database, defineStatement, type Statement } from './database.ts';
-import { DiskRoom, freeBytesOf, isDiskFull } from './disk-room.ts';
+import { takeDataDirectory } from './data-directory.ts';
+import type { Database, Statement, Values } from './database.ts';
+import { DiskRoom, freeBytesOf } from './disk-room.ts';
 import { EmbeddedEngine } from './embedded-engine.ts';
+import { Upkeep } from './embedded-upkeep.ts';
 import { type OperatorAccess, operate } from './operator.ts';
 import { serveOperator } from './operator-socket.ts';
+import { PAGE_ROWS } from './operator-sql.ts';
 import { prepareToServe } from './prepare.ts';
 import { SharedConnections } from './shared-connections.ts';
 
@@ -24,26 +24,8 @@ export interface EmbeddedOptions {
   readonly onUnusable: (error: unknown) => void;
 }
 
-/** An empty database, made when the service is built: making one takes seconds. */
-const TEMPLATE = new URL('./template/', import.meta.url);
 const PIPELINE_DEPTH = 32;
 const CONNECT_TIMEOUT_MS = 8_000;
-
-/** Makes the files of an empty database in one step, so that a start that is cut short leaves none or all of them. */
-async function ensureFiles(directory: string): Promise<string> {
-  const files = join(directory, 'database');
-  const entries = await readdir(directory);
-  for (const entry of entries) {
-    if (entry.startsWith('database.new')) await rm(join(directory, entry), { recursive: true, force: true });
-  }
-  if (!entries.includes('database')) {
-    const draft = join(directory, `database.new.${process.pid}`);
-    await cp(TEMPLATE, draft, { recursive: true });
-    await chmod(draft, 0o700);
-    await rename(draft, files);
-  }
-  return files;
-}
 
 /** Keeps an engine running: a new one is started once the last has been found broken. */
 class Engines {
@@ -82,11 +64,7 @@ class Engines {
   }
 }
 
-/** PGlite has no autovacuum. */
-const VACUUM = defineStatement('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks');
 const MAINTAIN_EVERY_MS = 600_000;
-/** PGlite has no checkpointer either: its log would grow for as long as the process runs. */
-const CHECKPOINT = defineStatement('checkpoint', 'write', 'checkpoint');
 const CHECKPOINT_EVERY_MS = 60_000;
 
 export interface EmbeddedDatabase extends Database, OperatorAccess {
@@ -94,27 +72,16 @@ export interface EmbeddedDatabase extends Database, OperatorAccess {
   maintain(): Promise<void>;
 }
 
-/** Takes the directory for this process; a disk so full that the lock cannot be written is given the reserve. */
-async function takeDirectory({ directory, onUnusable }: EmbeddedOptions, room: DiskRoom) {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const lock = () => lockDataDirectory(directory, onUnusable);
-  return lock().catch(async (error: unknown) => {
-    if (!isDiskFull(error)) throw error;
-    await room.giveReserve();
-    return lock();
-  });
-}
-
 /**
  * Opens the embedded database (PGlite) in `directory` and keeps it for this process alone. While the disk is nearly
  * full, writes are refused (`SERVICE_UNAVAILABLE`) and reads go on.
- * @throws {DataDirectoryInUse} when another living process has it.
+ * @throws {DataDirectoryInUse | DataDirectoryOfAnother} when another living process has it, or another user.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { directory, onWarning, onUnusable, freeBytes = freeBytesOf } = options;
   const room = new DiskRoom({ directory, freeBytes, onWarning });
-  const unlock = await takeDirectory(options, room);
-  const engines = new Engines(await ensureFiles(directory), room);
+  const { files, unlock } = await takeDataDirectory(directory, room, onUnusable);
+  const engines = new Engines(files, room);
   const connections = new SharedConnections({
     createClient: () => engines.createClient(),
     prepare: prepareToServe,
@@ -126,42 +93,35 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   });
   await room.watch();
   await connections.open();
-  let written = false;
-  const maintain = () => connections.asOwner(VACUUM);
-  const every = (milliseconds: number, failure: string, work: () => Promise<void>) =>
-    setInterval(() => {
-      if (!room.isShort) work().catch((error: unknown) => onWarning(failure, error));
-    }, milliseconds).unref();
-  const chores = [
-    every(options.maintainEveryMs ?? MAINTAIN_EVERY_MS, 'The embedded database could not be vacuumed', maintain),
-    every(
-      options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS,
-      "The embedded database's log could not be shortened",
-      async () => {
-        if (!written) return;
-        written = false;
-        await connections.asOwner(CHECKPOINT);
-      },
-    ),
-  ];
+  const upkeep = new Upkeep({
+    files,
+    room,
+    run: (statement) => connections.asOwner(statement),
+    maintainEveryMs: options.maintainEveryMs ?? MAINTAIN_EVERY_MS,
+    checkpointEveryMs: options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS,
+    onWarning,
+  });
   /** @throws {AppError} when there is no room for `statement`. */
-  const admit = ({ access }: Statement) => {
+  const admit = ({ access }: Statement, values: Values, rows: number) => {
     if (access === 'read') return;
-    if (room.isShort) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
-    written = true;
+    const bytes = values.reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0);
+    if (!room.admits(bytes, rows)) {
+      throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
+    }
+    upkeep.noteWrite();
   };
   const access: Pick<EmbeddedDatabase, 'asUser' | 'asOperator'> = {
     asUser: async (userId, statement, values) => {
-      admit(statement);
+      admit(statement, values, 1);
       return connections.asUser(userId, statement, values);
     },
     asOperator: async (statement, values) => {
-      admit(statement);
+      admit(statement, values, PAGE_ROWS);
       return connections.asOperator(statement, values);
     },
   };
   const close = async () => {
-    for (const chore of chores) clearInterval(chore);
+    upkeep.stop();
     room.close();
     await connections.close();
     await engines.stop();
@@ -173,7 +133,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   }
   return {
     ...access,
-    maintain,
+    maintain: () => upkeep.maintain(),
     ping: () => connections.ping(),
     close: async () => {
       await stopOperator?.();

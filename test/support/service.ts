@@ -159,7 +159,14 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
   }
   if (POSTGRES_URL === null) throw new Error('No PostgreSQL server is offered');
   const { url, remove: drop } = await createPostgresDatabase(POSTGRES_URL);
-  const database = await openPostgres({ url, connections: 4, pipeline: true, namedStatements: true, purpose: 'serve', ...watch });
+  const database = await openPostgres({
+    url,
+    connections: 4,
+    pipeline: true,
+    namedStatements: true,
+    purpose: 'serve',
+    ...watch,
+  });
   const remove = async () => {
     await database.close();
     await drop();
