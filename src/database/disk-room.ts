@@ -94,6 +94,15 @@ export class DiskRoom {
     await rm(this.#reserve, { force: true });
   }
 
+  /** @returns whether `bytes` can be written, be it at the cost of the reserve; asks the system. */
+  async canSpare(bytes: number): Promise<boolean> {
+    const { directory, freeBytes } = this.#options;
+    const has = async () => ((await freeBytes(directory)) ?? bytes) >= bytes;
+    if (await has()) return true;
+    await this.giveReserve();
+    return has();
+  }
+
   close(): void {
     if (this.#timer !== null) clearInterval(this.#timer);
   }

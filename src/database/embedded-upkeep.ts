@@ -20,8 +20,11 @@ const VACUUM = defineStatement('vacuum', 'write', 'vacuum (analyze) todo.users, 
 const CHECKPOINT = defineStatement('checkpoint', 'write', 'checkpoint');
 const LOOK_EVERY_MS = 1_000;
 const PAUSE_AFTER_FAILURE_MS = 10_000;
-/** Log files of 16 MiB that are too many to wait for the next turn. */
+/** Log files of 16 MiB that are too many to wait for the next turn, and those of which some would be given back. */
 const MANY_LOG_FILES = 5;
+const SOME_LOG_FILES = 3;
+/** To shorten the log may take another file of it: without room for that the engine does not survive it. */
+const CHECKPOINT_BYTES = 17 * 1_048_576;
 const LOG_FILE = /^[0-9A-F]{24}$/;
 
 /** What a server's own helpers would do: PGlite has neither autovacuum nor a checkpointer, and its log would only grow. */
@@ -68,8 +71,7 @@ export class Upkeep {
     if (!this.#written || this.#working || now < this.#notBefore) return;
     this.#working = true;
     try {
-      const due = now >= this.#dueAt;
-      if (!due && !this.#options.room.isShort && (await this.#logFiles()) < MANY_LOG_FILES) return;
+      if (!(await this.#isTime(now))) return;
       this.#dueAt = now + this.#options.checkpointEveryMs;
       this.#written = false;
       await this.#options.run(CHECKPOINT);
@@ -80,6 +82,12 @@ export class Upkeep {
     } finally {
       this.#working = false;
     }
+  }
+
+  async #isTime(now: number): Promise<boolean> {
+    const { room } = this.#options;
+    if (room.isShort) return (await this.#logFiles()) >= SOME_LOG_FILES && room.canSpare(CHECKPOINT_BYTES);
+    return now >= this.#dueAt || (await this.#logFiles()) >= MANY_LOG_FILES;
   }
 
   async #logFiles(): Promise<number> {
