@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, mock, test } from 'node:test';
+import { backUp } from '../dist/backup/backup.js';
 import { RunningService, temporaryFolder } from './support/process.ts';
 import {
   asAdmin,
@@ -173,6 +175,9 @@ describe('backup and restore of the embedded database', () => {
       ['lines behind the end', [...lines, JSON.stringify({ user })], /stands behind the end/],
       ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3 .*task\.title is longer than 200 characters/],
       ['an empty title', of(task({ title: '' })), /task\.title is empty/],
+      ['white space around a title', of(task({ title: ' x' })), /task\.title has white space around it/],
+      ['a time that would be rounded', of(task({ updated_at: '9999-12-31T23:59:59.9999999Z' })), /updated_at is finer/],
+      ['a line too long', of(task({ title: 'x'.repeat(2 ** 20) })), /Line 3 of .* is too long/],
       ['a lone surrogate', of(task({ title: '\ud800' })), /cannot be stored/],
       ['a NUL', of(task({ description: '\0' })), /cannot be stored/],
       ['an id that is none', of(task({ id: 'x' })), /task\.id/],
@@ -195,10 +200,54 @@ describe('backup and restore of the embedded database', () => {
       assert.equal(await place.ask('new'), '{"tasks":[]}', what);
     }
     writeFileSync(file, Buffer.from([...Buffer.from(`${head}\n`), 0xff, 0x0a]));
-    assert.equal((await place.run('restore', 'faulty.ndjson')).code, 1, 'bytes that are no UTF-8');
+    assert.match((await place.run('restore', 'faulty.ndjson')).said, /Line 2 of .* is not UTF-8/);
     writeFileSync(file, of(task({})).join('\n'));
     assert.equal((await place.run('restore', 'faulty.ndjson')).code, 0, 'without a fault it is taken');
     assert.deepEqual(JSON.parse(await place.ask('new')), { tasks: [{ ...good }] });
+  });
+
+  test('two backups to one file at once both succeed, and the file is one of them', async () => {
+    writeFileSync(join(place.folder.path, 'twice.ndjson'), 'what was there before', { mode: 0o666 });
+    const both = await Promise.all([place.run('backup', 'twice.ndjson'), place.run('backup', 'twice.ndjson')]);
+    for (const { code, said } of both) assert.equal(code, 0, said);
+    assert.equal(statSync(join(place.folder.path, 'twice.ndjson')).mode & 0o777, 0o600);
+    const { code, said } = await place.run('restore', 'twice.ndjson');
+    assert.equal(code, 0, said);
+    assert.deepEqual(
+      readdirSync(place.folder.path).filter((name) => name.includes('partial')),
+      [],
+    );
+  });
+
+  test('a backup goes where a link leads, and to nothing that is no file', async () => {
+    symlinkSync('dated.ndjson', join(place.folder.path, 'latest.ndjson'));
+    writeFileSync(join(place.folder.path, 'dated.ndjson'), '');
+    assert.equal((await place.run('backup', 'latest.ndjson')).code, 0);
+    assert.ok(lstatSync(join(place.folder.path, 'latest.ndjson')).isSymbolicLink());
+    assert.match(readFileSync(join(place.folder.path, 'dated.ndjson'), 'utf8'), /"end"/);
+    const { code, said } = await place.run('backup', '.');
+    assert.equal(code, 1);
+    assert.match(said, /\. is no file/);
+  });
+
+  test('a backup that the disk does not keep fails, and the file before it stays', async () => {
+    const path = join(place.folder.path, 'kept.ndjson');
+    writeFileSync(path, 'the one before');
+    const handle = await open(path);
+    const prototype = Object.getPrototypeOf(handle) as typeof handle;
+    await handle.close();
+    const refusal = mock.method(prototype, 'sync', () => Promise.reject(new Error('EIO: i/o error, fsync')));
+    const nobody = { run: async () => [], close: async () => undefined };
+    await assert.rejects(
+      backUp(nobody, path, () => undefined),
+      /EIO/,
+    );
+    refusal.mock.restore();
+    assert.equal(readFileSync(path, 'utf8'), 'the one before');
+    assert.deepEqual(
+      readdirSync(place.folder.path).filter((name) => name.includes('partial')),
+      [],
+    );
   });
 
   test('a restore that is cut short is finished by the next', async () => {

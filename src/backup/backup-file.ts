@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
-import { codePointLength, isStorableText } from '../core/user.ts';
+import { codePointLength, isStorableText, MAX_EMAIL_LENGTH, MAX_USER_ID_LENGTH } from '../core/user.ts';
 import { MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH } from '../tasks/task.ts';
 
 /*
@@ -15,23 +15,28 @@ const text = (least: number, most: number) =>
     .refine((value) => codePointLength(value) >= least, 'is empty')
     .refine((value) => codePointLength(value) <= most, `is longer than ${most} characters`);
 
-/** RFC 3339 in UTC; PostgreSQL has no year 0. */
-const timestamp = z.iso.datetime().refine((value) => !value.startsWith('0000'), 'has a year 0');
+const trimmed = (least: number, most: number) =>
+  text(least, most).refine((value) => value === value.trim(), 'has white space around it');
 
-const MAX_USER_ID_LENGTH = 255;
+/** RFC 3339 in UTC, to the microsecond as PostgreSQL keeps it; PostgreSQL has no year 0. */
+const timestamp = z.iso
+  .datetime()
+  .refine((value) => !value.startsWith('0000'), 'has a year 0')
+  .refine((value) => !/\.\d{7}/.test(value), 'is finer than a microsecond');
+
 const count = z.int().nonnegative();
 
 const User = z.strictObject({
   id: text(1, MAX_USER_ID_LENGTH),
-  email: text(0, Number.POSITIVE_INFINITY).nullable(),
+  email: text(1, MAX_EMAIL_LENGTH).nullable(),
   created_at: timestamp,
 });
 
 const Task = z.strictObject({
   id: z.guid().transform((id) => id.toLowerCase()),
   user_id: text(1, MAX_USER_ID_LENGTH),
-  title: text(1, MAX_TITLE_LENGTH),
-  description: text(1, MAX_DESCRIPTION_LENGTH).nullable(),
+  title: trimmed(1, MAX_TITLE_LENGTH),
+  description: trimmed(1, MAX_DESCRIPTION_LENGTH).nullable(),
   is_completed: z.boolean(),
   created_at: timestamp,
   updated_at: timestamp,
@@ -77,18 +82,26 @@ const NEWLINE = 0x0a;
 const MAX_LINE_BYTES = 1_048_576;
 
 /** The lines of the file, cut at U+000A alone: a title may hold other line separators. */
-async function* linesOf(path: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
+async function* linesOf(path: string): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of createReadStream(path)) {
     rest = Buffer.concat([rest, chunk]);
     for (let at = rest.indexOf(NEWLINE); at !== -1; at = rest.indexOf(NEWLINE)) {
-      yield decoder.decode(rest.subarray(0, at));
+      yield rest.subarray(0, at);
       rest = rest.subarray(at + 1);
     }
-    if (rest.length > MAX_LINE_BYTES) throw new TypeError('is too long');
+    if (rest.length > MAX_LINE_BYTES) break;
   }
-  if (rest.length > 0) yield decoder.decode(rest);
+  if (rest.length > 0) yield rest;
+}
+
+function decode(line: Buffer): string {
+  if (line.length > MAX_LINE_BYTES) throw new TypeError('is too long');
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(line);
+  } catch {
+    throw new TypeError('is not UTF-8');
+  }
 }
 
 function parseLine<Schema extends z.ZodType>(schema: Schema, line: string): z.output<Schema> {
@@ -161,8 +174,9 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
   let number = 0;
   let ended = false;
   try {
-    for await (const line of linesOf(path)) {
+    for await (const bytes of linesOf(path)) {
       number += 1;
+      const line = decode(bytes);
       if (ended) throw new TypeError('stands behind the end');
       if (number === 1) {
         parseLine(Head, line);
@@ -179,7 +193,7 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
     }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new BackupFault(`Line ${Math.max(number, 1)} of ${path} ${error.message}`);
+    throw new BackupFault(`Line ${number} of ${path} ${error.message}`);
   }
   if (!ended) throw new BackupFault(`${path} is not whole: it stops after line ${number}, without its end`);
   return books.totals;

@@ -1,6 +1,6 @@
-import { open, rename, rm } from 'node:fs/promises';
 import type { Operator } from '../database/operator.ts';
 import { endLine, entryLine, headLine, type Totals } from './backup-file.ts';
+import { DraftFile } from './draft-file.ts';
 
 export interface Progress {
   readonly done: Totals;
@@ -73,27 +73,18 @@ export async function backUp(
 ): Promise<Totals> {
   const total = await countRows(operator);
   const done = { users: 0, tasks: 0 };
-  const draft = `${path}.partial`;
-  const file = await open(draft, 'w', 0o600);
+  const file = await DraftFile.create(path);
   try {
-    const out = file.createWriteStream({ flush: true, highWaterMark: 1_048_576 });
-    const failed = new Promise<never>((_resolve, reject) => out.once('error', reject));
-    failed.catch(() => undefined);
-    const write = async (line: string) => {
-      if (!out.write(`${line}\n`))
-        await Promise.race([new Promise<void>((resolve) => out.once('drain', resolve)), failed]);
-    };
-    await write(headLine(new Date()));
+    await file.writeLine(headLine(new Date()));
     for await (const { kind, json } of entriesOf(operator)) {
-      await write(entryLine(kind, json));
+      await file.writeLine(entryLine(kind, json));
       done[kind === 'user' ? 'users' : 'tasks'] += 1;
       onProgress({ done, total });
     }
-    await write(endLine(done));
-    await Promise.race([new Promise<void>((resolve) => out.end(() => resolve())), failed]);
-    await rename(draft, path);
+    await file.writeLine(endLine(done));
+    await file.finish();
   } catch (error) {
-    await rm(draft, { force: true });
+    await file.discard();
     throw error;
   }
   return done;

@@ -9,8 +9,10 @@ export interface Principal {
   readonly email: string | null;
 }
 
-const MAX_USER_ID_LENGTH = 255;
-const MAX_EMAIL_LENGTH = 320;
+/** In code points. */
+export const MAX_USER_ID_LENGTH = 255;
+/** In UTF-16 code units. */
+export const MAX_EMAIL_LENGTH = 320;
 
 /** The text can be kept in a PostgreSQL `text` column exactly as it is. */
 export function isStorableText(text: string): boolean {

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { join, relative, resolve } from 'node:path';
@@ -64,18 +65,21 @@ export async function serveOperator(directory: string, operator: Operator): Prom
       },
     );
   });
-  await rm(path, { force: true });
-  const listening = await new Promise<boolean>((settle) => {
-    server.once('error', () => settle(false)).listen(path, () => settle(true));
-  });
-  if (!listening) return null;
-  server.unref();
-  await chmod(path, 0o600);
-  return async () => {
+  const stop = async () => {
     server.close();
     server.closeAllConnections();
     await rm(path, { force: true });
   };
+  try {
+    await rm(path, { force: true });
+    await once(server.listen(path), 'listening');
+    server.unref();
+    await chmod(path, 0o600);
+  } catch {
+    await stop().catch(() => undefined);
+    return null;
+  }
+  return stop;
 }
 
 function post(socket: string, name: string, body: string): Promise<{ status: number; text: string }> {
