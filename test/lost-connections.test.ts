@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { openPostgres } from '../dist/database/postgres.js';
 import { assertError } from './support/envelope.ts';
 import { Relay, startServiceThrough } from './support/relay.ts';
@@ -110,12 +111,21 @@ onPostgres('connections to PostgreSQL that are lost', () => {
 });
 
 onPostgres('a database that falls asleep', () => {
+  let created: { url: string; remove: () => Promise<void> };
+  let relay: Relay;
+  beforeEach(async () => {
+    created = await createPostgresDatabase(POSTGRES_URL ?? '');
+    relay = await Relay.start(created.url);
+  });
+  afterEach(async () => {
+    relay.close();
+    await created.remove();
+  });
+
   test(
     'while it wakes up, everybody who comes waits for it, though the first attempt was turned away',
     LIMIT,
     async () => {
-      const created = await createPostgresDatabase(POSTGRES_URL ?? '');
-      const relay = await Relay.start(created.url);
       const service = await startServiceThrough(relay, created.url, 1);
       const person = await service.person();
       await person.create('before');
@@ -134,10 +144,38 @@ onPostgres('a database that falls asleep', () => {
         [200, 201],
       );
       await service.close();
-      relay.close();
-      await created.remove();
     },
   );
+
+  test('whoever wakes it waits for it, though it had no room for a further connection for long', LIMIT, async () => {
+    const crowded = await startServiceThrough(relay, created.url, 2);
+    const person = await crowded.person();
+    await person.create('before');
+    relay.most = 1;
+    relay.sleep({ wakeMs: 0 });
+    while (relay.turnedAway < 8) {
+      const answers = await Promise.all(Array.from({ length: 20 }, () => person.send('GET', '/api/tasks')));
+      for (const { statusCode } of answers) assert.equal(statusCode, 200);
+    }
+    assert.ok(crowded.opened.warnings.length <= 2, `each of the attempts is reported: ${crowded.opened.warnings}`);
+    relay.most = Number.POSITIVE_INFINITY;
+    relay.sleep({ wakeMs: 500, resets: 1 });
+    assert.equal((await person.send('GET', '/api/tasks')).statusCode, 200);
+    await crowded.close();
+  });
+
+  test('whoever wakes it waits for it, though it was out of reach when last somebody asked', LIMIT, async () => {
+    const service = await startServiceThrough(relay, created.url, 1);
+    const person = await service.person();
+    await person.create('before');
+    await relay.refuse();
+    while ((await person.send('GET', '/api/tasks')).statusCode !== 500);
+    await delay(4_000); // nobody asks any more
+    await relay.listen();
+    relay.sleep({ wakeMs: 500, resets: 1 });
+    assert.equal((await person.send('GET', '/api/tasks')).statusCode, 200);
+    await service.close();
+  });
 });
 
 test('a server that refuses at the start is tried again by itself, with longer and longer pauses', LIMIT, async () => {

@@ -12,10 +12,18 @@ interface ConnectionSlotsOptions {
   readonly namedStatements: () => boolean;
   /** A connection has become ready, has answered, or has ended; or an attempt may be made again. */
   readonly onChange: () => void;
-  /** An attempt failed; `hopeless` when attempts have failed for so long that nobody should wait for them. */
-  readonly onFailure: (error: unknown, hopeless: boolean) => void;
+  /** An attempt failed. */
+  readonly onFailure: (failure: FailedAttempt) => void;
   /** The database must not be served from; no further attempt is made. */
   readonly onUnusable: (error: unknown) => void;
+}
+
+export interface FailedAttempt {
+  readonly error: unknown;
+  /** No attempt has failed since the last that succeeded, or for so long that this is another matter. */
+  readonly isFirst: boolean;
+  /** Attempts have failed for so long, with no connection left, that nobody should wait for them. */
+  readonly isHopeless: boolean;
 }
 
 /** The database answers, but must not be served from; `message` says why and what to do. */
@@ -32,6 +40,8 @@ const PATIENCE_MS = 3_000;
 const MAX_PREPARE_MS = 60_000;
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 1_000;
+/** After so long without an attempt, nobody having wanted a connection, earlier failures say nothing any more. */
+const UNATTENDED_MS = 3 * LONGEST_PAUSE_MS;
 
 function isUnusable(error: unknown): boolean {
   if (error instanceof UnusableDatabase) return true;
@@ -78,7 +88,8 @@ export class ConnectionSlots {
     if (this.#failure === null || this.#wires.length > 0) return null;
     if (this.#opening === 0 && this.#pause === null) return null; // nobody has tried for a while
     const { since, last, error } = this.#failure;
-    return last - since > PATIENCE_MS ? error : null; // an attempt still under way may be waking the database up
+    // An attempt still under way may be waking the database up.
+    return last - Math.max(since, this.#gap.from) > PATIENCE_MS ? error : null;
   }
 
   /** Opens every connection; settles after the first attempt, whatever came of it. */
@@ -100,6 +111,7 @@ export class ConnectionSlots {
   }
 
   async #openOne(): Promise<void> {
+    const from = performance.now();
     this.#opening += 1;
     try {
       await this.#prepareOnce();
@@ -107,7 +119,7 @@ export class ConnectionSlots {
       this.#failure = null;
       this.#pauseMs = FIRST_PAUSE_MS;
     } catch (error) {
-      this.#failed(error);
+      this.#failed(error, from);
     } finally {
       this.#opening -= 1;
     }
@@ -165,7 +177,7 @@ export class ConnectionSlots {
     }
   }
 
-  #failed(error: unknown): void {
+  #failed(error: unknown, from: number): void {
     if (this.#closed) return;
     if (!this.#isPrepared && isUnusable(error)) {
       this.#closed = true;
@@ -179,8 +191,9 @@ export class ConnectionSlots {
       return;
     }
     const now = performance.now();
-    this.#failure = { since: this.#failure?.since ?? now, last: now, error };
-    this.#options.onFailure(error, this.hopeless() !== null);
+    const before = this.#failure !== null && from - this.#failure.last < UNATTENDED_MS ? this.#failure : null;
+    this.#failure = { since: before?.since ?? now, last: now, error };
+    this.#options.onFailure({ error, isFirst: before === null, isHopeless: this.hopeless() !== null });
     if (this.#pause !== null) return;
     this.#pause = setTimeout(() => {
       this.#pause = null;

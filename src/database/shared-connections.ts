@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { AppError } from '../core/errors.ts';
 import type { UserId } from '../core/user.ts';
-import { ConnectionSlots } from './connection-slots.ts';
+import { ConnectionSlots, type FailedAttempt } from './connection-slots.ts';
 import { type Database, defineStatement, type Row, type Statement, type Values } from './database.ts';
 import type { OperatorAccess } from './operator.ts';
 import { judge, sqlStateOf } from './sql-state.ts';
@@ -71,7 +71,6 @@ export class SharedConnections implements Database, OperatorAccess {
   readonly #underWay = new Set<Waiting>();
   #sweep: NodeJS.Timeout | null = null;
   #named: boolean;
-  #failing = false;
   #closing: (() => void) | null = null;
 
   constructor(options: SharedConnectionsOptions) {
@@ -83,7 +82,7 @@ export class SharedConnections implements Database, OperatorAccess {
       connections: options.connections,
       namedStatements: () => this.#named,
       onChange: () => this.#dispatch(),
-      onFailure: (error, hopeless) => this.#connectFailed(error, hopeless),
+      onFailure: (failure) => this.#connectFailed(failure),
       onUnusable: options.onUnusable,
     });
   }
@@ -138,7 +137,6 @@ export class SharedConnections implements Database, OperatorAccess {
   }
 
   #dispatch(): void {
-    if (this.#slots.wires().length > 0) this.#failing = false;
     while (this.#line.length > 0) {
       const wire = this.#freest(BATCH[this.#line[0]?.statement.access ?? 'read']);
       const waiting = wire === null ? undefined : this.#line.shift();
@@ -208,10 +206,11 @@ export class SharedConnections implements Database, OperatorAccess {
     return waiting.tries < MAX_TRIES && performance.now() - waiting.askedAt < MAX_WAIT_MS;
   }
 
-  #connectFailed(error: unknown, hopeless: boolean): void {
-    if (!this.#failing) this.#options.onWarning('The database cannot be reached; trying again', error);
-    this.#failing = true;
-    if (hopeless) for (const waiting of this.#line.splice(0)) waiting.reject(unreachable(error));
+  #connectFailed({ error, isFirst, isHopeless }: FailedAttempt): void {
+    const what =
+      this.#slots.wires().length > 0 ? 'No further database connection is to be had' : 'The database cannot be reached';
+    if (isFirst) this.#options.onWarning(`${what}; trying again`, error);
+    if (isHopeless) for (const waiting of this.#line.splice(0)) waiting.reject(unreachable(error));
   }
 
   /** Looks after what waits and what is under way, for as long as there is any. */
@@ -243,8 +242,10 @@ export class SharedConnections implements Database, OperatorAccess {
     );
     const isLate = ({ askedAt }: Waiting) =>
       now - askedAt > MAX_WAIT_FOR_CONNECTION_MS || this.#slots.connectedMsSince(askedAt) > MAX_WAIT_MS;
-    while (this.#line[0] !== undefined && isLate(this.#line[0])) {
-      this.#line.shift()?.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
+    for (const waiting of this.#line.splice(0)) {
+      if (isLate(waiting))
+        waiting.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
+      else this.#line.push(waiting);
     }
   }
 }

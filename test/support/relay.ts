@@ -22,8 +22,11 @@ export interface Sleep {
 export class Relay {
   /** False: a client that hangs up is not hung up on in return. */
   hangsUp = true;
-  /** How often a client has connected. */
+  /** Clients beyond so many are reset. */
+  most = Number.POSITIVE_INFINITY;
+  /** How often a client has connected, and how many of these were turned away for being too many. */
   connections = 0;
+  turnedAway = 0;
   readonly #target: URL;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
@@ -126,6 +129,11 @@ export class Relay {
   async #admit(client: Socket): Promise<void> {
     this.connections += 1;
     client.on('error', () => undefined);
+    if (this.#clients.size >= this.most) {
+      this.turnedAway += 1;
+      client.resetAndDestroy();
+      return;
+    }
     if (this.#waking === null && this.#resets > 0) {
       this.#resets -= 1;
       client.resetAndDestroy();
@@ -166,17 +174,18 @@ export class Relay {
 
 /** A service that reaches the database at `url` over `connections` connections through `relay`. */
 export async function startServiceThrough(relay: Relay, url: string, connections: number): Promise<Service> {
+  const warnings: string[] = [];
   const database = await openPostgres({
     url: relay.urlOf(url),
     connections,
     pipeline: true,
     namedStatements: true,
     purpose: 'serve',
-    onWarning: () => undefined,
+    onWarning: (message) => void warnings.push(message),
     onUnusable: (error) => {
       throw error;
     },
   });
   const analyze = async () => undefined;
-  return startService({ database, place: url, warnings: [], analyze, remove: () => database.close() });
+  return startService({ database, place: url, warnings, analyze, remove: () => database.close() });
 }
