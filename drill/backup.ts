@@ -27,7 +27,7 @@ async function invent(path: string, users: number): Promise<Set<string>> {
         id: randomUUID(),
         user_id: id,
         title: `task ${number}`,
-        description: 'of the usual length '.repeat(4),
+        description: 'of the usual length '.repeat(4).trim(),
       };
       put({ task: { ...task, is_completed: number % 2 === 0, created_at: time, updated_at: time } });
       ids.add(task.id);

@@ -175,7 +175,6 @@ describe('backup and restore of the embedded database', () => {
       ['lines behind the end', [...lines, JSON.stringify({ user })], /stands behind the end/],
       ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3 .*task\.title is longer than 200 characters/],
       ['an empty title', of(task({ title: '' })), /task\.title is empty/],
-      ['white space around a title', of(task({ title: ' x' })), /task\.title has white space around it/],
       ['a time that would be rounded', of(task({ updated_at: '9999-12-31T23:59:59.9999999Z' })), /updated_at is finer/],
       ['a line too long', of(task({ title: 'x'.repeat(2 ** 20) })), /Line 3 of .* is too long/],
       ['a lone surrogate', of(task({ title: '\ud800' })), /cannot be stored/],

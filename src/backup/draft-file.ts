@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -15,11 +15,17 @@ async function destinationOf(path: string): Promise<string> {
   return destination;
 }
 
-/** Makes a change of names in `directory` outlast a power cut; Windows neither needs nor allows it. */
+/** What systems say that have no way to do it, or none for this user. */
+const CANNOT_SYNC: readonly unknown[] = ['EACCES', 'EPERM', 'EISDIR', 'EINVAL', 'EBADF', 'ENOTSUP'];
+
+/** Makes a change of names in `directory` outlast a power cut, where the system allows it. */
 async function syncDirectory(directory: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(directory, 'r');
-  await handle.sync().finally(() => handle.close());
+  try {
+    const handle = await open(directory, 'r');
+    await handle.sync().finally(() => handle.close());
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && CANNOT_SYNC.includes(error.code))) throw error;
+  }
 }
 
 /** A text file, mode 0600, that has its name only once it is whole and on the disk; a file of that name is replaced. */
@@ -38,7 +44,7 @@ export class DraftFile {
 
   static async create(path: string): Promise<DraftFile> {
     const destination = await destinationOf(path);
-    const draft = `${destination}.${randomUUID()}.partial`;
+    const draft = `${destination}.${randomBytes(6).toString('hex')}.partial`;
     return new DraftFile(destination, draft, await open(draft, 'wx', 0o600));
   }
 
@@ -59,7 +65,7 @@ export class DraftFile {
 
   /** Leaves nothing of it; does no harm to one that is finished. */
   async discard(): Promise<void> {
-    await this.#handle.close();
+    await this.#handle.close().catch(() => undefined);
     await rm(this.#draft, { force: true });
   }
 

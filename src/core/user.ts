@@ -11,8 +11,7 @@ export interface Principal {
 
 /** In code points. */
 export const MAX_USER_ID_LENGTH = 255;
-/** In UTF-16 code units. */
-export const MAX_EMAIL_LENGTH = 320;
+const MAX_EMAIL_LENGTH = 320;
 
 /** The text can be kept in a PostgreSQL `text` column exactly as it is. */
 export function isStorableText(text: string): boolean {

@@ -20,7 +20,7 @@ interface ConnectionSlotsOptions {
 
 export interface FailedAttempt {
   readonly error: unknown;
-  /** No attempt has failed since the last that succeeded, or for so long that this is another matter. */
+  /** No attempt has failed since the last that succeeded. */
   readonly isFirst: boolean;
   /** Attempts have failed for so long, with no connection left, that nobody should wait for them. */
   readonly isHopeless: boolean;
@@ -191,9 +191,10 @@ export class ConnectionSlots {
       return;
     }
     const now = performance.now();
+    const isFirst = this.#failure === null;
     const before = this.#failure !== null && from - this.#failure.last < UNATTENDED_MS ? this.#failure : null;
     this.#failure = { since: before?.since ?? now, last: now, error };
-    this.#options.onFailure({ error, isFirst: before === null, isHopeless: this.hopeless() !== null });
+    this.#options.onFailure({ error, isFirst, isHopeless: this.hopeless() !== null });
     if (this.#pause !== null) return;
     this.#pause = setTimeout(() => {
       this.#pause = null;

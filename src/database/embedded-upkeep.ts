@@ -20,24 +20,32 @@ const VACUUM = defineStatement('vacuum', 'write', 'vacuum (analyze) todo.users, 
 const CHECKPOINT = defineStatement('checkpoint', 'write', 'checkpoint');
 const LOOK_EVERY_MS = 1_000;
 const PAUSE_AFTER_FAILURE_MS = 10_000;
-/** Log files of 16 MiB that are too many to wait for the next turn, and those of which some would be given back. */
-const MANY_LOG_FILES = 5;
-const SOME_LOG_FILES = 3;
+/** So many files of 16 MiB more than after the last time are too many to wait for the next, or worth having back. */
+const MANY_LOG_FILES = 4;
+const SOME_LOG_FILES = 2;
 /** To shorten the log may take another file of it: without room for that the engine does not survive it. */
 const CHECKPOINT_BYTES = 17 * 1_048_576;
 const LOG_FILE = /^[0-9A-F]{24}$/;
+
+async function countLogFiles(files: string): Promise<number> {
+  return (await readdir(join(files, 'pg_wal'))).filter((name) => LOG_FILE.test(name)).length;
+}
 
 /** What a server's own helpers would do: PGlite has neither autovacuum nor a checkpointer, and its log would only grow. */
 export class Upkeep {
   readonly #options: UpkeepOptions;
   readonly #timers: NodeJS.Timeout[];
+  /** Log files there were when it had last been shortened. */
+  #logFilesLeft: number;
   #written = false;
+  #stopped = false;
   #working = false;
   #dueAt: number;
   #notBefore = 0;
 
-  constructor(options: UpkeepOptions) {
+  private constructor(options: UpkeepOptions, logFilesLeft: number) {
     this.#options = options;
+    this.#logFilesLeft = logFilesLeft;
     const { maintainEveryMs, checkpointEveryMs, onWarning, room } = options;
     this.#dueAt = performance.now() + checkpointEveryMs;
     const vacuum = () => {
@@ -48,6 +56,11 @@ export class Upkeep {
       setInterval(vacuum, maintainEveryMs).unref(),
       setInterval(() => void this.#look(), Math.min(LOOK_EVERY_MS, checkpointEveryMs)).unref(),
     ];
+  }
+
+  /** To be called once the database is open. */
+  static async start(options: UpkeepOptions): Promise<Upkeep> {
+    return new Upkeep(options, await countLogFiles(options.files));
   }
 
   /** To be told of every write: there is nothing to shorten before the first. */
@@ -62,6 +75,7 @@ export class Upkeep {
   }
 
   stop(): void {
+    this.#stopped = true;
     for (const timer of this.#timers) clearInterval(timer);
   }
 
@@ -71,11 +85,13 @@ export class Upkeep {
     if (!this.#written || this.#working || now < this.#notBefore) return;
     this.#working = true;
     try {
-      if (!(await this.#isTime(now))) return;
+      if (!(await this.#isTime(now)) || this.#stopped) return;
       this.#dueAt = now + this.#options.checkpointEveryMs;
       this.#written = false;
       await this.#options.run(CHECKPOINT);
+      this.#logFilesLeft = await countLogFiles(this.#options.files);
     } catch (error) {
+      if (this.#stopped) return;
       this.#written = true;
       this.#notBefore = now + PAUSE_AFTER_FAILURE_MS;
       this.#options.onWarning("The embedded database's log could not be shortened", error);
@@ -85,12 +101,9 @@ export class Upkeep {
   }
 
   async #isTime(now: number): Promise<boolean> {
-    const { room } = this.#options;
-    if (room.isShort) return (await this.#logFiles()) >= SOME_LOG_FILES && room.canSpare(CHECKPOINT_BYTES);
-    return now >= this.#dueAt || (await this.#logFiles()) >= MANY_LOG_FILES;
-  }
-
-  async #logFiles(): Promise<number> {
-    return (await readdir(join(this.#options.files, 'pg_wal'))).filter((name) => LOG_FILE.test(name)).length;
+    const { room, files } = this.#options;
+    const more = (await countLogFiles(files)) - this.#logFilesLeft;
+    if (room.isShort) return more >= SOME_LOG_FILES && room.canSpare(CHECKPOINT_BYTES);
+    return now >= this.#dueAt || more >= MANY_LOG_FILES;
   }
 }

@@ -66,6 +66,8 @@ class Engines {
 
 const MAINTAIN_EVERY_MS = 600_000;
 const CHECKPOINT_EVERY_MS = 60_000;
+/** What a row of a page of `restore` has at least. */
+const LEAST_ROW_BYTES = 64;
 
 export interface EmbeddedDatabase extends Database, OperatorAccess {
   /** Gives room back and teaches the planner, as it happens by itself from time to time. */
@@ -93,7 +95,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   });
   await room.watch();
   await connections.open();
-  const upkeep = new Upkeep({
+  const upkeep = await Upkeep.start({
     files,
     room,
     run: (statement) => connections.asOwner(statement),
@@ -102,21 +104,21 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     onWarning,
   });
   /** @throws {AppError} when there is no room for `statement`. */
-  const admit = ({ access }: Statement, values: Values, rows: number) => {
+  const admit = ({ access }: Statement, values: Values) => {
     if (access === 'read') return;
     const bytes = values.reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0);
-    if (!room.admits(bytes, rows)) {
+    if (!room.admits(bytes, Math.min(PAGE_ROWS, 1 + Math.floor(bytes / LEAST_ROW_BYTES)))) {
       throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
     }
     upkeep.noteWrite();
   };
   const access: Pick<EmbeddedDatabase, 'asUser' | 'asOperator'> = {
     asUser: async (userId, statement, values) => {
-      admit(statement, values, 1);
+      admit(statement, values);
       return connections.asUser(userId, statement, values);
     },
     asOperator: async (statement, values) => {
-      admit(statement, values, PAGE_ROWS);
+      admit(statement, values);
       return connections.asOperator(statement, values);
     },
   };

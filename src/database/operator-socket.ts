@@ -73,6 +73,7 @@ export async function serveOperator(directory: string, operator: Operator): Prom
   try {
     await rm(path, { force: true });
     await once(server.listen(path), 'listening');
+    server.on('error', () => undefined); // who cannot be let in now comes again
     server.unref();
     await chmod(path, 0o600);
   } catch {

@@ -25,10 +25,14 @@ const ISOLATION = `
     (select count(*)::int from (select from todo.users limit 1) as u)
       + (select count(*)::int from (select from todo.tasks limit 1) as t) as visible`;
 
-/** The tables that row-level security keeps from the role that connected: all, but for a superuser and the like. */
-const KEPT_FROM_LOGIN = `
-  select name from unnest(array['todo.users', 'todo.tasks']) as name
-  where row_security_active(name) and has_table_privilege(name, 'select')`;
+/** Whether row-level security keeps the tables from the role that connected, as it does from all but superusers and the like. */
+const LOGIN_IS_KEPT_OUT = `
+  select coalesce(bool_and(row_security_active(name) and has_table_privilege(name, 'select')), false) as kept
+  from unnest(array['todo.users', 'todo.tasks']) as name`;
+
+/** One row of each table that has any, by its key: a search for none at all would read the whole table. */
+const SAMPLE_TASK = 'select user_id, id from todo.tasks order by user_id, id limit 1';
+const SAMPLE_USER = 'select id from todo.users order by id limit 1';
 
 async function checkServer(client: pg.ClientBase): Promise<void> {
   const result = await client.query<{ version: number; encoding: string }>(
@@ -45,6 +49,30 @@ function refuse(found: unknown): never {
   );
 }
 
+const become = (client: pg.ClientBase, role: 'todo_app' | 'todo_operator' | 'none') =>
+  client.query(`select set_config('role', $1, true)`, [role]);
+
+/** Within a transaction that names no user. @throws {UnusableDatabase} where the role that connected sees a row by itself. */
+async function checkLogin(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ kept: boolean }>(LOGIN_IS_KEPT_OUT);
+  if (rows[0]?.kept !== true) return;
+  await client.query('savepoint as_operator');
+  const mayOperate = await become(client, 'todo_operator').then(
+    () => true,
+    () => false,
+  );
+  if (!mayOperate) {
+    await client.query('rollback to savepoint as_operator');
+    return;
+  }
+  const task = (await client.query<{ user_id: string; id: string }>(SAMPLE_TASK)).rows[0];
+  const user = (await client.query<{ id: string }>(SAMPLE_USER)).rows[0];
+  await become(client, 'none');
+  const tasks = await client.query('select from todo.tasks where user_id = $1 and id = $2', [task?.user_id, task?.id]);
+  const users = await client.query('select from todo.users where id = $1', [user?.id]);
+  if (tasks.rowCount !== 0 || users.rowCount !== 0) refuse({ visible_to_the_role_that_connects: true });
+}
+
 /**
  * @throws {UnusableDatabase} unless a transaction that names no user sees no row of anybody, be it as the role that
  * requests run as, or as the one that connected.
@@ -53,11 +81,8 @@ async function checkIsolation(client: pg.ClientBase): Promise<void> {
   await client.query('begin');
   try {
     await client.query(`select set_config('app.user_id', '', true)`);
-    for (const { name } of (await client.query<{ name: string }>(KEPT_FROM_LOGIN)).rows) {
-      const { rowCount } = await client.query(`select from ${name} limit 1`);
-      if (rowCount !== 0) refuse({ visible_without_a_role: name });
-    }
-    await client.query(`select set_config('role', 'todo_app', true)`);
+    await checkLogin(client);
+    await become(client, 'todo_app');
     const isolation = (await client.query<Isolation>(ISOLATION)).rows[0];
     const holds =
       isolation?.tables === 2 && isolation.confined === 2 && isolation.policies === 2 && isolation.visible === 0;
