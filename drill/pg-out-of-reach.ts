@@ -53,14 +53,16 @@ export const pgSlowStart: Drill = {
         (await serviceConnections(server.url())).length > 0;
       while (!(await isPrepared()) && performance.now() - accepting < 10_000) await delay(20);
       const preparedMs = Math.round(performance.now() - accepting);
-      const first = [await load.write(), await load.read()];
-      const statuses = first.map(({ status }) => status).join(' and ');
       findings.expect(preparedMs <= WHOLE_WITHIN_MS, `the database was prepared only after ${preparedMs} ms`);
-      findings.expect(statuses === '201 and 200', `the first write and read were then answered ${statuses}`);
+      const isWhole = async () => (await load.write()).status === 201 && (await load.read()).status === 200;
+      while (!(await isWhole()) && performance.now() - accepting < 10_000) await delay(20);
+      const wholeMs = Math.round(performance.now() - accepting);
+      findings.expect(wholeMs <= WHOLE_WITHIN_MS, `tasks were served only after ${wholeMs} ms`);
       const figures = {
         'refused for ms': refusedFor,
         'longest /health ms': probes.healthMs,
         'connections taken to prepared ms': preparedMs,
+        'connections taken to whole ms': wholeMs,
         ...(await load.settle(findings)),
       };
       return { figures, faults: findings.faults };
