@@ -14,6 +14,8 @@ const SAMPLES = 100;
 /** Of the samples; memory is not judged before. */
 const WARM_UP = 0.2;
 const MAX_GROWTH_MIB = 1;
+/** The embedded database keeps its memory in this process; its tables are the `same`. */
+const MOST_MIB = { grow: 256, same: 640 };
 
 interface PreparedRequest {
   readonly bytes: Buffer;
@@ -122,7 +124,7 @@ async function soak(scene: Scene, scale: Scale, total: number, tables: 'grow' | 
   // A small run says little of so slow a growth.
   const limit = scale === 'long' ? MAX_GROWTH_MIB : Number.POSITIVE_INFINITY;
   findings.expect(growth < limit, `resident memory grew by ${MIB(growth)} MiB in 100,000 requests`);
-  findings.expect(last < 512, `resident memory was ${last} MiB at the end`);
+  findings.expect(last < MOST_MIB[tables], `resident memory was ${last} MiB at the end`);
   const figures = {
     requests: total,
     'a second': Math.round(total / seconds),
@@ -151,10 +153,10 @@ export const soakPostgres: Drill = {
 export const soakEmbedded: Drill = {
   name: 'soak-embedded',
   holds:
-    '500,000 requests: after the first fifth, resident memory grows by less than 1 MiB in 100,000 (embedded, tables of one size)',
+    'a million requests: after the first fifth, resident memory grows by less than 1 MiB in 100,000 (embedded, tables of one size)',
   within: { short: 60, long: 900 },
   run: async (scale) => {
     const scene = new Scene({ LOG_LEVEL: 'warn' });
-    return soak(scene, scale, scale === 'long' ? 500_000 : 10_000, 'same').finally(() => scene.clear());
+    return soak(scene, scale, scale === 'long' ? 1_000_000 : 10_000, 'same').finally(() => scene.clear());
   },
 };
