@@ -338,12 +338,16 @@ onPostgres('moving between the databases', () => {
     await Promise.all([from.remove(), to.remove(), back.remove()]);
   });
 
-  test('a role that may back up and nothing else is enough to do it', async () => {
+  test('a role that may back up and nothing else is enough to do it', async (t) => {
     const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
     const place = new Installation({ settings: { DATABASE_URL: url }, remove });
+    const role = `backup_${randomUUID().replaceAll('-', '')}`;
+    t.after(async () => {
+      await asAdmin(url, `drop owned by ${role}; drop role ${role}`);
+      await place.remove();
+    });
     await place.start();
     await place.create('ann', { title: 'kept' });
-    const role = `backup_${randomUUID().replaceAll('-', '')}`;
     await asAdmin(url, `create role ${role} login password 'x'; grant todo_operator to ${role}`);
     await asAdmin(url, `grant usage on schema todo to ${role}; grant select on todo.migrations to ${role}`);
     const lesser = new URL(url);
@@ -351,8 +355,6 @@ onPostgres('moving between the databases', () => {
     const command = new RunningService({ DATABASE_URL: lesser.href }, place.folder.path, ['backup', 'all.ndjson']);
     assert.equal(await command.ended(), 0, command.stderr);
     assert.match(command.stderr, /Backed up to all\.ndjson: 1 users, 1 tasks/);
-    await asAdmin(url, `drop owned by ${role}; drop role ${role}`);
-    await place.remove();
   });
 
   for (const [kind, make] of [

@@ -3,13 +3,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openPostgres } from '../dist/database/postgres.js';
 import { assertError } from './support/envelope.ts';
 import { Relay, startServiceThrough } from './support/relay.ts';
 import {
   asAdmin,
   createPostgresDatabase,
   onPostgres,
+  openPostgresAt,
   type Person,
   POSTGRES_URL,
   type Service,
@@ -189,17 +189,7 @@ test('a server that refuses at the start is tried again by itself, with longer a
   await once(refusing, 'listening');
   const address = refusing.address();
   assert.ok(typeof address === 'object' && address !== null);
-  const nothing = async () => undefined;
-  const database = await openPostgres({
-    url: `postgresql://x@127.0.0.1:${address.port}/x`,
-    connections: 4,
-    pipeline: true,
-    namedStatements: true,
-    purpose: 'serve',
-    onWarning: () => undefined,
-    onUnusable: () => undefined,
-  });
-  const service = await startService({ database, place: '', warnings: [], analyze: nothing, remove: nothing });
+  const service = await startService(await openPostgresAt(`postgresql://x@127.0.0.1:${address.port}/x`));
   while (attempts.length < 7) await once(refusing, 'attempt');
   const pauses = attempts.slice(1).map((time, index) => time - (attempts[index] ?? time));
   for (const [index, least] of [100, 200, 400, 800, 1_000, 1_000].entries()) {
@@ -212,6 +202,5 @@ test('a server that refuses at the start is tried again by itself, with longer a
   assertError(ready, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
   assert.match(String(ready.headers['retry-after']), /^[1-9]\d*$/);
   await service.close();
-  await database.close();
   refusing.close();
 });

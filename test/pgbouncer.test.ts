@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { UserId } from '../dist/core/user.js';
 import { defineStatement } from '../dist/database/database.js';
-import { openPostgres } from '../dist/database/postgres.js';
 import { findPgbouncer, Pooler } from './support/pooler.ts';
-import { createPostgresDatabase, POSTGRES_URL, type Service, startService } from './support/service.ts';
+import { createPostgresDatabase, openPostgresAt, POSTGRES_URL, type Service, startService } from './support/service.ts';
 
 const PGBOUNCER = findPgbouncer();
 const missing = PGBOUNCER === null ? 'pgbouncer is not installed' : 'no PostgreSQL server is offered';
@@ -15,31 +14,13 @@ describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing 
   let pooler: Pooler;
   let service: Service;
   let drop: () => Promise<void>;
-  const warnings: string[] = [];
 
   before(async () => {
     if (PGBOUNCER === null || POSTGRES_URL === null) return;
     const created = await createPostgresDatabase(POSTGRES_URL);
     drop = created.remove;
     pooler = await Pooler.create(PGBOUNCER, new URL(created.url));
-    const database = await openPostgres({
-      url: pooler.url,
-      connections: 8,
-      pipeline: true,
-      namedStatements: true,
-      purpose: 'serve',
-      onWarning: (message) => void warnings.push(message),
-      onUnusable: (error) => {
-        throw error;
-      },
-    });
-    service = await startService({
-      database,
-      place: pooler.url,
-      warnings,
-      analyze: async () => {},
-      remove: () => database.close(),
-    });
+    service = await startService(await openPostgresAt(pooler.url, { connections: 8 }));
   });
   after(async () => {
     if (!runs) return;
@@ -88,6 +69,7 @@ describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing 
   });
 
   test('a pooler that keeps no prepared statements is noticed, and nothing but a warning comes of it', () => {
+    const { warnings } = service.opened;
     for (const warning of warnings) assert.match(warning, /keeps no prepared statements/);
     assert.ok(warnings.length <= 1);
   });

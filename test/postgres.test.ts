@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import { openPostgres } from '../dist/database/postgres.js';
 import { findPostgres, PostgresServer } from './support/postgres-server.ts';
-import { asAdmin, createPostgresDatabase, type OpenDatabase, type Service, startService } from './support/service.ts';
+import { asAdmin, createPostgresDatabase, openPostgresAt, type Service, startService } from './support/service.ts';
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
 const statuses = (answers: readonly { statusCode: number }[]) =>
@@ -16,19 +15,8 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-async function open(url: string, unusable: unknown[] = []): Promise<OpenDatabase> {
-  const warnings: string[] = [];
-  const database = await openPostgres({
-    url,
-    connections: 4,
-    pipeline: true,
-    namedStatements: true,
-    purpose: 'serve',
-    onWarning: (message) => void warnings.push(message),
-    onUnusable: (error) => void unusable.push(error),
-  });
-  return { database, place: url, warnings, analyze: () => Promise.resolve(), remove: () => database.close() };
-}
+const open = (url: string, unusable: unknown[] = []) =>
+  openPostgresAt(url, { onUnusable: (error) => void unusable.push(error) });
 
 const skip = programs === null ? 'no PostgreSQL programs are here (TEST_POSTGRES_BIN)' : false;
 

@@ -1,8 +1,7 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openPostgres } from '../../dist/database/postgres.js';
-import { type Service, startService } from './service.ts';
+import { openPostgresAt, type Service, startService } from './service.ts';
 
 /** A NoticeResponse without fields, which clients of PostgreSQL take note of and do not answer. */
 const NOTICE = Buffer.from([0x4e, 0, 0, 0, 5, 0]);
@@ -174,18 +173,5 @@ export class Relay {
 
 /** A service that reaches the database at `url` over `connections` connections through `relay`. */
 export async function startServiceThrough(relay: Relay, url: string, connections: number): Promise<Service> {
-  const warnings: string[] = [];
-  const database = await openPostgres({
-    url: relay.urlOf(url),
-    connections,
-    pipeline: true,
-    namedStatements: true,
-    purpose: 'serve',
-    onWarning: (message) => void warnings.push(message),
-    onUnusable: (error) => {
-      throw error;
-    },
-  });
-  const analyze = async () => undefined;
-  return startService({ database, place: url, warnings, analyze, remove: () => database.close() });
+  return startService({ ...(await openPostgresAt(relay.urlOf(url), { connections })), place: url });
 }

@@ -11,7 +11,7 @@ import pg from 'pg';
 import { type AppOptions, createApp } from '../../dist/app.js';
 import type { Database } from '../../dist/database/database.js';
 import { openEmbedded } from '../../dist/database/embedded.js';
-import { openPostgres } from '../../dist/database/postgres.js';
+import { openPostgres, type PostgresOptions } from '../../dist/database/postgres.js';
 import { createLogger } from '../../dist/log.js';
 
 export const SECRET = new TextEncoder().encode('test-secret-of-more-than-thirty-two-bytes');
@@ -144,12 +144,31 @@ export async function createPostgresDatabase(server: string): Promise<{ url: str
   };
 }
 
-async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
+/** Opens the PostgreSQL database at `url` as the program does; `remove` closes it and leaves the database. */
+export async function openPostgresAt(
+  url: string,
+  { connections = 4, onUnusable = notExpected }: Partial<Pick<PostgresOptions, 'connections' | 'onUnusable'>> = {},
+): Promise<OpenDatabase> {
   const warnings: string[] = [];
-  const watch = { onWarning: (message: string) => void warnings.push(message), onUnusable: notExpected };
+  const database = await openPostgres({
+    url,
+    connections,
+    pipeline: true,
+    namedStatements: true,
+    purpose: 'serve',
+    onWarning: (message) => void warnings.push(message),
+    onUnusable,
+  });
+  const analyze = async () => void (await asAdmin(url, 'analyze'));
+  return { database, place: url, warnings, analyze, remove: () => database.close() };
+}
+
+async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
   if (kind === 'embedded') {
+    const warnings: string[] = [];
     const directory = mkdtempSync(join(tmpdir(), 'todo-api-data-'));
-    const database = await openEmbedded({ directory, ...watch });
+    const onWarning = (message: string) => void warnings.push(message);
+    const database = await openEmbedded({ directory, onWarning, onUnusable: notExpected });
     const analyze = () => database.maintain();
     const remove = async () => {
       await database.close();
@@ -159,19 +178,12 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
   }
   if (POSTGRES_URL === null) throw new Error('No PostgreSQL server is offered');
   const { url, remove: drop } = await createPostgresDatabase(POSTGRES_URL);
-  const database = await openPostgres({
-    url,
-    connections: 4,
-    pipeline: true,
-    namedStatements: true,
-    purpose: 'serve',
-    ...watch,
-  });
+  const opened = await openPostgresAt(url);
   const remove = async () => {
-    await database.close();
+    await opened.remove();
     await drop();
   };
-  return { database, place: url, warnings, analyze: async () => void (await asAdmin(url, 'analyze')), remove };
+  return { ...opened, remove };
 }
 
 /** A service in front of a database, and people to use it. */
