@@ -8,8 +8,8 @@ import { Upkeep } from './embedded-upkeep.ts';
 import { type OperatorAccess, operate } from './operator.ts';
 import { serveOperator } from './operator-socket.ts';
 import { PAGE_ROWS } from './operator-sql.ts';
+import { SharedConnections } from './pool/pool.ts';
 import { prepareToServe } from './prepare.ts';
-import { SharedConnections } from './shared-connections.ts';
 
 export interface EmbeddedOptions {
   /** Where the files are kept; made when it is not there. */

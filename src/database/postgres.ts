@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { UnusableDatabase } from './connection-slots.ts';
 import type { Database } from './database.ts';
 import type { OperatorAccess } from './operator.ts';
+import { UnusableDatabase } from './pool/connector.ts';
+import { SharedConnections } from './pool/pool.ts';
 import { prepareToOperate, prepareToServe } from './prepare.ts';
-import { SharedConnections } from './shared-connections.ts';
 
 export interface PostgresOptions {
   /** `postgresql://…`, with `sslmode` and the rest as libpq reads them. */

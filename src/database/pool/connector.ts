@@ -1,6 +1,6 @@
 import type pg from 'pg';
-import { judge, sqlStateOf } from './sql-state.ts';
-import { Wire } from './wire.ts';
+import { judge, sqlStateOf } from '../sql-state.ts';
+import { Wire } from './connection.ts';
 
 interface ConnectionSlotsOptions {
   /** A client that has not been connected yet. */

@@ -1,11 +1,11 @@
 import type pg from 'pg';
-import { AppError } from '../core/errors.ts';
-import type { UserId } from '../core/user.ts';
-import { ConnectionSlots, type FailedAttempt } from './connection-slots.ts';
-import { type Database, defineStatement, type Row, type Statement, type Values } from './database.ts';
-import type { OperatorAccess } from './operator.ts';
-import { judge, sqlStateOf } from './sql-state.ts';
-import type { Identity, Job, Outcome, Wire } from './wire.ts';
+import { AppError } from '../../core/errors.ts';
+import type { UserId } from '../../core/user.ts';
+import { type Database, defineStatement, type Row, type Statement, type Values } from '../database.ts';
+import type { OperatorAccess } from '../operator.ts';
+import { judge, sqlStateOf } from '../sql-state.ts';
+import type { Identity, Job, Outcome, Wire } from './connection.ts';
+import { ConnectionSlots, type FailedAttempt } from './connector.ts';
 
 export interface SharedConnectionsOptions {
   /** A client that has not been connected yet. */
