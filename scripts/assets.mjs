@@ -5,8 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { PGlite } from '@electric-sql/pglite';
 
 const target = new URL('../dist/database/', import.meta.url);
-const template = new URL('template/', target);
-const stamp = new URL('template.version', target);
+const template = new URL('embedded/template/', target);
+const stamp = new URL('embedded/template.version', target);
 const { version } = JSON.parse(
   await readFile(new URL('../node_modules/@electric-sql/pglite/package.json', import.meta.url), 'utf8'),
 );
@@ -16,7 +16,7 @@ await cp(new URL('../src/database/migrations/', import.meta.url), new URL('migra
 
 const made = await readFile(stamp, 'utf8').catch(() => '');
 if (made !== version) {
-  const draft = new URL('template.new/', target);
+  const draft = new URL('embedded/template.new/', target);
   await rm(draft, { recursive: true, force: true });
   await rm(template, { recursive: true, force: true });
   await mkdir(draft, { recursive: true });

@@ -6,7 +6,7 @@ import { developmentSecret, developmentToken } from './auth/development-secret.t
 import { type Command, parseCommand, runCommand, USAGE } from './backup/command.ts';
 import { type Config, loadConfig, type TokenTrust } from './config.ts';
 import type { Database } from './database/database.ts';
-import { openEmbedded } from './database/embedded.ts';
+import { openEmbedded } from './database/embedded/embedded.ts';
 import { type Operator, operate } from './database/operator.ts';
 import { connectOperator } from './database/operator-socket.ts';
 import { openPostgres } from './database/postgres.ts';

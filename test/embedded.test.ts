@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { UserId } from '../dist/core/user.js';
 import { defineStatement } from '../dist/database/database.js';
-import { type EmbeddedDatabase, openEmbedded } from '../dist/database/embedded.js';
+import { type EmbeddedDatabase, openEmbedded } from '../dist/database/embedded/embedded.js';
 import { temporaryFolder } from './support/process.ts';
 
 const UPKEEP = defineStatement(

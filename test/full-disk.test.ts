@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openEmbedded } from '../dist/database/embedded.js';
+import { openEmbedded } from '../dist/database/embedded/embedded.js';
 import { temporaryFolder } from './support/process.ts';
 import { type Person, type Service, startService } from './support/service.ts';
 

@@ -10,7 +10,7 @@ import { type JWTPayload, SignJWT } from 'jose';
 import pg from 'pg';
 import { type AppOptions, createApp } from '../../dist/app.js';
 import type { Database } from '../../dist/database/database.js';
-import { openEmbedded } from '../../dist/database/embedded.js';
+import { openEmbedded } from '../../dist/database/embedded/embedded.js';
 import { openPostgres, type PostgresOptions } from '../../dist/database/postgres.js';
 import { createLogger } from '../../dist/log.js';
 

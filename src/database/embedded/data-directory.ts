@@ -1,10 +1,10 @@
 import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockDataDirectory } from './data-lock.ts';
-import { type DiskRoom, isDiskFull } from './disk-room.ts';
+import { type DiskRoom, isDiskFull } from './disk-space.ts';
+import { lockDataDirectory } from './lock.ts';
 
 /** An empty database, made when the service is built: making one takes seconds. */
-const TEMPLATE = new URL('./template/', import.meta.url);
+const TEMPLATE = new URL('../template/', import.meta.url);
 
 /** The files of the database belong to another user of the system, who could not work with what this process writes. */
 class DataDirectoryOfAnother extends Error {

@@ -76,7 +76,7 @@ export class EmbeddedEngine {
 
   /** Opens the database files in `directory`. @throws what PGlite says when they cannot be opened, or after half a minute. */
   static async start(directory: string): Promise<EmbeddedEngine> {
-    const worker = new Worker(new URL('./embedded-worker.js', import.meta.url), {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: directory,
       execArgv: [],
     });

@@ -1,15 +1,15 @@
 import pg from 'pg';
-import { AppError } from '../core/errors.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Database, Statement, Values } from '../database.ts';
+import { type OperatorAccess, operate } from '../operator.ts';
+import { serveOperator } from '../operator-socket.ts';
+import { PAGE_ROWS } from '../operator-sql.ts';
+import { SharedConnections } from '../pool/pool.ts';
+import { prepareToServe } from '../prepare.ts';
 import { takeDataDirectory } from './data-directory.ts';
-import type { Database, Statement, Values } from './database.ts';
-import { DiskRoom, freeBytesOf } from './disk-room.ts';
-import { EmbeddedEngine } from './embedded-engine.ts';
-import { Upkeep } from './embedded-upkeep.ts';
-import { type OperatorAccess, operate } from './operator.ts';
-import { serveOperator } from './operator-socket.ts';
-import { PAGE_ROWS } from './operator-sql.ts';
-import { SharedConnections } from './pool/pool.ts';
-import { prepareToServe } from './prepare.ts';
+import { DiskRoom, freeBytesOf } from './disk-space.ts';
+import { EmbeddedEngine } from './engine.ts';
+import { Upkeep } from './maintenance.ts';
 
 export interface EmbeddedOptions {
   /** Where the files are kept; made when it is not there. */

@@ -1,6 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
-import type { FromWorker, ToWorker } from './embedded-engine.ts';
+import type { FromWorker, ToWorker } from './engine.ts';
 
 /** A log file that is no longer needed is removed, where a server would keep it for the next: the room is given back. */
 const START_PARAMS = [...PGlite.defaultStartParams, '-c', 'wal_recycle=off'];

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { defineStatement, type Statement } from './database.ts';
-import type { DiskRoom } from './disk-room.ts';
+import { defineStatement, type Statement } from '../database.ts';
+import type { DiskRoom } from './disk-space.ts';
 
 export interface UpkeepOptions {
   /** Where PGlite keeps its files. */
