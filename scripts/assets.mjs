@@ -11,8 +11,10 @@ const { version } = JSON.parse(
   await readFile(new URL('../node_modules/@electric-sql/pglite/package.json', import.meta.url), 'utf8'),
 );
 
-await rm(new URL('migrations/', target), { recursive: true, force: true });
-await cp(new URL('../src/database/migrations/', import.meta.url), new URL('migrations/', target), { recursive: true });
+await rm(new URL('schema/migrations/', target), { recursive: true, force: true });
+await cp(new URL('../src/database/schema/migrations/', import.meta.url), new URL('schema/migrations/', target), {
+  recursive: true,
+});
 
 const made = await readFile(stamp, 'utf8').catch(() => '');
 if (made !== version) {

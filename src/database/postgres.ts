@@ -4,7 +4,7 @@ import type { Database } from './database.ts';
 import type { OperatorAccess } from './operator.ts';
 import { UnusableDatabase } from './pool/connector.ts';
 import { SharedConnections } from './pool/pool.ts';
-import { prepareToOperate, prepareToServe } from './prepare.ts';
+import { prepareToOperate, prepareToServe } from './schema/verify.ts';
 
 export interface PostgresOptions {
   /** `postgresql://…`, with `sslmode` and the rest as libpq reads them. */

@@ -5,7 +5,7 @@ import { type OperatorAccess, operate } from '../operator.ts';
 import { serveOperator } from '../operator-socket.ts';
 import { PAGE_ROWS } from '../operator-sql.ts';
 import { SharedConnections } from '../pool/pool.ts';
-import { prepareToServe } from '../prepare.ts';
+import { prepareToServe } from '../schema/verify.ts';
 import { takeDataDirectory } from './data-directory.ts';
 import { DiskRoom, freeBytesOf } from './disk-space.ts';
 import { EmbeddedEngine } from './engine.ts';

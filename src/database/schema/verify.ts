@@ -1,6 +1,6 @@
 import type pg from 'pg';
+import { UnusableDatabase } from '../pool/connector.ts';
 import { migrate } from './migrate.ts';
-import { UnusableDatabase } from './pool/connector.ts';
 
 const OLDEST_SERVER = 150_000;
 
