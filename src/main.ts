@@ -7,8 +7,8 @@ import { type Command, parseCommand, runCommand, USAGE } from './backup/command.
 import { type Config, loadConfig, type TokenTrust } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded/embedded.ts';
-import { type Operator, operate } from './database/operator.ts';
-import { connectOperator } from './database/operator-socket.ts';
+import { type Operator, operate } from './backup/admin-access.ts';
+import { connectOperator } from './backup/admin-socket.ts';
 import { openPostgres } from './database/postgres.ts';
 import { createLogger } from './log.ts';
 

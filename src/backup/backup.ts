@@ -1,6 +1,6 @@
-import type { Operator } from '../database/operator.ts';
-import { endLine, entryLine, headLine, type Totals } from './backup-file.ts';
-import { DraftFile } from './draft-file.ts';
+import type { Operator } from './admin-access.ts';
+import { endLine, entryLine, headLine, type Totals } from './file.ts';
+import { DraftFile } from './atomic-file.ts';
 
 export interface Progress {
   readonly done: Totals;

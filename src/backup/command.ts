@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util';
-import type { Operator } from '../database/operator.ts';
+import type { Operator } from './admin-access.ts';
 import { backUp, type Progress } from './backup.ts';
-import type { Totals } from './backup-file.ts';
-import { patiently } from './patience.ts';
+import type { Totals } from './file.ts';
+import { patiently } from './retries.ts';
 import { restore } from './restore.ts';
 
 /** What the program was started to do. */

@@ -1,7 +1,7 @@
-import type { Operator } from '../database/operator.ts';
-import { PAGE_ROWS } from '../database/operator-sql.ts';
+import type { Operator } from './admin-access.ts';
+import { PAGE_ROWS } from './admin-sql.ts';
 import type { Progress } from './backup.ts';
-import { type BackupTask, type BackupUser, readBackup, type Totals } from './backup-file.ts';
+import { type BackupTask, type BackupUser, readBackup, type Totals } from './file.ts';
 
 export interface RestoreOptions {
   readonly path: string;

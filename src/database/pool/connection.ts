@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { DatabaseError, parse, serialize } from 'pg-protocol';
 import { type BackendMessage, DataRowMessage } from 'pg-protocol/dist/messages.js';
 import { defineStatement, type Row, type Statement, type Values } from '../database.ts';
-import { judge } from '../sql-state.ts';
+import { judge } from '../errors.ts';
 
 /** Whom the database takes a transaction's statement for: `owner` is the role that connected. */
 export type Identity =

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { judge, sqlStateOf } from '../sql-state.ts';
+import { judge, sqlStateOf } from '../errors.ts';
 import { Wire } from './connection.ts';
 
 interface ConnectionSlotsOptions {

@@ -1,4 +1,4 @@
-import { defineStatement, type Statement, utcText } from './database.ts';
+import { defineStatement, type Statement, utcText } from '../database/database.ts';
 
 /** Rows in one page: little enough that requests wait a few milliseconds for it where they share its connection. */
 export const PAGE_ROWS = 500;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Operator, OperatorError } from '../database/operator.ts';
+import { type Operator, OperatorError } from './admin-access.ts';
 
 /** How long a database may be busy, restart or wake up before the work is given up. */
 const PATIENCE_MS = 60_000;

@@ -3,9 +3,9 @@ import { chmod, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, request } from 'node:http';
 import { join, relative, resolve } from 'node:path';
 import { z } from 'zod';
-import type { Values } from './database.ts';
-import { type Operator, OperatorError } from './operator.ts';
-import { isOperatorStatement } from './operator-sql.ts';
+import type { Values } from '../database/database.ts';
+import { type Operator, OperatorError } from './admin-access.ts';
+import { isOperatorStatement } from './admin-sql.ts';
 
 /*
  * The embedded database belongs to one process. While that serves, backup and restore reach the rows through it, by a
