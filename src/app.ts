@@ -8,7 +8,7 @@ import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
-import { protectBrowsers } from './http/browser-safety.ts';
+import { protectBrowsers } from './http/cors-and-headers.ts';
 import { exposeHealth } from './http/health.ts';
 import { collectMethods, refuseOtherMethods } from './http/methods.ts';
 import { exposeMetrics } from './http/metrics.ts';

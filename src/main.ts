@@ -3,12 +3,12 @@ import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
 import { createApp } from './app.ts';
 import { developmentSecret, developmentToken } from './auth/development-secret.ts';
+import { type Operator, operate } from './backup/admin-access.ts';
+import { connectOperator } from './backup/admin-socket.ts';
 import { type Command, parseCommand, runCommand, USAGE } from './backup/command.ts';
 import { type Config, loadConfig, type TokenTrust } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded/embedded.ts';
-import { type Operator, operate } from './backup/admin-access.ts';
-import { connectOperator } from './backup/admin-socket.ts';
 import { openPostgres } from './database/postgres.ts';
 import { createLogger } from './log.ts';
 

@@ -2,7 +2,7 @@ import { errors, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { type Principal, parseEmail, parseUserId } from '../core/user.ts';
-import { VerifiedTokens } from './verified-tokens.ts';
+import { VerifiedTokens } from './token-cache.ts';
 
 /** Proves a token's signature with the keys it trusts. */
 export interface KeySource {

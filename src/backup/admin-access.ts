@@ -1,7 +1,7 @@
 import { AppError } from '../core/errors.ts';
 import type { Row, Statement, Values } from '../database/database.ts';
-import { OPERATOR_STATEMENTS, type OperatorStatement } from './admin-sql.ts';
 import { sqlStateOf } from '../database/errors.ts';
+import { OPERATOR_STATEMENTS, type OperatorStatement } from './admin-sql.ts';
 
 /** What backup and restore work with: all users' rows, a page at a time. */
 export interface Operator {

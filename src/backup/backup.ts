@@ -1,6 +1,6 @@
 import type { Operator } from './admin-access.ts';
-import { endLine, entryLine, headLine, type Totals } from './file.ts';
 import { DraftFile } from './atomic-file.ts';
+import { endLine, entryLine, headLine, type Totals } from './file.ts';
 
 export interface Progress {
   readonly done: Totals;

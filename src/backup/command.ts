@@ -2,8 +2,8 @@ import { parseArgs } from 'node:util';
 import type { Operator } from './admin-access.ts';
 import { backUp, type Progress } from './backup.ts';
 import type { Totals } from './file.ts';
-import { patiently } from './retries.ts';
 import { restore } from './restore.ts';
+import { patiently } from './retries.ts';
 
 /** What the program was started to do. */
 export type Command =

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { Database } from './database.ts';
 import type { OperatorAccess } from '../backup/admin-access.ts';
+import type { Database } from './database.ts';
 import { UnusableDatabase } from './pool/connector.ts';
 import { SharedConnections } from './pool/pool.ts';
 import { prepareToOperate, prepareToServe } from './schema/verify.ts';

@@ -1,9 +1,9 @@
 import pg from 'pg';
-import { AppError } from '../../core/errors.ts';
-import type { Database, Statement, Values } from '../database.ts';
 import { type OperatorAccess, operate } from '../../backup/admin-access.ts';
 import { serveOperator } from '../../backup/admin-socket.ts';
 import { PAGE_ROWS } from '../../backup/admin-sql.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Database, Statement, Values } from '../database.ts';
 import { SharedConnections } from '../pool/pool.ts';
 import { prepareToServe } from '../schema/verify.ts';
 import { takeDataDirectory } from './data-directory.ts';

@@ -1,8 +1,8 @@
 import type pg from 'pg';
+import type { OperatorAccess } from '../../backup/admin-access.ts';
 import { AppError } from '../../core/errors.ts';
 import type { UserId } from '../../core/user.ts';
 import { type Database, defineStatement, type Row, type Statement, type Values } from '../database.ts';
-import type { OperatorAccess } from '../../backup/admin-access.ts';
 import { judge, sqlStateOf } from '../errors.ts';
 import type { Identity, Job, Outcome, Wire } from './connection.ts';
 import { ConnectionSlots, type FailedAttempt } from './connector.ts';

@@ -1,5 +1,5 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { limitRate, shedLoad } from '../../http/load-limits.ts';
+import { limitRate, shedLoad } from '../../http/load-shedding.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { taskRoutes } from './task-routes.ts';
 
