@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
-import { codePointLength, isStorableText, MAX_USER_ID_LENGTH } from '../core/user.ts';
+import { codePointLength, isStorableText } from '../core/text.ts';
+import { MAX_USER_ID_LENGTH } from '../core/user.ts';
 import { MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH } from '../tasks/task.ts';
 
 /*

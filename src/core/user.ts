@@ -1,3 +1,5 @@
+import { codePointLength, isStorableText } from './text.ts';
+
 declare const userId: unique symbol;
 
 /** A proven `sub`: non-empty, at most 255 code points, no NUL, well-formed Unicode. */
@@ -12,20 +14,6 @@ export interface Principal {
 /** In code points. */
 export const MAX_USER_ID_LENGTH = 255;
 const MAX_EMAIL_LENGTH = 320;
-
-/** The text can be kept in a PostgreSQL `text` column exactly as it is. */
-export function isStorableText(text: string): boolean {
-  return text.isWellFormed() && !text.includes('\0');
-}
-
-/** Unicode code points in `text`: what the limits of the contract and PostgreSQL's `char_length` count. */
-export function codePointLength(text: string): number {
-  let length = text.length;
-  for (let index = 0; index < text.length - 1; index += 1) {
-    if (text.charCodeAt(index) >> 10 === 0b110110 && text.charCodeAt(index + 1) >> 10 === 0b110111) length -= 1;
-  }
-  return length;
-}
 
 function isUserId(value: unknown): value is UserId {
   return (

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { codePointLength, isStorableText } from '../core/user.ts';
+import { codePointLength, isStorableText } from '../core/text.ts';
 
 /*
  * The schemas that everything else is derived from: validation, types and the OpenAPI document. Text is judged after
