@@ -4,10 +4,8 @@ import { backupEmbedded, backupPostgres } from './backup.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresLog } from './disk-full.ts';
 import { embeddedHang } from './embedded-hang.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
-import { mutation } from './mutation.ts';
 import { pgConnectionsKilled } from './pg-connections-killed.ts';
 import { pgFailover } from './pg-failover.ts';
-import { pgMigrations } from './pg-migrations.ts';
 import { pgSlowStart, pgTooManyConnections } from './pg-out-of-reach.ts';
 import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
 import { pgWakesSlowly } from './pg-wakes-slowly.ts';
@@ -32,7 +30,6 @@ const DRILLS: readonly Drill[] = [
   embeddedRestarts,
   rollingRestarts,
   secondProcess,
-  mutation,
   sigterm,
   slowSockets,
   soakEmbedded,
@@ -44,7 +41,6 @@ const DRILLS: readonly Drill[] = [
   pgTooManyConnections,
   pgSlowStart,
   pgWakesSlowly,
-  pgMigrations,
   poolExhausted,
 ];
 

@@ -30,14 +30,11 @@ async function answering(port: string): Promise<string> {
 /** The program itself, started again and again with the same settings in a folder of its own. */
 export class Scene {
   readonly settings: Readonly<Record<string, string>>;
-  readonly #main: string | undefined;
   readonly #folder = temporaryFolder();
   readonly #services: RunningService[] = [];
   origin = '';
 
-  /** @param main another program than the one that was built here. */
-  constructor(settings: Readonly<Record<string, string>> = {}, main?: string) {
-    this.#main = main;
+  constructor(settings: Readonly<Record<string, string>> = {}) {
     this.settings = { JWT_SECRET: new TextDecoder().decode(SECRET), ...settings };
   }
 
@@ -48,7 +45,7 @@ export class Scene {
 
   /** Starts one more process; `origin` is from then on where it listens. */
   async start(settings: Readonly<Record<string, string>> = {}): Promise<RunningService> {
-    const service = new RunningService({ ...this.settings, ...settings }, this.#folder.path, [], this.#main);
+    const service = new RunningService({ ...this.settings, ...settings }, this.#folder.path);
     this.#services.push(service);
     const { PORT } = settings;
     this.origin = PORT === undefined ? await service.listening() : await answering(PORT);
