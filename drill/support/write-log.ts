@@ -56,7 +56,7 @@ export class WriteLog {
     for (const { user, sent, acknowledged } of this.#writers) {
       const list = await this.#client.request(`${origin}/api/tasks`, { user });
       if (list.status !== 200) {
-        checks.expect(false, `the tasks of ${user} cannot be read back: ${list.status} ${list.body}`);
+        checks.expect(false, `the tasks of ${user} cannot be read back: ${list.status} ${list.body.slice(0, 200)}`);
         return {};
       }
       const { tasks } = JSON.parse(list.body) as { tasks: Task[] };
