@@ -36,7 +36,8 @@ async function prepareRequests(client: Client, origin: string, tables: Workload[
       const options = { method: 'POST', user, body: { title: `task ${number}` } };
       const { body, status } = await client.request(`${origin}/api/tasks`, options);
       if (status !== 201) throw new Error(`a create was answered ${status}: ${body}`);
-      const path = `/api/tasks/${(JSON.parse(body) as { id: string }).id}`;
+      const { id }: { id: string } = JSON.parse(body);
+      const path = `/api/tasks/${id}`;
       const put = { method: 'PUT', user };
       if (number < 8) requests.push({ expected: 200, path: '/api/tasks', options: { user } });
       else if (number < 14) requests.push({ expected: 200, path, options: { user } });

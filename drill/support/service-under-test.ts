@@ -45,7 +45,8 @@ export class ServiceUnderTest {
   }
 
   get isRunning(): boolean {
-    return this.process.child.exitCode === null;
+    const { exitCode, signalCode } = this.process.child;
+    return exitCode === null && signalCode === null;
   }
 
   /** Starts a process without waiting for it. @param args of a command: `['backup', path]`. */

@@ -43,7 +43,10 @@ export class WriteLog {
     writer.sent.add(title);
     const body = { ...this.#fields, title };
     const response = await this.#client.request(`${origin}/api/tasks`, { method: 'POST', user: writer.user, body });
-    if (response.status === 201) writer.acknowledged.set((JSON.parse(response.body) as Task).id, title);
+    if (response.status === 201) {
+      const { id }: Task = JSON.parse(response.body);
+      writer.acknowledged.set(id, title);
+    }
     return response;
   }
 
@@ -59,7 +62,7 @@ export class WriteLog {
         checks.expect(false, `the tasks of ${user} cannot be read back: ${list.status} ${list.body.slice(0, 200)}`);
         return {};
       }
-      const { tasks } = JSON.parse(list.body) as { tasks: Task[] };
+      const { tasks }: { tasks: Task[] } = JSON.parse(list.body);
       const titles = new Map(tasks.map(({ id, title }) => [id, title]));
       const found = [...acknowledged].filter(([id, title]) => titles.get(id) === title).length;
       const valid = tasks.filter(({ user_id, title }) => user_id === user && sent.has(title));
