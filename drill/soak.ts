@@ -5,6 +5,7 @@ import type { Drill, Figures } from './support/drill.ts';
 import type { DrillRun } from './support/drill-run.ts';
 import type { ServiceUnderTest } from './support/service-under-test.ts';
 
+const TOTAL = { short: 10_000, long: 1_000_000 };
 const CONCURRENCY = 32;
 const USERS = 200;
 const TASKS_PER_USER = 20;
@@ -20,35 +21,42 @@ interface SoakRequest {
 }
 
 interface Workload {
-  readonly requests: number;
   /** Limit of the resident memory at the end. The embedded database runs in the process and needs more. */
   readonly maxMiB: number;
   /** Creates are for users that are never listed. Without them the tables keep their size. */
   readonly tables: 'growing' | 'fixed';
 }
 
-/** Of 20 requests: 8 lists, 6 gets, 4 creates or updates, 1 toggle, 1 invalid update. */
+/** Creates a task and makes a request for it: of 20, 8 lists, 6 gets, 4 writes, 1 toggle, 1 invalid update. */
+async function prepareRequest(
+  client: Client,
+  origin: string,
+  user: string,
+  number: number,
+  tables: Workload['tables'],
+): Promise<SoakRequest> {
+  const create = { method: 'POST', user, body: { title: `task ${number}` } };
+  const { body, status } = await client.request(`${origin}/api/tasks`, create);
+  if (status !== 201) throw new Error(`a create was answered ${status}: ${body}`);
+  const { id }: { id: string } = JSON.parse(body);
+  const path = `/api/tasks/${id}`;
+  if (number < 8) return { expected: 200, path: '/api/tasks', options: { user } };
+  if (number < 14) return { expected: 200, path, options: { user } };
+  if (number < 16 && tables === 'growing') {
+    return { expected: 201, path: '/api/tasks', options: { ...create, user: `${user}_creates` } };
+  }
+  const put = { method: 'PUT', user };
+  if (number < 18) return { expected: 200, path, options: { ...put, body: { is_completed: number === 16 } } };
+  if (number < 19) return { expected: 200, path: `${path}/toggle`, options: { method: 'POST', user } };
+  return { expected: 400, path, options: { ...put, body: { title: '' } } };
+}
+
 async function prepareRequests(client: Client, origin: string, tables: Workload['tables']): Promise<SoakRequest[]> {
   const requests: SoakRequest[] = [];
+  const numbers = Array.from({ length: TASKS_PER_USER }, (_, number) => number);
   for (let index = 0; index < USERS; index += 1) {
-    const user = `soak_${index}`;
-    for (let number = 0; number < TASKS_PER_USER; number += 1) {
-      const options = { method: 'POST', user, body: { title: `task ${number}` } };
-      const { body, status } = await client.request(`${origin}/api/tasks`, options);
-      if (status !== 201) throw new Error(`a create was answered ${status}: ${body}`);
-      const { id }: { id: string } = JSON.parse(body);
-      const path = `/api/tasks/${id}`;
-      const put = { method: 'PUT', user };
-      if (number < 8) requests.push({ expected: 200, path: '/api/tasks', options: { user } });
-      else if (number < 14) requests.push({ expected: 200, path, options: { user } });
-      else if (number < 16 && tables === 'growing') {
-        requests.push({ expected: 201, path: '/api/tasks', options: { ...options, user: `${user}_creates` } });
-      } else if (number < 18) {
-        requests.push({ expected: 200, path, options: { ...put, body: { is_completed: number === 16 } } });
-      } else if (number < 19) {
-        requests.push({ expected: 200, path: `${path}/toggle`, options: { method: 'POST', user } });
-      } else requests.push({ expected: 400, path, options: { ...put, body: { title: '' } } });
-    }
+    const prepare = (number: number) => prepareRequest(client, origin, `soak_${index}`, number, tables);
+    requests.push(...(await Promise.all(numbers.map(prepare))));
   }
   return requests;
 }
@@ -69,7 +77,8 @@ function slope(points: readonly (readonly [number, number])[]): number {
 const rounded = (value: number) => Math.round(value * 10) / 10;
 
 async function soak(run: DrillRun, service: ServiceUnderTest, workload: Workload): Promise<Figures> {
-  const { requests: total, maxMiB, tables } = workload;
+  const { maxMiB, tables } = workload;
+  const total = TOTAL[run.scale];
   const { child } = await service.start({ PORT: String(await freePort()) });
   const client = run.client();
   const requests = await prepareRequests(client, service.origin, tables);
@@ -117,8 +126,7 @@ export const soakPostgres: Drill = {
   timeoutSeconds: { short: 60, long: 900 },
   run: async (run) => {
     const service = run.service({ DATABASE_URL: (await run.postgres()).url(), LOG_LEVEL: 'warn' });
-    const requests = { short: 20_000, long: 1_000_000 }[run.scale];
-    return soak(run, service, { requests, maxMiB: 256, tables: 'growing' });
+    return soak(run, service, { maxMiB: 256, tables: 'growing' });
   },
 };
 
@@ -126,8 +134,5 @@ export const soakEmbedded: Drill = {
   name: 'soak-embedded',
   holds: `${HOLDS} (embedded, tables of fixed size)`,
   timeoutSeconds: { short: 60, long: 900 },
-  run: async (run) => {
-    const requests = { short: 10_000, long: 1_000_000 }[run.scale];
-    return soak(run, run.service({ LOG_LEVEL: 'warn' }), { requests, maxMiB: 640, tables: 'fixed' });
-  },
+  run: (run) => soak(run, run.service({ LOG_LEVEL: 'warn' }), { maxMiB: 640, tables: 'fixed' }),
 };

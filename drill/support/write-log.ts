@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Checks } from './checks.ts';
 import type { Client, Response } from './client.ts';
 
 /** Fewer than the limit of a list, so that one list has all tasks of a user. */
 const TASKS_PER_USER = 500;
+const READ_BACK_TIMEOUT_MS = 5_000;
 
 interface Writer {
   readonly user: string;
@@ -57,7 +59,7 @@ export class WriteLog {
   async verify(origin: string, checks: Checks): Promise<Record<string, number>> {
     const totals = { acknowledged: 0, found: 0, lost: 0, unacknowledged: 0, wrong: 0 };
     for (const { user, sent, acknowledged } of this.#writers) {
-      const list = await this.#client.request(`${origin}/api/tasks`, { user });
+      const list = await this.#readBack(origin, user);
       if (list.status !== 200) {
         checks.expect(false, `the tasks of ${user} cannot be read back: ${list.status} ${list.body.slice(0, 200)}`);
         return {};
@@ -82,5 +84,15 @@ export class WriteLog {
       'stored without acknowledgement': totals.unacknowledged,
       'duplicate or foreign': totals.wrong,
     };
+  }
+
+  /** Retries 503 for 5 s: this is about durability; availability is checked by the drills. */
+  async #readBack(origin: string, user: string): Promise<Response> {
+    const deadline = performance.now() + READ_BACK_TIMEOUT_MS;
+    for (;;) {
+      const list = await this.#client.request(`${origin}/api/tasks`, { user });
+      if (list.status !== 503 || performance.now() > deadline) return list;
+      await delay(100);
+    }
   }
 }
