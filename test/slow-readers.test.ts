@@ -12,7 +12,7 @@ const ANSWER_BYTES = 32 * 1024 * 1024;
 let service: Service;
 let port: number;
 beforeEach(async () => {
-  service = await startService(stubDatabase(async () => [[`"${'x'.repeat(ANSWER_BYTES - 2)}"`]]));
+  service = await startService(stubDatabase(async () => [[[`"${'x'.repeat(ANSWER_BYTES - 2)}"`]]]));
   port = await listen(service.app);
 });
 afterEach(() => service.close());

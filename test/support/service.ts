@@ -147,7 +147,11 @@ export async function createPostgresDatabase(server: string): Promise<{ url: str
 /** Opens the PostgreSQL database at `url` as the program does; `remove` closes it and leaves the database. */
 export async function openPostgresAt(
   url: string,
-  { connections = 4, onUnusable = notExpected }: Partial<Pick<PostgresOptions, 'connections' | 'onUnusable'>> = {},
+  {
+    connections = 4,
+    onFatal = notExpected,
+    ...rest
+  }: Partial<Pick<PostgresOptions, 'connections' | 'onFatal' | 'statementTimeoutMs'>> = {},
 ): Promise<OpenDatabase> {
   const warnings: string[] = [];
   const database = await openPostgres({
@@ -157,7 +161,8 @@ export async function openPostgresAt(
     namedStatements: true,
     purpose: 'serve',
     onWarning: (message) => void warnings.push(message),
-    onUnusable,
+    onFatal,
+    ...rest,
   });
   const analyze = async () => void (await asAdmin(url, 'analyze'));
   return { database, place: url, warnings, analyze, remove: () => database.close() };
@@ -168,8 +173,8 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
     const warnings: string[] = [];
     const directory = mkdtempSync(join(tmpdir(), 'todo-api-data-'));
     const onWarning = (message: string) => void warnings.push(message);
-    const database = await openEmbedded({ directory, onWarning, onUnusable: notExpected });
-    const analyze = () => database.maintain();
+    const database = await openEmbedded({ directory, onWarning, onFatal: notExpected });
+    const analyze = () => database.vacuum();
     const remove = async () => {
       await database.close();
       rmSync(directory, { recursive: true, force: true });
