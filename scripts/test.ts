@@ -26,6 +26,7 @@ function run(): Promise<number> {
   const options = [
     '--import',
     'tsx',
+    '--liftoff-only', // PGlite is opened too briefly for optimised WebAssembly to pay; `node --test` passes it on
     '--test',
     '--test-concurrency=2',
     '--test-reporter=spec',

@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { endWithUs } from './children.ts';
 
+/** The flag of `scripts/test.ts` that shortens the start of the embedded database; absent in drills. */
+const V8_FLAGS = process.execArgv.filter((flag) => flag === '--liftoff-only');
+
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
 
 /** `node dist/main.js` as an operator runs it: settings from the environment, output to pipes. */
@@ -14,7 +17,7 @@ export class RunningService {
   readonly #exit: Promise<number | null>;
 
   constructor(settings: Record<string, string>, cwd: string, args: readonly string[] = [], main = MAIN) {
-    this.child = spawn(process.execPath, [main, ...args], {
+    this.child = spawn(process.execPath, [...V8_FLAGS, main, ...args], {
       cwd,
       env: { PATH: process.env.PATH ?? '', PORT: '0', ...settings },
     });
