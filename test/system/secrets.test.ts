@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { findPostgres, freePort, PostgresServer } from './support/postgres-server.ts';
-import { RunningService, temporaryFolder } from './support/process.ts';
-import { asAdmin, signToken } from './support/service.ts';
-import { exchange, wire } from './support/socket.ts';
+import { findPostgres, freePort, PostgresServer } from '../support/postgres-server.ts';
+import { RunningService, temporaryFolder } from '../support/process.ts';
+import { skipUnless } from '../support/requirements.ts';
+import { asAdmin, signToken } from '../support/service.ts';
+import { exchange, wire } from '../support/socket.ts';
 
 const SECRET = 'quokka-secret-of-the-issuer-0123456789';
 const PASSWORD = 'quokka/p@ss:word';
@@ -15,7 +16,7 @@ const LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as
 const RATE_LIMIT = 40;
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
-const skip = programs === null ? 'no PostgreSQL programs are here (TEST_POSTGRES_BIN)' : false;
+const skip = skipUnless(programs !== null, 'POSTGRES', 'no PostgreSQL programs (TEST_POSTGRES_BIN)');
 
 const sign = (sub: string, claims = {}, secret = SECRET) => signToken(sub, claims, new TextEncoder().encode(secret));
 

@@ -3,10 +3,10 @@ import { chownSync, existsSync, readdirSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { UserId } from '../dist/core/user.js';
-import { defineStatement } from '../dist/database/database.js';
-import { type EmbeddedDatabase, openEmbedded } from '../dist/database/embedded/embedded.js';
-import { temporaryFolder } from './support/process.ts';
+import type { UserId } from '../../dist/core/user.js';
+import { defineStatement } from '../../dist/database/database.js';
+import { type EmbeddedDatabase, openEmbedded } from '../../dist/database/embedded/embedded.js';
+import { temporaryFolder } from '../support/process.ts';
 
 const UPKEEP = defineStatement(
   'upkeep',

@@ -5,10 +5,10 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { freePort } from './support/postgres-server.ts';
-import { RunningService, temporaryFolder } from './support/process.ts';
-import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from './support/service.ts';
-import { open, parseAnswers, readAll, wire } from './support/socket.ts';
+import { freePort } from '../support/postgres-server.ts';
+import { RunningService, temporaryFolder } from '../support/process.ts';
+import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from '../support/service.ts';
+import { open, parseAnswers, readAll, wire } from '../support/socket.ts';
 
 const SECRET_TEXT = 'test-secret-of-more-than-thirty-two-bytes';
 

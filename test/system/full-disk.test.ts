@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openEmbedded } from '../dist/database/embedded/embedded.js';
-import { temporaryFolder } from './support/process.ts';
-import { type Person, type Service, startService } from './support/service.ts';
+import { openEmbedded } from '../../dist/database/embedded/embedded.js';
+import { temporaryFolder } from '../support/process.ts';
+import { type Person, type Service, startService } from '../support/service.ts';
 
 const PLENTY = 2 ** 30;
 
