@@ -4,7 +4,7 @@ import { after, test } from 'node:test';
 import { decodeProtectedHeader, SignJWT } from 'jose';
 import { loadConfig } from '../dist/config.js';
 import { BetterAuthServer } from './support/better-auth.ts';
-import { onEachDatabase, Person, type ServiceOptions, type Task } from './support/service.ts';
+import { onAnyDatabase, Person, type ServiceOptions, type Task } from './support/service.ts';
 
 /** What a service is told by these environment variables about whom to trust. */
 function trustSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
@@ -51,7 +51,7 @@ async function livesWithTasks(person: Person, other: Person): Promise<void> {
 const issuer = await BetterAuthServer.start();
 after(() => issuer.close());
 
-onEachDatabase(
+onAnyDatabase(
   'people who signed up with Better Auth',
   (service) => {
     test('work on their own tasks, each with the token of /api/auth/token', async () => {
@@ -77,7 +77,7 @@ onEachDatabase(
 
 const BETTER_AUTH_SECRET = randomBytes(32).toString('base64');
 
-onEachDatabase(
+onAnyDatabase(
   'people for whom a Next.js server signs with the shared secret',
   (service) => {
     test('work on their own tasks', async () => {

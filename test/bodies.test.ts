@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { LightMyRequestResponse } from 'fastify';
-import { onEachDatabase, type Task } from './support/service.ts';
+import { onAnyDatabase, type Task } from './support/service.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const MISSING = '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
@@ -24,7 +24,7 @@ function assertUnreadable(answer: LightMyRequestResponse, error?: string): void 
   if (error !== undefined) assert.equal(said, error);
 }
 
-onEachDatabase('bodies', (service) => {
+onAnyDatabase('bodies', (service) => {
   const create = async (payload: unknown, headers: Record<string, string> = JSON_TYPE) =>
     (await service().person()).send('POST', '/api/tasks', payload, headers);
   const update = async (payload: unknown, method: 'PUT' | 'PATCH' = 'PUT') =>

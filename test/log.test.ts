@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { assertError } from './support/envelope.ts';
-import { onEachDatabase, SECRET, startService, type Task } from './support/service.ts';
+import { onAnyDatabase, SECRET, startService, type Task } from './support/service.ts';
 import { stubDatabase } from './support/stub-database.ts';
 
 test('what fails inside is in the log without the secrets its message holds, however its causes are chained', async () => {
@@ -21,7 +21,7 @@ test('what fails inside is in the log without the secrets its message holds, how
   await service.close();
 });
 
-onEachDatabase('the log', (service, kind) => {
+onAnyDatabase('the log', (service, kind) => {
   test('one line a request: time, level, request id, method, route, status, duration and user', async () => {
     const person = await service().person();
     const task = await person.create('x');

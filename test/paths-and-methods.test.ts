@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
-import { onEachDatabase } from './support/service.ts';
+import { onAnyDatabase } from './support/service.ts';
 
 const ID = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
@@ -17,7 +17,7 @@ const PATHS: Readonly<Record<string, readonly string[]>> = {
   '/docs': ['GET', 'HEAD'],
 };
 
-onEachDatabase('paths and methods', (service) => {
+onAnyDatabase('paths and methods', (service) => {
   test('a task id that is no UUID is 400, in the form of every other error', async () => {
     const person = await service().person();
     for (const id of [

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { onEachDatabase } from './support/service.ts';
+import { onAnyDatabase } from './support/service.ts';
 
 const options = { config: { rateLimitPerMinute: 5 } };
 
-onEachDatabase(
+onAnyDatabase(
   'the rate limit',
   (service) => {
     test('a user over it is answered 429 and told when to come back; others are not affected', async () => {
@@ -60,7 +60,7 @@ onEachDatabase(
   options,
 );
 
-onEachDatabase('no rate limit', (service) => {
+onAnyDatabase('no rate limit', (service) => {
   test('0 is off', async () => {
     const person = await service().person();
     const answers = await Promise.all(Array.from({ length: 200 }, () => person.send('GET', '/api/tasks')));
