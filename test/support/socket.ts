@@ -16,13 +16,16 @@ export async function open(port: number): Promise<Socket> {
   return socket;
 }
 
-const PATIENCE_MS = 20_000;
+const READ_TIMEOUT_MS = 60_000;
 
 /** Everything that arrives until the other side closes, which it must. */
 export function readAll(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    const deadline = setTimeout(() => socket.destroy(new Error('The service keeps the connection open')), PATIENCE_MS);
+    const deadline = setTimeout(
+      () => socket.destroy(new Error('The service has not closed the connection')),
+      READ_TIMEOUT_MS,
+    );
     socket.on('close', () => clearTimeout(deadline));
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('error', reject);
