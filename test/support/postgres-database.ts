@@ -52,7 +52,7 @@ export async function createMigratedDatabase(): Promise<CreatedDatabase> {
   return createPostgresDatabase(POSTGRES_URL, process.env.TEST_DATABASE_TEMPLATE);
 }
 
-/** Creates on the server at `server` the database that `createMigratedDatabase` copies, and names it in the environment. */
+/** Creates the database that `createMigratedDatabase` copies, and sets `TEST_DATABASE_TEMPLATE`. */
 export async function createTemplate(server: string): Promise<CreatedDatabase> {
   const template = await createPostgresDatabase(server);
   await (await openPostgresAt(template.url)).remove();

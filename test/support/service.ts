@@ -46,13 +46,13 @@ export interface Task {
   readonly updated_at: string;
 }
 
-/** A good token of `sub`, unless `claims` says otherwise; good for an hour. */
+/** Signs a token of `sub`, valid for an hour unless `claims` says otherwise. */
 export async function signToken(sub: string, claims: JWTPayload = {}, secret = SECRET, alg = 'HS256'): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   return new SignJWT({ sub, iat: now, exp: now + 3600, ...claims }).setProtectedHeader({ alg }).sign(secret);
 }
 
-/** Somebody with a token, in front of a service. */
+/** A user of a service, whose requests are injected. */
 export class Person {
   readonly sub: string;
   readonly token: string;
@@ -152,7 +152,7 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
   return { ...opened, remove };
 }
 
-/** A service in front of a database, and people to use it. */
+/** The program without a socket, its database and its log. */
 export class Service {
   readonly app: FastifyInstance;
   readonly log: CapturedLog;
@@ -164,12 +164,12 @@ export class Service {
     this.opened = opened;
   }
 
-  /** Somebody nobody has met before, or `sub`. */
+  /** The user `sub`, by default a new one. */
   async person(sub = `user_${randomBytes(8).toString('hex')}`, claims: JWTPayload = {}): Promise<Person> {
     return new Person(this.app, sub, await signToken(sub, claims));
   }
 
-  /** Without a token. */
+  /** A client with an invalid token. */
   stranger(): Person {
     return new Person(this.app, '', 'none');
   }
