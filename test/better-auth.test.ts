@@ -4,19 +4,19 @@ import { after, test } from 'node:test';
 import { decodeProtectedHeader, SignJWT } from 'jose';
 import { loadConfig } from '../dist/config.js';
 import { BetterAuthServer } from './support/better-auth.ts';
-import { onEachDatabase, Person, type ServiceOptions, type Task } from './support/service.ts';
+import { onAnyDatabase, Person, type ServiceOptions, type Task } from './support/service.ts';
 
-/** What a service is told by these environment variables about whom to trust. */
+/** The part of the configuration that says which tokens are accepted. */
 function trustSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
   const { trust, issuer, audience } = loadConfig(environment);
-  if (trust.kind === 'development') throw new Error('The settings name nobody to trust');
+  if (trust.kind === 'development') throw new Error('The settings have no key');
   return { trust, issuer, audience };
 }
 
 const withoutTime = (task: Task) => ({ ...task, updated_at: '' });
 
-/** A day with a todo list: the whole life of a task, seen by its owner and by nobody else. */
-async function livesWithTasks(person: Person, other: Person): Promise<void> {
+/** Creates, reads, changes and deletes tasks as `person`; `other` has access to none of them. */
+async function useTasks(person: Person, other: Person): Promise<void> {
   assert.deepEqual(await person.list(), []);
   const milk = await person.create('Buy oat milk', { description: 'two litres' });
   const bread = await person.create('Bake bread');
@@ -51,10 +51,10 @@ async function livesWithTasks(person: Person, other: Person): Promise<void> {
 const issuer = await BetterAuthServer.start();
 after(() => issuer.close());
 
-onEachDatabase(
-  'people who signed up with Better Auth',
+onAnyDatabase(
+  'users who signed up with Better Auth',
   (service) => {
-    test('work on their own tasks, each with the token of /api/auth/token', async () => {
+    test('have access to their own tasks with the token of /api/auth/token', async () => {
       const signUp = async () => {
         const { id, token } = await issuer.signUp(`${randomBytes(6).toString('hex')}@example.com`);
         return new Person(service().app, id, token);
@@ -62,8 +62,8 @@ onEachDatabase(
       const [ann, bob] = await Promise.all([signUp(), signUp()]);
       assert.equal(decodeProtectedHeader(ann.token).alg, 'EdDSA');
       assert.notEqual(ann.sub, bob.sub);
-      await livesWithTasks(ann, bob);
-      await livesWithTasks(bob, ann);
+      await useTasks(ann, bob);
+      await useTasks(bob, ann);
     });
   },
   {
@@ -77,10 +77,10 @@ onEachDatabase(
 
 const BETTER_AUTH_SECRET = randomBytes(32).toString('base64');
 
-onEachDatabase(
-  'people for whom a Next.js server signs with the shared secret',
+onAnyDatabase(
+  'users whose tokens a Next.js server signs with the shared secret',
   (service) => {
-    test('work on their own tasks', async () => {
+    test('have access to their own tasks', async () => {
       const signIn = async () => {
         const id = randomBytes(24).toString('base64url'); // 32 characters, as Better Auth makes them
         const token = await new SignJWT({ email: `${id}@example.com`, name: 'Some Body' })
@@ -92,8 +92,8 @@ onEachDatabase(
         return new Person(service().app, id, token);
       };
       const [ann, bob] = await Promise.all([signIn(), signIn()]);
-      await livesWithTasks(ann, bob);
-      await livesWithTasks(bob, ann);
+      await useTasks(ann, bob);
+      await useTasks(bob, ann);
     });
   },
   { config: trustSettings({ BETTER_AUTH_SECRET }) },

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { AppError, type ErrorCode } from '../dist/core/errors.js';
 import type { Answered } from './support/envelope.ts';
 import { OpenApi } from './support/openapi-document.ts';
-import { type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
+import { ANY_DATABASE, type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
 import { stubDatabase } from './support/stub-database.ts';
 
@@ -69,7 +69,7 @@ describe('real answers are what the OpenAPI document says', () => {
     return started;
   };
   before(async () => {
-    service = await start('embedded');
+    service = await start(ANY_DATABASE);
     person = await service.person();
     late = await service.person('late', { exp: 1 });
     api = await OpenApi.read(service.app);

@@ -3,7 +3,7 @@ import { after, before, describe, test } from 'node:test';
 import { createContext, Script } from 'node:vm';
 import fc from 'fast-check';
 import { OpenApi, schemasIn } from './support/openapi-document.ts';
-import { type Person, type Service, startService } from './support/service.ts';
+import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
 /** Everything that `trim` takes away. */
 const SPACES = Array.from({ length: 0x10000 }, (_, unit) => String.fromCharCode(unit)).filter(
@@ -94,7 +94,7 @@ describe('what the OpenAPI document calls valid', () => {
   let person: Person;
   let api: OpenApi;
   before(async () => {
-    service = await startService('embedded');
+    service = await startService(ANY_DATABASE);
     person = await service.person();
     api = await OpenApi.read(service.app);
   });
@@ -186,7 +186,7 @@ describe('the patterns of the OpenAPI document', () => {
   const LENGTH = 60_000; // about all that fits into a body
 
   test('are judged without backtracking that explodes, whatever the text', async (t) => {
-    const service = await startService('embedded');
+    const service = await startService(ANY_DATABASE);
     t.after(() => service.close());
     const { document } = await OpenApi.read(service.app);
     const patterns = new Set(schemasIn(document).flatMap(({ schema: { pattern } }) => pattern ?? []));

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { faults, OpenApi, schemasIn } from './support/openapi-document.ts';
-import { type Person, type Service, startService } from './support/service.ts';
+import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
 const ROUTES = {
   '/api/tasks': ['get', 'post'],
@@ -36,7 +36,7 @@ describe('the OpenAPI document', () => {
   let person: Person;
   let api: OpenApi;
   before(async () => {
-    service = await startService('embedded');
+    service = await startService(ANY_DATABASE);
     person = await service.person();
     api = await OpenApi.read(service.app);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { RunningService, temporaryFolder } from './support/process.ts';
+import { RunningService, temporaryFolder } from '../support/process.ts';
 
 const JWT_SECRET = 'test-secret-of-more-than-thirty-two-bytes';
 /** Above the largest PID of any system. */

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { openEmbedded } from '../dist/database/embedded/embedded.js';
-import { temporaryFolder } from './support/process.ts';
-import { type Person, type Service, startService } from './support/service.ts';
+import { openEmbedded } from '../../dist/database/embedded/embedded.js';
+import { temporaryFolder } from '../support/process.ts';
+import { type Person, type Service, startService } from '../support/service.ts';
 
 const PLENTY = 2 ** 30;
 

@@ -3,11 +3,11 @@ import { chownSync, readdirSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { adminAccess } from '../dist/backup/admin-access.js';
-import { serveAdminSocket } from '../dist/backup/admin-socket.js';
-import { type EmbeddedDatabase, openEmbedded } from '../dist/database/embedded/embedded.js';
-import { temporaryFolder } from './support/process.ts';
-import { runAs } from './support/statements.ts';
+import { adminAccess } from '../../dist/backup/admin-access.js';
+import { serveAdminSocket } from '../../dist/backup/admin-socket.js';
+import { type EmbeddedDatabase, openEmbedded } from '../../dist/database/embedded/embedded.js';
+import { temporaryFolder } from '../support/process.ts';
+import { runAs } from '../support/statements.ts';
 
 interface Rest {
   readonly vacuumEveryMs?: number;

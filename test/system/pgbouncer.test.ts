@@ -1,15 +1,22 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { findPgbouncer, Pooler } from './support/pooler.ts';
-import { createPostgresDatabase, openPostgresAt, POSTGRES_URL, type Service, startService } from './support/service.ts';
-import { runAs } from './support/statements.ts';
+import { findPgbouncer, Pooler } from '../support/pooler.ts';
+import { skipUnless } from '../support/requirements.ts';
+import {
+  createPostgresDatabase,
+  openPostgresAt,
+  POSTGRES_URL,
+  type Service,
+  startService,
+} from '../support/service.ts';
+import { runAs } from '../support/statements.ts';
 
 const PGBOUNCER = findPgbouncer();
-const missing = PGBOUNCER === null ? 'pgbouncer is not installed' : 'no PostgreSQL server is offered';
-const runs = PGBOUNCER !== null && POSTGRES_URL !== null;
-if (!runs && process.env.TEST_REQUIRE_PGBOUNCER) throw new Error(missing);
+const skip =
+  skipUnless(PGBOUNCER !== null, 'PGBOUNCER', 'pgbouncer is not installed') ||
+  skipUnless(POSTGRES_URL !== null, 'POSTGRES', 'TEST_DATABASE_URL is not set');
 
-describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing }, () => {
+describe('behind PgBouncer in transaction mode', { skip }, () => {
   let pooler: Pooler;
   let service: Service;
   let drop: () => Promise<void>;
@@ -22,10 +29,9 @@ describe('behind PgBouncer in transaction mode', { skip: runs ? false : missing 
     service = await startService(await openPostgresAt(pooler.url, { connections: 8 }));
   });
   after(async () => {
-    if (!runs) return;
-    await service.close();
-    await pooler.remove();
-    await drop();
+    await service?.close();
+    await pooler?.remove();
+    await drop?.();
   });
 
   test('30 people at once see their own tasks alone', async () => {

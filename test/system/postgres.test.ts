@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import { findPostgres, PostgresServer } from './support/postgres-server.ts';
-import { asAdmin, createPostgresDatabase, openPostgresAt, type Service, startService } from './support/service.ts';
+import { findPostgres, PostgresServer } from '../support/postgres-server.ts';
+import { skipUnless } from '../support/requirements.ts';
+import { asAdmin, createPostgresDatabase, openPostgresAt, type Service, startService } from '../support/service.ts';
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
 const statuses = (answers: readonly { statusCode: number }[]) =>
@@ -18,7 +19,7 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
 const open = (url: string, fatal: unknown[] = []) =>
   openPostgresAt(url, { onFatal: (error) => void fatal.push(error) });
 
-const skip = programs === null ? 'no PostgreSQL programs are here (TEST_POSTGRES_BIN)' : false;
+const skip = skipUnless(programs !== null, 'POSTGRES', 'no PostgreSQL programs (TEST_POSTGRES_BIN)');
 
 describe('a PostgreSQL server of its own', { skip }, () => {
   let server: PostgresServer;

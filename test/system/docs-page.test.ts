@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import { OpenApi } from './support/openapi-document.ts';
-import { temporaryFolder } from './support/process.ts';
-import { type Service, startService } from './support/service.ts';
+import { OpenApi } from '../support/openapi-document.ts';
+import { temporaryFolder } from '../support/process.ts';
+import { skipUnless } from '../support/requirements.ts';
+import { ANY_DATABASE, type Service, startService } from '../support/service.ts';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
   existsSync(path),
 );
-const MISSING = 'NO CHROMIUM IS INSTALLED HERE: the reference at /docs was not looked at in a browser';
-if (CHROMIUM === undefined && process.env.TEST_REQUIRE_CHROMIUM) throw new Error(MISSING);
-if (CHROMIUM === undefined) process.stderr.write(`\n${'#'.repeat(MISSING.length)}\n${MISSING}\n\n`);
+const skip = skipUnless(CHROMIUM !== undefined, 'CHROMIUM', 'Chromium is not installed');
 
 const ARGUMENTS = [
   '--headless',
@@ -64,13 +63,13 @@ class WatchedPage {
   }
 }
 
-describe('the reference in a browser', { skip: CHROMIUM === undefined ? MISSING : false }, () => {
+describe('the reference in a browser', { skip }, () => {
   const profile = temporaryFolder();
   let service: Service;
   let origin: string;
   let browser: BrowserContext | null = null;
   before(async () => {
-    service = await startService('embedded');
+    service = await startService(ANY_DATABASE);
     origin = await service.app.listen({ host: '127.0.0.1', port: 0 });
     browser = await chromium.launchPersistentContext(profile.path, {
       executablePath: CHROMIUM ?? '',

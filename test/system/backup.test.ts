@@ -4,8 +4,8 @@ import { lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, mock, test } from 'node:test';
-import { backUp } from '../dist/backup/backup.js';
-import { RunningService, temporaryFolder } from './support/process.ts';
+import { backUp } from '../../dist/backup/backup.js';
+import { RunningService, temporaryFolder } from '../support/process.ts';
 import {
   asAdmin,
   createPostgresDatabase,
@@ -14,7 +14,7 @@ import {
   SECRET,
   signToken,
   type Task,
-} from './support/service.ts';
+} from '../support/service.ts';
 
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
