@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { UserId } from '../dist/core/user.js';
-import { defineStatement } from '../dist/database/database.js';
 import { onEachDatabase, type Person } from './support/service.ts';
+import { runAs } from './support/statements.ts';
 
 const MISSING = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
@@ -68,8 +67,7 @@ onEachDatabase('isolation', (service) => {
     const task = await owner.create('guarded');
     const mine = await other.create('own');
     const { database } = service().opened;
-    const as = (sub: string, text: string) =>
-      database.asUser(sub as UserId, defineStatement('test', 'write', text), []);
+    const as = (sub: string, text: string) => runAs(database, sub, text);
     assert.deepEqual(await as(other.sub, 'select id from todo.tasks'), [[mine.id]]);
     assert.deepEqual(await as(other.sub, 'select id from todo.users'), [[other.sub]]);
     assert.deepEqual(await as(other.sub, `update todo.tasks set title = 'x' where id = '${task.id}' returning id`), []);
@@ -88,12 +86,8 @@ onEachDatabase('isolation', (service) => {
     const owner = await service().person();
     await owner.create('guarded');
     const { database } = service().opened;
-    const probe = defineStatement(
-      'probe',
-      'read',
-      "select current_user, current_setting('app.user_id', true), 1/$1::int",
-    );
-    const sum = (sub: string, divisor: string) => database.asUser(sub as UserId, probe, [divisor]);
+    const probe = "select current_user, current_setting('app.user_id', true), 1/$1::int";
+    const sum = (sub: string, divisor: string) => runAs(database, sub, probe, [divisor]);
     const outcomes = await Promise.allSettled(
       Array.from({ length: 60 }, (_, index) => sum(`user-${index}`, index % 3 === 0 ? '0' : '1')),
     );

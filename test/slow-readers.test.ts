@@ -18,7 +18,7 @@ let service: Service;
 let port: number;
 const accepted: Socket[] = [];
 beforeEach(async () => {
-  service = await startService(stubDatabase(async () => [[`"${'x'.repeat(RESPONSE_BYTES - 2)}"`]]));
+  service = await startService(stubDatabase(async () => [[[`"${'x'.repeat(RESPONSE_BYTES - 2)}"`]]]));
   service.app.server.on('connection', (socket: Socket) => accepted.push(socket));
   port = await listen(service.app);
 });

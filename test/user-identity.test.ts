@@ -1,17 +1,12 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
-import { parseUserId } from '../dist/core/user.js';
-import { defineStatement } from '../dist/database/database.js';
 import { onAnyDatabase, type Service } from './support/service.ts';
-
-const EMAIL_OF = defineStatement('email_of', 'read', 'select email from todo.users where id = $1');
+import { runAs } from './support/statements.ts';
 
 /** The stored email of user `sub`, as a list of one; empty if the user has no row. */
 async function emailsOf({ opened }: Service, sub: string): Promise<(string | null)[]> {
-  const userId = parseUserId(sub);
-  assert.ok(userId !== null);
-  const rows = await opened.database.asUser(userId, EMAIL_OF, [userId]);
+  const rows = await runAs(opened.database, sub, 'select email from todo.users where id = $1', [sub]);
   return rows.map(([email]) => email ?? null);
 }
 

@@ -67,7 +67,11 @@ export function throwError(error: unknown): never {
 /** Opens the PostgreSQL database at `url` as the program does; `remove` closes it and leaves the database. */
 export async function openPostgresAt(
   url: string,
-  { connections = 4, onUnusable = throwError }: Partial<Pick<PostgresOptions, 'connections' | 'onUnusable'>> = {},
+  {
+    connections = 4,
+    onFatal = throwError,
+    ...rest
+  }: Partial<Pick<PostgresOptions, 'connections' | 'onFatal' | 'statementTimeoutMs'>> = {},
 ): Promise<OpenDatabase> {
   const warnings: string[] = [];
   const database = await openPostgres({
@@ -77,7 +81,8 @@ export async function openPostgresAt(
     namedStatements: true,
     purpose: 'serve',
     onWarning: (message) => void warnings.push(message),
-    onUnusable,
+    onFatal,
+    ...rest,
   });
   const analyze = async () => void (await asAdmin(url, 'analyze'));
   return { database, place: url, warnings, analyze, remove: () => database.close() };

@@ -135,8 +135,8 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
     const warnings: string[] = [];
     const directory = mkdtempSync(join(tmpdir(), 'todo-api-data-'));
     const onWarning = (message: string) => void warnings.push(message);
-    const database = await openEmbedded({ directory, onWarning, onUnusable: throwError });
-    const analyze = () => database.maintain();
+    const database = await openEmbedded({ directory, onWarning, onFatal: throwError });
+    const analyze = () => database.vacuum();
     const remove = async () => {
       await database.close();
       rmSync(directory, { recursive: true, force: true });

@@ -43,9 +43,9 @@ export class TestClock {
 class CountingDatabase implements Database {
   uses = 0;
 
-  async asUser() {
+  async transaction() {
     this.uses += 1;
-    return [['{"tasks":[]}']];
+    return [[['{"tasks":[]}']]];
   }
 
   async ping() {}

@@ -1,21 +1,16 @@
 import assert from 'node:assert/strict';
-import { chownSync, existsSync, readdirSync, statSync } from 'node:fs';
+import { chownSync, readdirSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { UserId } from '../../dist/core/user.js';
-import { defineStatement } from '../../dist/database/database.js';
+import { adminAccess } from '../../dist/backup/admin-access.js';
+import { serveAdminSocket } from '../../dist/backup/admin-socket.js';
 import { type EmbeddedDatabase, openEmbedded } from '../../dist/database/embedded/embedded.js';
 import { temporaryFolder } from '../support/process.ts';
-
-const UPKEEP = defineStatement(
-  'upkeep',
-  'read',
-  `select max(last_vacuum)::text, max(last_analyze)::text from pg_stat_user_tables where schemaname = 'todo'`,
-);
+import { runAs } from '../support/statements.ts';
 
 interface Rest {
-  readonly maintainEveryMs?: number;
+  readonly vacuumEveryMs?: number;
   readonly checkpointEveryMs?: number;
   readonly freeBytes?: () => Promise<number>;
   readonly warnings?: string[];
@@ -27,27 +22,27 @@ async function open(directory: string, rest: Rest = {}) {
     directory,
     ...options,
     onWarning: (message) => void warnings.push(message),
-    onUnusable: (error) => {
+    onFatal: (error) => {
       throw error;
     },
   });
 }
 
-/** Asks the socket in the data directory. */
-function askSocket(directory: string, path: string, body: string): Promise<{ status: number; text: string }> {
+/** Sends `body` to the admin socket in the data directory. */
+function post(directory: string, body: string): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: join(directory, 'operator.sock'), path, method: 'POST' }, (reply) => {
+    const sent = request({ socketPath: join(directory, 'admin.sock'), path: '/', method: 'POST' }, (response) => {
       let text = '';
-      reply.on('data', (part: Buffer) => {
+      response.on('data', (part: Buffer) => {
         text += part.toString();
       });
-      reply.once('end', () => resolve({ status: reply.statusCode ?? 0, text }));
+      response.once('end', () => resolve({ status: response.statusCode ?? 0, text }));
     });
-    asked.once('error', reject).end(body);
+    sent.once('error', reject).end(body);
   });
 }
 
-/** A database in `below`, a folder of a temporary one, for as long as `work` takes. */
+/** Runs `work` with a database in the folder `below` of a temporary one. */
 async function withDatabase(
   work: (database: EmbeddedDatabase, directory: string) => Promise<void>,
   { below = 'data', ...options }: Rest & { readonly below?: string } = {},
@@ -62,84 +57,72 @@ async function withDatabase(
   }
 }
 
-const upkeepOf = async (database: EmbeddedDatabase) => (await database.asUser('ann' as UserId, UPKEEP, []))[0];
+const LAST_VACUUM = `select max(last_vacuum)::text, max(last_analyze)::text
+  from pg_stat_user_tables where schemaname = 'todo'`;
 
-test('the embedded database is vacuumed and analyzed by itself', () =>
+test('the embedded database is vacuumed and analyzed in the background', () =>
   withDatabase(
     async (database) => {
       for (;;) {
-        const [vacuumed, analyzed] = (await upkeepOf(database)) ?? [];
+        const [[vacuumed, analyzed] = []] = await runAs(database, 'ann', LAST_VACUUM);
         if (typeof vacuumed === 'string' && typeof analyzed === 'string') return;
       }
     },
-    { maintainEveryMs: 20 },
+    { vacuumEveryMs: 20 },
   ));
 
-/** Where recovery would begin to read the log: what lies before is not kept. */
-const LOG_KEPT_FROM = defineStatement('log_kept_from', 'read', 'select redo_lsn::text from pg_control_checkpoint()');
-const WRITE = defineStatement('write', 'write', `insert into todo.users (id) values ('ann')`);
+/** Where recovery would begin to read the WAL; segments before that are removed. */
+const REDO = 'select redo_lsn::text from pg_control_checkpoint()';
+const WRITE = `insert into todo.users (id) values ('ann')`;
 
-test("the embedded database's log is shortened by itself after a write", () =>
+test('a checkpoint is run in the background after a write', () =>
   withDatabase(
     async (database) => {
-      const ann = 'ann' as UserId;
-      const keptFrom = async () => (await database.asUser(ann, LOG_KEPT_FROM, []))[0]?.[0];
-      const before = await keptFrom();
-      await database.asUser(ann, WRITE, []);
-      while ((await keptFrom()) === before);
+      const redo = async () => (await runAs(database, 'ann', REDO))[0]?.[0];
+      const before = await redo();
+      await runAs(database, 'ann', WRITE);
+      while ((await redo()) === before);
     },
     { checkpointEveryMs: 20 },
   ));
 
-/** Lengthens the log by three files of 16 MiB. */
-const LENGTHEN = defineStatement(
-  'lengthen',
-  'write',
-  `select pg_logical_emit_message(false, 'test', repeat('x', 16777216)) from generate_series(1, 3)`,
-);
-const logFiles = (directory: string) =>
+/** Fills three WAL segments of 16 MiB; \`with\` marks it as a write. */
+const FILL_WAL = `with written as (
+    select pg_logical_emit_message(false, 'test', repeat('x', 16777216)) from generate_series(1, 3))
+  select count(*) from written`;
+const walSegments = (directory: string) =>
   readdirSync(join(directory, 'database/pg_wal')).filter((name) => /^[0-9A-F]{24}$/.test(name)).length;
 
-test('a log that grows fast is shortened long before its turn', () =>
+test('a WAL that grows fast is checkpointed before the interval is over', () =>
   withDatabase(async (database, directory) => {
-    for (let at = 0; at < 3; at += 1) await database.asUser('ann' as UserId, LENGTHEN, []);
-    while (logFiles(directory) > 5) await database.ping();
+    for (let at = 0; at < 3; at += 1) await runAs(database, 'ann', FILL_WAL);
+    while (walSegments(directory) > 5) await database.ping();
   }));
 
 const MIB = 1_048_576;
 
-test('a disk that is nearly full because of the log has room again by itself', () => {
-  let reserve = '';
-  let plenty = true;
-  const freeBytes = async () => (plenty ? 1_024 : existsSync(reserve) ? 5 : 29) * MIB;
-  const work = async (database: EmbeddedDatabase, directory: string) => {
-    reserve = join(directory, 'reserve');
-    await database.asUser('ann' as UserId, LENGTHEN, []);
-    assert.ok(logFiles(directory) > 2);
-    plenty = false;
-    const write = () => database.asUser('ann' as UserId, WRITE, []);
-    while ((await Promise.allSettled([write()]))[0]?.status === 'fulfilled');
-    while (logFiles(directory) > 2) await database.ping();
-    await assert.rejects(write());
-  };
-  return withDatabase(work, { freeBytes });
-});
+for (const { free, what, checkpoint } of [
+  { free: 40 * MIB, what: 'nearly full, perhaps because of the WAL', checkpoint: true },
+  { free: 0, what: 'too full for the WAL segment that a checkpoint may need', checkpoint: false },
+]) {
+  test(`a disk that is ${what}: a checkpoint is ${checkpoint ? 'run at once' : 'not tried'}`, () => {
+    let plenty = true;
+    const work = async (database: EmbeddedDatabase, directory: string) => {
+      const write = () => runAs(database, 'ann', `${WRITE} on conflict do nothing`);
+      await runAs(database, 'ann', FILL_WAL);
+      const before = walSegments(directory);
+      assert.ok(before > 2);
+      plenty = false;
+      while ((await Promise.allSettled([write()]))[0]?.status === 'fulfilled');
+      if (checkpoint) while (walSegments(directory) >= before) await database.ping();
+      else assert.equal(walSegments(directory), before);
+      await assert.rejects(write());
+    };
+    return withDatabase(work, { freeBytes: async () => (plenty ? 1_024 * MIB : free) });
+  });
+}
 
-test('a disk that is full for another reason is not asked for room to shorten the log', () => {
-  let plenty = true;
-  const work = async (database: EmbeddedDatabase, directory: string) => {
-    const write = () => database.asUser('ann' as UserId, WRITE, []);
-    await database.asUser('ann' as UserId, LENGTHEN, []);
-    plenty = false;
-    while ((await Promise.allSettled([write()]))[0]?.status === 'fulfilled');
-    while (existsSync(join(directory, 'reserve'))) await database.ping();
-    await database.ping();
-    assert.ok(logFiles(directory) > 2);
-  };
-  return withDatabase(work, { freeBytes: async () => (plenty ? 1_024 * MIB : 0) });
-});
-
-test('a database of another user of the system is not spoilt by files that the other cannot read', {
+test('root does not open a database of another user, who could not read its files', {
   skip: process.getuid?.() === 0 ? false : 'only root can give files to another user',
 }, async () => {
   const folder = temporaryFolder();
@@ -152,44 +135,51 @@ test('a database of another user of the system is not spoilt by files that the o
   folder.remove();
 });
 
-test('the way in for backup and restore is open to the owner of the data directory alone, and takes its own statements', () =>
-  withDatabase(async (_database, directory) => {
-    assert.equal(statSync(join(directory, 'operator.sock')).mode & 0o777, 0o600);
-    assert.deepEqual(await askSocket(directory, '/count', '[]'), { status: 200, text: '[["0","0"]]' });
-    for (const [name, values] of [
-      ['/', '[]'],
-      ['/select%201', '[]'],
-      ['/constructor', '[]'],
-      ['/__proto__', '[]'],
-      ['/users_after', '{}'],
-      ['/users_after', 'no JSON'],
-      ['/users_after', '[1]'],
-      ['/users_after', '[]'],
-      ['/put_users', '["no JSON"]'],
-      ['/put_tasks', '["[{}]"]'],
-      ['/put_users', JSON.stringify([JSON.stringify([{ id: 'x'.repeat(256) }])])],
-    ] as const) {
-      const { status, text } = await askSocket(directory, name, values);
-      assert.equal(status, 500, `${name} ${values}`);
-      assert.equal((JSON.parse(text) as { passing: boolean }).passing, false, `${name} ${values}: ${text}`);
+/** The database of `withDatabase`, with an admin socket. */
+const withSocket = (work: (database: EmbeddedDatabase, directory: string) => Promise<void>) =>
+  withDatabase(async (database, directory) => {
+    const close = await serveAdminSocket(directory, adminAccess(database));
+    assert.ok(close !== null);
+    await work(database, directory).finally(close);
+  });
+
+test('the admin socket can be opened by the owner of the data directory alone, and takes its own requests alone', () =>
+  withSocket(async (_database, directory) => {
+    assert.equal(statSync(join(directory, 'admin.sock')).mode & 0o777, 0o600);
+    const count = () => post(directory, '{"kind":"count"}');
+    assert.deepEqual(await count(), { status: 200, text: '[[["0","0"]]]' });
+    const put = { kind: 'put', users: [], tasks: [], mode: 'keep' };
+    for (const body of [
+      '',
+      'no JSON',
+      '{}',
+      '{"kind":"select 1"}',
+      '{"kind":"constructor"}',
+      '{"kind":"page","table":"migrations","after":["",""]}',
+      '{"kind":"page","table":"tasks","after":["x","y"]}',
+      '{"kind":"page","table":"tasks","after":[1]}',
+      JSON.stringify({ ...put, users: [{ id: 'x'.repeat(256) }] }),
+      JSON.stringify({ ...put, users: [{ 'id") select 1 --': 'x' }] }),
+      JSON.stringify({ ...put, tasks: [{}] }),
+    ]) {
+      const { status, text } = await post(directory, body);
+      assert.equal(status, 500, body);
+      assert.equal((JSON.parse(text) as { retryable: boolean }).retryable, false, `${body}: ${text}`);
     }
-    assert.deepEqual(await askSocket(directory, '/count', '[]'), { status: 200, text: '[["0","0"]]' });
+    assert.deepEqual(await count(), { status: 200, text: '[[["0","0"]]]' });
   }));
 
-test('the way in is gone once the database is closed', async () => {
-  let socket = '';
-  await withDatabase(async (_database, directory) => {
-    socket = directory;
-    await askSocket(directory, '/count', '[]');
+test('the admin socket is gone after it was closed', async () => {
+  let directory = '';
+  await withSocket(async (_database, of) => {
+    directory = of;
+    await post(directory, '{"kind":"count"}');
   });
-  await assert.rejects(askSocket(socket, '/count', '[]'));
+  await assert.rejects(post(directory, '{"kind":"count"}'));
 });
 
-test('a data directory with a name too long for a socket is served from all the same, with a warning', () => {
-  const warnings: string[] = [];
-  const work = async (database: EmbeddedDatabase) => {
-    await database.ping();
-    assert.match(warnings.join(), /backup and restore work while the service is stopped/);
-  };
-  return withDatabase(work, { below: 'd'.repeat(120), warnings });
-});
+test('a data directory whose path is too long for a socket has none', () =>
+  withDatabase(
+    async (database, directory) => assert.equal(await serveAdminSocket(directory, adminAccess(database)), null),
+    { below: 'd'.repeat(120) },
+  ));

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import type { UserId } from '../../dist/core/user.js';
-import { defineStatement } from '../../dist/database/database.js';
 import { findPgbouncer, Pooler } from '../support/pooler.ts';
 import { skipUnless } from '../support/requirements.ts';
 import {
@@ -11,6 +9,7 @@ import {
   type Service,
   startService,
 } from '../support/service.ts';
+import { runAs } from '../support/statements.ts';
 
 const PGBOUNCER = findPgbouncer();
 const skip =
@@ -58,15 +57,9 @@ describe('behind PgBouncer in transaction mode', { skip }, () => {
 
   test('no identity remains on a server connection, also after errors', async () => {
     const { database } = service.opened;
-    const probe = defineStatement(
-      'probe',
-      'read',
-      "select current_user, current_setting('app.user_id', true), 1 / $1::int",
-    );
+    const probe = "select current_user, current_setting('app.user_id', true), 1 / $1::int";
     const outcomes = await Promise.allSettled(
-      Array.from({ length: 90 }, (_, index) =>
-        database.asUser(`u${index}` as UserId, probe, [index % 3 === 0 ? '0' : '1']),
-      ),
+      Array.from({ length: 90 }, (_, index) => runAs(database, `u${index}`, probe, [index % 3 === 0 ? '0' : '1'])),
     );
     for (const [index, outcome] of outcomes.entries()) {
       if (index % 3 === 0) assert.equal(outcome.status, 'rejected');
@@ -76,7 +69,7 @@ describe('behind PgBouncer in transaction mode', { skip }, () => {
 
   test('a pooler without prepared statements causes one warning at most', () => {
     const { warnings } = service.opened;
-    for (const warning of warnings) assert.match(warning, /keeps no prepared statements/);
+    for (const warning of warnings) assert.match(warning, /prepared statement was lost/);
     assert.ok(warnings.length <= 1);
   });
 

@@ -16,8 +16,8 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-const open = (url: string, unusable: unknown[] = []) =>
-  openPostgresAt(url, { onUnusable: (error) => void unusable.push(error) });
+const open = (url: string, fatal: unknown[] = []) =>
+  openPostgresAt(url, { onFatal: (error) => void fatal.push(error) });
 
 const skip = skipUnless(programs !== null, 'POSTGRES', 'no PostgreSQL programs (TEST_POSTGRES_BIN)');
 
@@ -263,7 +263,7 @@ describe('a PostgreSQL server that comes and goes', { skip }, () => {
       (await person.list()).map((task) => task.title),
       ['kept'],
     );
-    assert.equal(service.opened.warnings.includes('The database cannot be reached; trying again'), true);
+    assert.equal(service.opened.warnings.includes('The database cannot be reached; retrying'), true);
     await service.close();
     await server.remove();
   });
@@ -306,13 +306,8 @@ describe('a PostgreSQL server that comes and goes', { skip }, () => {
   });
 
   test('a parameter of the URL that cannot be used ends the start', async () => {
-    const unusable: unknown[] = [];
-    const refused = await open(
-      'postgresql://x@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=/no/such/file.pem',
-      unusable,
-    );
-    assert.match(String(unusable[0]), /DATABASE_URL has a parameter that cannot be used/);
-    await refused.remove();
+    const url = 'postgresql://x@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=/no/such/file.pem';
+    await assert.rejects(open(url), /DATABASE_URL has a parameter that cannot be used/);
   });
 
   test('a server that is refused at first and wakes within seconds: the request waits and succeeds', async () => {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { principalOf } from '../../http/authenticate.ts';
 import { JSON_TYPE } from '../../http/error-reply.ts';
 import { errorResponses, jsonResponse, SERVICE_ERRORS } from '../../http/openapi.ts';
-import { DeletedTask, NewTask, Task, TaskChange, TaskId, TaskList } from '../../tasks/task.ts';
+import { DELETED_MESSAGE, DeletedTask, Task, TaskCreate, TaskId, TaskList, TaskUpdate } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 
 const TASKS = '/api/tasks';
@@ -37,7 +37,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         response: { 200: jsonResponse('Your tasks.', TaskList), ...errorResponses(ALWAYS) },
       },
     },
-    async (request, reply) => reply.type(JSON_TYPE).send(await tasks.list(principalOf(request))),
+    async (request, reply) => reply.type(JSON_TYPE).send((await tasks.list(principalOf(request))).json),
   );
 
   app.get(
@@ -51,7 +51,8 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         response: { 200: jsonResponse('The task.', Task), ...errorResponses([...ALWAYS, 404]) },
       },
     },
-    async (request, reply) => reply.type(JSON_TYPE).send(await tasks.get(principalOf(request), request.params.task_id)),
+    async (request, reply) =>
+      reply.type(JSON_TYPE).send((await tasks.get(principalOf(request), request.params.task_id)).json),
   );
 
   app.post(
@@ -61,13 +62,13 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         tags,
         summary: 'Create a task',
         operationId: 'createTask',
-        body: NewTask,
+        body: TaskCreate,
         response: { 201: jsonResponse('The new task.', Task), ...errorResponses(BODY_READ) },
       },
     },
     async (request, reply) => {
       const created = await tasks.create(principalOf(request), request.body);
-      return reply.code(201).header('location', `${TASKS}/${created.id}`).type(JSON_TYPE).send(created.task);
+      return reply.code(201).header('location', `${TASKS}/${created.id}`).type(JSON_TYPE).send(created.json);
     },
   );
 
@@ -81,12 +82,12 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         description: 'Changes the fields that are given; PUT and PATCH do the same.',
         operationId: method === 'PUT' ? 'putTask' : 'patchTask',
         params,
-        body: TaskChange,
+        body: TaskUpdate,
         response: changedTask('The changed task.'),
       },
       handler: async (request, reply) => {
         const changed = await tasks.update(principalOf(request), request.params.task_id, request.body);
-        return reply.type(JSON_TYPE).send(changed);
+        return reply.type(JSON_TYPE).send(changed.json);
       },
     });
   }
@@ -104,7 +105,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
       },
     },
     async (request, reply) =>
-      reply.type(JSON_TYPE).send(await tasks.toggle(principalOf(request), request.params.task_id)),
+      reply.type(JSON_TYPE).send((await tasks.toggle(principalOf(request), request.params.task_id)).json),
   );
 
   app.delete(
@@ -119,8 +120,8 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
       },
     },
     async (request) => {
-      const id = await tasks.delete(principalOf(request), request.params.task_id);
-      return { message: 'Task deleted successfully', id } as const;
+      const { id } = await tasks.delete(principalOf(request), request.params.task_id);
+      return { message: DELETED_MESSAGE, id } as const;
     },
   );
 }
