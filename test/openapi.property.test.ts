@@ -126,7 +126,7 @@ describe('the OpenAPI schema', () => {
   }
 
   test('of each field accepts exactly the values that the service accepts', async () => {
-    const valid = api.named('TaskChange');
+    const valid = api.named('TaskUpdate');
     const task = await person.create('x');
     for (const name of ownFields) {
       await fc.assert(
@@ -141,7 +141,7 @@ describe('the OpenAPI schema', () => {
   });
 
   test('of a text treats white space and invisible characters as the service does', async () => {
-    const valid = api.named('TaskChange');
+    const valid = api.named('TaskUpdate');
     const units = [...SPACES, ...NO_SPACES, ...POISON, '\t\t', '\ud83d\ude00', '\ude00\ud83d', '\ufffe', '\u2800'];
     const task = await person.create('x');
     for (const unit of units) {

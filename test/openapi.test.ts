@@ -16,9 +16,9 @@ const ROUTES = {
 
 /** The schemas of request bodies. */
 const BODIES: Readonly<Record<string, string>> = {
-  'post /api/tasks': 'NewTask',
-  'put /api/tasks/{task_id}': 'TaskChange',
-  'patch /api/tasks/{task_id}': 'TaskChange',
+  'post /api/tasks': 'TaskCreate',
+  'put /api/tasks/{task_id}': 'TaskUpdate',
+  'patch /api/tasks/{task_id}': 'TaskUpdate',
 };
 
 /** The statuses that the contract gives a route. */
@@ -118,11 +118,11 @@ describe('the OpenAPI document', () => {
 
   test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
-    for (const name of ['NewTask', 'TaskChange', 'Task', 'TaskList', 'DeletedTask']) {
+    for (const name of ['TaskCreate', 'TaskUpdate', 'Task', 'TaskList', 'DeletedTask']) {
       assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     }
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
-    assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.NewTask.properties.title'));
+    assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.TaskCreate.properties.title'));
     for (const { path, schema } of described) {
       for (const example of schema.examples ?? []) {
         assert.deepEqual(faults(api.at(...path), example), [], `${path.join('.')}: ${JSON.stringify(example)}`);
@@ -139,11 +139,11 @@ describe('the OpenAPI document', () => {
 
   test('has examples of bodies that the service accepts', async () => {
     const { schemas } = api.document.components;
-    for (const example of schemas.NewTask?.examples ?? []) {
+    for (const example of schemas.TaskCreate?.examples ?? []) {
       assert.equal((await person.send('POST', '/api/tasks', example)).statusCode, 201);
     }
     const task = await person.create('x');
-    for (const example of schemas.TaskChange?.examples ?? []) {
+    for (const example of schemas.TaskUpdate?.examples ?? []) {
       for (const method of ['PUT', 'PATCH']) {
         assert.equal((await person.send(method, `/api/tasks/${task.id}`, example)).statusCode, 200);
       }
