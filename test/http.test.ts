@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { METHODS } from 'node:http';
 import { after, before, test } from 'node:test';
-import { type Answered, assertError, assertErrorCode } from './support/envelope.ts';
+import { type Answered, assertError } from './support/envelope.ts';
 import { type Person, type Service, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
 import { stubDatabase } from './support/stub-database.ts';
@@ -72,13 +71,9 @@ for (const [what, bytes, [status, code, error]] of [
   });
 }
 
-test('headers of almost 16 KiB are accepted; a token of that size is 401', async () => {
+test('headers of almost 16 KiB are accepted', async () => {
   const [answer] = await exchange(port, wire('GET', '/health', { ...CLOSE, A: 'a'.repeat(16_000) }));
   assert.equal(answer?.statusCode, 200);
-  const headers = { ...CLOSE, Authorization: `Bearer ${'a'.repeat(15_000)}` };
-  const [refused] = await exchange(port, wire('GET', '/api/tasks', headers));
-  assert.ok(refused !== undefined);
-  assertErrorCode(refused, 401, 'INVALID_TOKEN');
 });
 
 test('a request without Host is 400, except in HTTP/1.0', async () => {
@@ -125,29 +120,6 @@ test('Upgrade is ignored', async () => {
 });
 
 const ID = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
-const ALLOWED: Readonly<Record<string, string>> = {
-  '/api/tasks': 'GET, HEAD, OPTIONS, POST',
-  [`/api/tasks/${ID}`]: 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT',
-  [`/api/tasks/${ID}/toggle`]: 'OPTIONS, POST',
-  '/health': 'GET, HEAD, OPTIONS',
-  '/ready': 'GET, HEAD, OPTIONS',
-  '/metrics': 'GET, HEAD, OPTIONS',
-  '/openapi.json': 'GET, HEAD, OPTIONS',
-  '/docs': 'GET, HEAD, OPTIONS',
-};
-
-test('every method that node:http can parse is 405 with Allow on paths without it', async () => {
-  for (const [path, allow] of Object.entries(ALLOWED)) {
-    const refused = METHODS.filter((method) => !allow.split(', ').includes(method));
-    const answers = await Promise.all(refused.map((method) => exchange(port, wire(method, path, CLOSE), method)));
-    answers.forEach(([answer, ...more], index) => {
-      const method = refused[index];
-      assert.ok(answer !== undefined && more.length === 0, `${method} ${path}`);
-      assert.deepEqual([answer.statusCode, answer.headers.allow], [405, allow], `${method} ${path}`);
-      if (method !== 'HEAD') assertError(answer, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed');
-    });
-  }
-});
 
 test('an absolute URL leads to the route of its path, whatever its host', async () => {
   for (const target of ['http://localhost/health', 'http://elsewhere.example/health']) {
