@@ -67,22 +67,18 @@ export function throwError(error: unknown): never {
 /** Opens the PostgreSQL database at `url` as the program does; `remove` closes it and leaves the database. */
 export async function openPostgresAt(
   url: string,
-  {
-    connections = 4,
-    onFatal = throwError,
-    ...rest
-  }: Partial<Pick<PostgresOptions, 'connections' | 'onFatal' | 'statementTimeoutMs'>> = {},
+  options: Partial<Pick<PostgresOptions, 'connections' | 'onFatal' | 'statementTimeoutMs'>> = {},
 ): Promise<OpenDatabase> {
   const warnings: string[] = [];
   const database = await openPostgres({
     url,
-    connections,
+    connections: 4,
     pipeline: true,
     namedStatements: true,
     purpose: 'serve',
     onWarning: (message) => void warnings.push(message),
-    onFatal,
-    ...rest,
+    onFatal: throwError,
+    ...options,
   });
   const analyze = async () => void (await asAdmin(url, 'analyze'));
   return { database, place: url, warnings, analyze, remove: () => database.close() };
