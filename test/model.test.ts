@@ -15,8 +15,9 @@ import {
 import { ExpectedTasks } from './support/task-model.ts';
 
 /*
- * Several users concurrently send allowed and forbidden requests, and every response is compared with a model in memory.
- * MODEL_RUNS sets the number of runs; MODEL_SEED and MODEL_PATH, which a failure prints, replay the commands of one run.
+ * Several users concurrently send allowed and forbidden requests, and every response is compared with a model in
+ * memory. MODEL_RUNS sets the number of runs; MODEL_SEED and MODEL_PATH, which a failure prints, replay the commands
+ * of one run.
  */
 
 const USERS = 5;

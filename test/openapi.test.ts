@@ -14,14 +14,14 @@ const ROUTES = {
   '/openapi.json': ['get'],
 };
 
-/** The bodies that the routes take. */
+/** The schemas of request bodies. */
 const BODIES: Readonly<Record<string, string>> = {
   'post /api/tasks': 'TaskCreate',
   'put /api/tasks/{task_id}': 'TaskUpdate',
   'patch /api/tasks/{task_id}': 'TaskUpdate',
 };
 
-/** Every status of the contract that a route can answer. */
+/** The statuses that the contract gives a route. */
 function expectedStatuses(path: string, method: string): string[] {
   const success = method === 'post' && path === '/api/tasks' ? '201' : '200';
   const always = [success, '400', '431', '500'];
@@ -42,11 +42,11 @@ describe('the OpenAPI document', () => {
   });
   after(() => service.close());
 
-  test('is valid OpenAPI 3.1 and has every route of the contract, and no other', async () => {
+  test('is valid OpenAPI 3.1 and has exactly the routes of the contract', async () => {
     const { document } = api;
-    const judged = await new Validator().validate(structuredClone(document) as unknown as Record<string, unknown>);
-    assert.deepEqual(judged.errors ?? [], []);
-    assert.ok(judged.valid);
+    const result = await new Validator().validate(structuredClone(document) as unknown as Record<string, unknown>);
+    assert.deepEqual(result.errors ?? [], []);
+    assert.ok(result.valid);
     assert.match(document.openapi, /^3\.1\./);
     assert.deepEqual(
       Object.fromEntries(Object.entries(document.paths).map(([path, methods]) => [path, Object.keys(methods)])),
@@ -56,7 +56,7 @@ describe('the OpenAPI document', () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
-  test('asks for a token under /api and nowhere else', () => {
+  test('requires a token under /api and nowhere else', () => {
     assert.deepEqual(api.document.components.securitySchemes, {
       bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
     });
@@ -67,7 +67,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('names every status a route can answer, errors in their one form and with true examples', () => {
+  test('documents every status of each route; errors have one schema, and valid examples', () => {
     const error = api.named('Error');
     for (const { path, method, operation } of api.operations()) {
       const where = `${method} ${path}`;
@@ -89,7 +89,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('asks for a body where the contract does, and for a task id in the path', () => {
+  test('requires a body and a task id where the contract does', () => {
     for (const { path, method, operation } of api.operations()) {
       const name = BODIES[`${method} ${path}`];
       const body =
@@ -103,7 +103,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('calls a UUID in either case a task id', () => {
+  test('accepts a UUID in either case as task id', () => {
     const judged = api.operations().filter(({ path, method, operation }) => {
       if (operation.parameters === undefined) return false;
       const judge = api.at('paths', path, method, 'parameters', '0', 'schema');
@@ -116,7 +116,7 @@ describe('the OpenAPI document', () => {
     assert.equal(judged.length, 5);
   });
 
-  test('has an example of every body, answer and parameter, and each one is valid', () => {
+  test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
     for (const name of ['TaskCreate', 'TaskUpdate', 'Task', 'TaskList', 'DeletedTask']) {
       assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
@@ -137,7 +137,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('has examples of bodies that the service takes as they stand', async () => {
+  test('has examples of bodies that the service accepts', async () => {
     const { schemas } = api.document.components;
     for (const example of schemas.TaskCreate?.examples ?? []) {
       assert.equal((await person.send('POST', '/api/tasks', example)).statusCode, 201);
@@ -150,7 +150,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('an answer has the fields that it says, and not one more or less', async () => {
+  test('its response schemas require every field and allow no other', async () => {
     const task = await person.create('x', { description: 'y' });
     const answers: Readonly<Record<string, object>> = {
       Task: task,
@@ -163,10 +163,10 @@ describe('the OpenAPI document', () => {
     for (const [name, answer] of Object.entries(answers)) {
       const judge = api.named(name);
       assert.deepEqual(faults(judge, answer), [], name);
-      assert.ok(!judge({ ...answer, colour: 'red' }), `${name} may have a field more`);
+      assert.ok(!judge({ ...answer, colour: 'red' }), `${name} allows an unknown field`);
       for (const field of Object.keys(answer)) {
         const less = Object.fromEntries(Object.entries(answer).filter(([key]) => key !== field));
-        assert.ok(!judge(less), `${name} may go without ${field}`);
+        assert.ok(!judge(less), `${name} does not require ${field}`);
       }
     }
     assert.equal(Object.keys(task).length, 7);
@@ -186,7 +186,7 @@ describe('the OpenAPI document', () => {
     assert.ok(api.named('Task')({ ...task, title: '😀'.repeat(200), description: '😀'.repeat(2000) }));
   });
 
-  test('is the document that the reference shows', async () => {
+  test('is the document that /docs shows', async () => {
     const shown = await service.app.inject('/docs/json');
     assert.deepEqual(shown.json(), api.document);
   });

@@ -139,7 +139,7 @@ describe('tokens', () => {
     assertRefused(await gate.ask(forged), INVALID, 'forged');
   });
 
-  test('headers that name a key (kid, jku, x5u, jwk) are ignored', async () => {
+  test('headers that name a key (kid, jku, x5u, jwk) are ignored', async (t) => {
     let requests = 0;
     const elsewhere = createServer((_request, response) => {
       requests += 1;
@@ -149,6 +149,7 @@ describe('tokens', () => {
       requests += 1;
     });
     await new Promise<void>((resolve) => elsewhere.listen(0, '127.0.0.1', resolve));
+    t.after(() => elsewhere.close());
     const base = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
     const jwk = { kty: 'oct', alg: 'HS256', k: encode('a key of the attacker, of more than 32 bytes') };
     const headers = [
@@ -168,7 +169,6 @@ describe('tokens', () => {
       assertRefused(await gate.ask(theirs), INVALID, JSON.stringify(header));
       assert.equal(await gate.verdict(gate.token({}, header)), '200', JSON.stringify(header));
     }
-    await new Promise((resolve) => elsewhere.close(resolve));
     assert.equal(requests, 0);
   });
 

@@ -186,11 +186,15 @@ export interface ServiceOptions {
   readonly logLevel?: Parameters<typeof createLogger>[0];
   /** Of a database that is opened for the service. */
   readonly database?: { readonly statementTimeoutMs?: number };
+  /** Event-loop delay that starts load shedding; by default there is none, because a busy machine delays tests. */
+  readonly maxEventLoopDelayMs?: number;
 }
 
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
   const opened = typeof kind === 'string' ? await openTestDatabase(kind, options.database) : kind;
   const log = new CapturedLog();
+  const { maxEventLoopDelayMs = Number.POSITIVE_INFINITY } = options;
+  const loadShedding = { maxEventLoopDelayMs };
   const app = await createApp({
     config: {
       trust: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
@@ -203,6 +207,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     database: opened.database,
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...loadShedding,
   });
   await app.ready();
   return new Service(app, log, opened);

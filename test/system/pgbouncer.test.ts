@@ -34,7 +34,7 @@ describe('behind PgBouncer in transaction mode', { skip }, () => {
     await drop?.();
   });
 
-  test('30 people at once see their own tasks alone', async () => {
+  test('30 concurrent users see their own tasks only', async () => {
     const people = await Promise.all(Array.from({ length: 30 }, () => service.person()));
     for (let round = 0; round < 5; round += 1) {
       await Promise.all(people.map((person) => person.create(`${round} of ${person.sub}`)));
@@ -46,7 +46,7 @@ describe('behind PgBouncer in transaction mode', { skip }, () => {
     }
   });
 
-  test('400 writes at once are all taken, whether or not the pooler keeps prepared statements', async () => {
+  test('400 concurrent writes succeed, whether or not the pooler supports prepared statements', async () => {
     const person = await service.person();
     const answers = await Promise.all(
       Array.from({ length: 400 }, (_, index) => person.send('POST', '/api/tasks', { title: `${index}` })),
@@ -55,7 +55,7 @@ describe('behind PgBouncer in transaction mode', { skip }, () => {
     assert.equal((await person.list()).length, 400);
   });
 
-  test('no identity stays on a server connection, also after errors', async () => {
+  test('no identity remains on a server connection, also after errors', async () => {
     const { database } = service.opened;
     const probe = "select current_user, current_setting('app.user_id', true), 1 / $1::int";
     const outcomes = await Promise.allSettled(
@@ -67,13 +67,13 @@ describe('behind PgBouncer in transaction mode', { skip }, () => {
     }
   });
 
-  test('a pooler that keeps no prepared statements is noticed, and nothing but a warning comes of it', () => {
+  test('a pooler without prepared statements causes one warning at most', () => {
     const { warnings } = service.opened;
     for (const warning of warnings) assert.match(warning, /prepared statement was lost/);
     assert.ok(warnings.length <= 1);
   });
 
-  test('a pooler that is killed and started again is used again', async () => {
+  test('the service reconnects to a restarted pooler', async () => {
     const person = await service.person();
     await person.create('before');
     await pooler.stop();

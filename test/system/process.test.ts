@@ -50,7 +50,7 @@ describe('the program', () => {
     assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret', 'reserve']);
   });
 
-  test('a second process on the same data directory exits with an error that names the first, which serves on', async () => {
+  test('a second process on the same data directory exits with an error; the first serves on', async () => {
     const settings = { DATA_DIR: join(folder.path, 'shared'), JWT_SECRET: SECRET_TEXT };
     const first = new RunningService(settings, folder.path);
     const client = await ann(first);
@@ -143,7 +143,7 @@ describe('the program', () => {
     own.remove();
   });
 
-  test('SIGTERM: requests in flight are answered, idle and half-open connections do not delay the exit, exit code 0', async () => {
+  test('SIGTERM: requests in flight are answered; exit code 0 within 10 s despite half-open connections', async () => {
     const service = new RunningService({ DATA_DIR: join(folder.path, 'stop'), JWT_SECRET: SECRET_TEXT }, folder.path);
     const origin = await service.listening();
     const token = await signToken('ann');
@@ -198,7 +198,7 @@ onPostgres('the program on PostgreSQL', () => {
     await database.remove();
   });
 
-  test('five processes started at once on an empty database apply each migration once, and all five serve', async () => {
+  test('five processes started at once on an empty database apply each migration once and serve', async () => {
     const settings = { DATABASE_URL: database.url, JWT_SECRET: SECRET_TEXT };
     const services = Array.from({ length: 5 }, () => new RunningService(settings, folder.path));
     for (const service of services) await (await ann(service)).create('x');
