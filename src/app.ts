@@ -3,14 +3,14 @@ import type { Logger } from 'pino';
 import { remoteKeySet } from './auth/key-set.ts';
 import { sharedSecret } from './auth/shared-secret.ts';
 import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
-import type { Config, TokenTrust } from './config.ts';
+import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
-import { protectBrowsers } from './http/cors-and-headers.ts';
+import { corsAndHeaders } from './http/cors-and-headers.ts';
 import { exposeHealth } from './http/health.ts';
-import { collectMethods, refuseOtherMethods } from './http/methods.ts';
+import { collectMethods, rejectOtherMethods } from './http/methods.ts';
 import { exposeMetrics } from './http/metrics.ts';
 import { collectOpenApi, exposeOpenApi } from './http/openapi.ts';
 import { logRequests } from './http/request-log.ts';
@@ -19,7 +19,7 @@ import { createTaskService } from './tasks/task-service.ts';
 
 export interface AppOptions {
   readonly config: Pick<Config, 'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute'> & {
-    readonly trust: Exclude<TokenTrust, { kind: 'development' }>;
+    readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
   readonly database: Database;
   readonly logger: Logger;
@@ -27,12 +27,12 @@ export interface AppOptions {
 }
 
 function keySource({ config, logger, clock = systemClock }: AppOptions): KeySource | Promise<KeySource> {
-  const { trust } = config;
-  if (trust.kind === 'secret') return sharedSecret(trust.secret, trust.algorithm);
-  return remoteKeySet({ url: trust.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
+  const { tokenKeys } = config;
+  if (tokenKeys.kind === 'secret') return sharedSecret(tokenKeys.secret, tokenKeys.algorithm);
+  return remoteKeySet({ url: tokenKeys.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
 }
 
-/** The whole program but for its settings, its database and its signals. */
+/** Composes the HTTP application; the caller opens the database, listens and handles signals. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, database, logger, clock = systemClock } = options;
   const keys = await keySource(options);
@@ -43,7 +43,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   app.decorateRequest('principal', null);
   const methods = collectMethods(app);
   logRequests(app);
-  await protectBrowsers(app, config.frontendOrigins);
+  await corsAndHeaders(app, config.frontendOrigins);
   await collectOpenApi(app);
   exposeMetrics(app);
   exposeHealth(app, database, tokens);
@@ -53,6 +53,6 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     rateLimitPerMinute: config.rateLimitPerMinute,
   });
   await exposeOpenApi(app);
-  refuseOtherMethods(app, methods);
+  rejectOtherMethods(app, methods);
   return app;
 }

@@ -6,7 +6,7 @@ import { developmentSecret, developmentToken } from './auth/development-secret.t
 import { type Operator, operate } from './backup/admin-access.ts';
 import { connectOperator } from './backup/admin-socket.ts';
 import { type Command, parseCommand, runCommand, USAGE } from './backup/command.ts';
-import { type Config, loadConfig, type TokenTrust } from './config.ts';
+import { type Config, loadConfig, type TokenKeys } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded/embedded.ts';
 import { openPostgres } from './database/postgres.ts';
@@ -62,17 +62,17 @@ async function work(command: Extract<Command, { path: string }>): Promise<void> 
   await operator.close();
 }
 
-interface Trust {
-  readonly trust: Exclude<TokenTrust, { kind: 'development' }>;
+interface ResolvedTokenKeys {
+  readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   /** A token to paste, where this process made the secret itself. */
   readonly token: string | null;
 }
 
-async function settleTrust({ trust }: Config): Promise<Trust> {
-  if (trust.kind !== 'development') return { trust, token: null };
-  const secret = await developmentSecret(trust.directory);
-  const token = await developmentToken(secret, trust.algorithm);
-  return { trust: { kind: 'secret', secret, algorithm: trust.algorithm }, token };
+async function resolveTokenKeys({ tokenKeys }: Config): Promise<ResolvedTokenKeys> {
+  if (tokenKeys.kind !== 'development') return { tokenKeys, token: null };
+  const { directory, algorithm } = tokenKeys;
+  const secret = await developmentSecret(directory);
+  return { tokenKeys: { kind: 'secret', secret, algorithm }, token: await developmentToken(secret, algorithm) };
 }
 
 function greet({ address, family, port }: AddressInfo, token: string | null): void {
@@ -103,9 +103,9 @@ async function serve(): Promise<void> {
 
   const signals = ['SIGINT', 'SIGTERM'] as const;
   for (const signal of signals) process.once(signal, () => process.exit(0)); // nothing is being served yet
-  const { trust, token } = await settleTrust(config);
+  const { tokenKeys, token } = await resolveTokenKeys(config);
   const database = await openDatabase(config, (message, err) => logger.warn({ err }, message));
-  const app = await createApp({ config: { ...config, trust }, database, logger });
+  const app = await createApp({ config: { ...config, tokenKeys }, database, logger });
 
   let stopping = false;
   const stop = async (signal: string): Promise<void> => {

@@ -6,11 +6,11 @@ import { loadConfig } from '../dist/config.js';
 import { BetterAuthServer } from './support/better-auth.ts';
 import { onEachDatabase, Person, type ServiceOptions, type Task } from './support/service.ts';
 
-/** What a service is told by these environment variables about whom to trust. */
-function trustSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
-  const { trust, issuer, audience } = loadConfig(environment);
-  if (trust.kind === 'development') throw new Error('The settings name nobody to trust');
-  return { trust, issuer, audience };
+/** The token settings that these environment variables configure. */
+function tokenSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
+  const { tokenKeys, issuer, audience } = loadConfig(environment);
+  if (tokenKeys.kind === 'development') throw new Error('No token keys are configured');
+  return { tokenKeys, issuer, audience };
 }
 
 const withoutTime = (task: Task) => ({ ...task, updated_at: '' });
@@ -67,7 +67,7 @@ onEachDatabase(
     });
   },
   {
-    config: trustSettings({
+    config: tokenSettings({
       JWKS_URL: `${issuer.base}/api/auth/jwks`,
       JWT_ISSUER: issuer.base,
       JWT_AUDIENCE: issuer.base,
@@ -96,5 +96,5 @@ onEachDatabase(
       await livesWithTasks(bob, ann);
     });
   },
-  { config: trustSettings({ BETTER_AUTH_SECRET }) },
+  { config: tokenSettings({ BETTER_AUTH_SECRET }) },
 );

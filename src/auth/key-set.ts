@@ -77,13 +77,13 @@ class RemoteKeySet implements KeySource {
     this.#options = options;
   }
 
-  trusted(): object | null {
+  currentKeys(): object | null {
     if (Math.abs(this.#age()) > FRESH_MS) void this.refresh();
     return this.#trustedKeys();
   }
 
   async verify(...[token, options]: Parameters<KeySource['verify']>): ReturnType<KeySource['verify']> {
-    if (this.trusted() === null) await this.refresh();
+    if (this.currentKeys() === null) await this.refresh();
     try {
       return await this.#verifyWith(this.#keysOrThrow(), token, options);
     } catch (error) {

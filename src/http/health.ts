@@ -8,23 +8,23 @@ import { errorResponses, jsonResponse, SERVICE_ERRORS } from './openapi.ts';
 const Healthy = z.object({ status: z.literal('healthy') }).meta({ id: 'Healthy' });
 const Ready = z.object({ status: z.literal('ready') }).meta({ id: 'Ready' });
 
-/** `GET /health` answers while the process serves; `GET /ready` only while its database and its keys are in reach. */
+/** `GET /health` (liveness) and `GET /ready` (readiness: the database is reachable and token keys are available). */
 export function exposeHealth(app: FastifyInstance, database: Database, tokens: TokenVerifier): void {
   app.get(
     '/health',
     {
       schema: {
         tags: ['Service'],
-        summary: 'Whether the process serves',
+        summary: 'Liveness',
         operationId: 'health',
-        response: { 200: jsonResponse('The process serves.', Healthy), ...errorResponses(SERVICE_ERRORS) },
+        response: { 200: jsonResponse('The process is running.', Healthy), ...errorResponses(SERVICE_ERRORS) },
       },
     },
     () => ({ status: 'healthy' }) as const,
   );
 
   let pinging: Promise<void> | null = null;
-  /** However many ask at once, the database is asked once. */
+  /** Concurrent requests share one ping. */
   const ping = () => {
     pinging ??= database.ping().finally(() => {
       pinging = null;
@@ -36,10 +36,10 @@ export function exposeHealth(app: FastifyInstance, database: Database, tokens: T
     {
       schema: {
         tags: ['Service'],
-        summary: 'Whether requests for tasks can be answered',
+        summary: 'Readiness',
         operationId: 'ready',
         response: {
-          200: jsonResponse('The database and the keys are in reach.', Ready),
+          200: jsonResponse('The database is reachable and token keys are available.', Ready),
           ...errorResponses([...SERVICE_ERRORS, 503]),
         },
       },

@@ -6,13 +6,13 @@ import { routeName } from './route-name.ts';
 
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
-/** Measures every request by method, route and status, and shows it at `GET /metrics` in Prometheus' text format. */
+/** `GET /metrics`: request durations by method, route and status, and Node.js metrics, in Prometheus text format. */
 export function exposeMetrics(app: FastifyInstance): void {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
-    help: 'Time from the arrival of a request to the end of its answer.',
+    help: 'Time from receiving the request to the end of the response, in seconds.',
     labelNames: ['method', 'route', 'status'],
     buckets: BUCKETS_S,
     registers: [registry],
@@ -29,7 +29,7 @@ export function exposeMetrics(app: FastifyInstance): void {
   });
   const schema = {
     tags: ['Service'],
-    summary: 'Measurements for Prometheus',
+    summary: 'Prometheus metrics',
     operationId: 'metrics',
     response: {
       200: { description: 'Prometheus text format.', content: { 'text/plain': { schema: z.string() } } },

@@ -8,26 +8,26 @@ import { errorReply, STATUS } from './error-reply.ts';
 
 const ErrorBody = z
   .object({
-    error: z.string().meta({ description: 'A sentence for people.' }),
-    code: z.enum(ERROR_CODES).meta({ description: 'A word for programs.' }),
+    error: z.string().meta({ description: 'Human-readable message.' }),
+    code: z.enum(ERROR_CODES).meta({ description: 'Machine-readable error code.' }),
     details: z
       .array(z.object({ field: z.string(), message: z.string() }))
       .optional()
-      .meta({ description: 'One entry for each faulty field.' }),
+      .meta({ description: 'One entry for each invalid field.' }),
   })
-  .meta({ id: 'Error', description: 'What every error looks like.' });
+  .meta({ id: 'Error', description: 'Body of every error response.' });
 
 type ErrorStatus = 400 | 401 | 404 | 413 | 429 | 431 | 500 | 503;
 
 const ERROR_DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
-  400: 'The request, or a field of it, is not right.',
-  401: 'There is no good token.',
+  400: 'The request or one of its fields is invalid.',
+  401: 'Missing, invalid or expired token.',
   404: 'This user has no such task.',
-  413: 'The body is larger than 64 KiB.',
-  429: 'This user has sent too many requests in this minute.',
-  431: 'The headers are larger than 16 KiB.',
-  500: 'The database failed, or there is a bug.',
-  503: 'The service cannot answer at this moment.',
+  413: 'The request body exceeds 64 KiB.',
+  429: 'Rate limit of the user exceeded.',
+  431: 'The request headers exceed 16 KiB.',
+  500: 'Database error or internal error.',
+  503: 'Overloaded, or database unavailable; retry after the given time.',
 };
 
 const codesOf = (status: number): readonly ErrorCode[] => ERROR_CODES.filter((code) => STATUS[code] === status);
@@ -96,7 +96,7 @@ function errorExamples(status: number, operation: Operation): object {
 /** Adds what the route schemas cannot say: response headers, and an example of each error. */
 function complete(operation: Operation, status: string, response: Response): void {
   response.headers = {
-    'X-Request-Id': { description: 'Names this request in the log.', ...text },
+    'X-Request-Id': { description: 'Request id, as in the log.', ...text },
     ...RESPONSE_HEADERS[status],
   };
   const json = response.content?.['application/json'];
@@ -140,7 +140,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       info: {
         title: 'todo-api',
         version: '0.1.0',
-        description: 'Tasks, each seen and touched by its owner alone. Every error is JSON of one form.',
+        description: 'Tasks, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
@@ -172,9 +172,9 @@ export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
   let document: string | null = null;
   const schema = {
     tags: ['Service'],
-    summary: 'This document',
+    summary: 'OpenAPI document',
     operationId: 'openapi',
-    response: { 200: jsonResponse('OpenAPI 3.1.', z.looseObject({})), ...errorResponses(SERVICE_ERRORS) },
+    response: { 200: jsonResponse('OpenAPI 3.1 document.', z.looseObject({})), ...errorResponses(SERVICE_ERRORS) },
   };
   app.get('/openapi.json', { schema }, (_request, reply) => {
     document ??= JSON.stringify(app.swagger());

@@ -225,7 +225,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
   const log = new LogBook();
   const app = await createApp({
     config: {
-      trust: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
+      tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
       frontendOrigins: ['http://localhost:3000'],

@@ -5,12 +5,12 @@ import { taskRoutes } from './task-routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
-  /** Lets only requests with a good token pass. */
+  /** onRequest hook that verifies the bearer token. */
   readonly authenticate: onRequestHookHandler;
   readonly rateLimitPerMinute: number;
 }
 
-/** Mounts the REST API. Whatever is made in its scope asks for a token, and says so in the OpenAPI document. */
+/** Registers the REST API. Every route of its scope requires a token, also in the OpenAPI document. */
 export async function mountRest(app: FastifyInstance, options: RestDoorOptions): Promise<void> {
   await app.register(async (scope) => {
     shedLoad(scope);

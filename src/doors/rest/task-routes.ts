@@ -12,17 +12,17 @@ const ONE_TASK = `${TASKS}/:task_id`;
 const params = z.object({ task_id: TaskId });
 const tags = ['Tasks'];
 const ALWAYS = [...SERVICE_ERRORS, 401, 429, 503] as const;
-/** The body of whatever is not a GET is read, if only to be thrown away: it can be too large. */
+/** Methods other than GET read the body, even if they ignore it. */
 const BODY_READ = [...ALWAYS, 413] as const;
 const changeErrors = errorResponses([...BODY_READ, 404]);
 const changedTask = (description: string) => ({ 200: jsonResponse(description, Task), ...changeErrors });
 
-/** Requests have the types that their schemas prove; answers are JSON text already. */
+/** Request types are inferred from the zod schemas; responses are JSON text already. */
 interface SchemaTypes extends FastifyTypeProvider {
   readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
 }
 
-/** The task routes of the contract. Answers leave as the JSON text that the use cases give. */
+/** The task routes. Responses are the JSON text returned by the task service, unchanged. */
 export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
   const app = scope.withTypeProvider<SchemaTypes>();
 
@@ -32,9 +32,9 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
       schema: {
         tags,
         summary: 'List your tasks',
-        description: 'The newest 1000, newest first.',
+        description: "The user's newest 1000 tasks, newest first.",
         operationId: 'listTasks',
-        response: { 200: jsonResponse('Your tasks.', TaskList), ...errorResponses(ALWAYS) },
+        response: { 200: jsonResponse('The tasks.', TaskList), ...errorResponses(ALWAYS) },
       },
     },
     async (request, reply) => reply.type(JSON_TYPE).send(await tasks.list(principalOf(request))),
@@ -78,7 +78,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
       schema: {
         tags,
         summary: 'Change a task',
-        description: 'Changes the fields that are given; PUT and PATCH do the same.',
+        description: 'Changes only the given fields. PUT and PATCH are equivalent.',
         operationId: method === 'PUT' ? 'putTask' : 'patchTask',
         params,
         body: TaskChange,
@@ -96,11 +96,11 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
     {
       schema: {
         tags,
-        summary: 'Flip whether a task is completed',
-        description: 'Atomic: of toggles at the same time none is lost.',
+        summary: 'Toggle completion',
+        description: 'Atomic: concurrent toggles are all applied.',
         operationId: 'toggleTask',
         params,
-        response: changedTask('The flipped task.'),
+        response: changedTask('The changed task.'),
       },
     },
     async (request, reply) =>
@@ -115,7 +115,7 @@ export function taskRoutes(scope: FastifyInstance, tasks: TaskService): void {
         summary: 'Delete a task',
         operationId: 'deleteTask',
         params,
-        response: { 200: jsonResponse('The task is gone.', DeletedTask), ...changeErrors },
+        response: { 200: jsonResponse('Task deleted.', DeletedTask), ...changeErrors },
       },
     },
     async (request) => {
