@@ -17,7 +17,9 @@ export function exposeHealth(app: FastifyInstance, database: Database, tokens: T
         tags: ['Service'],
         summary: 'Liveness',
         operationId: 'health',
-        response: { 200: jsonResponse('The process is running.', Healthy), ...errorResponses(SERVICE_ERRORS) },
+      },
+      config: {
+        responses: { 200: jsonResponse('The process is running.', Healthy), ...errorResponses(SERVICE_ERRORS) },
       },
     },
     () => ({ status: 'healthy' }) as const,
@@ -38,9 +40,11 @@ export function exposeHealth(app: FastifyInstance, database: Database, tokens: T
         tags: ['Service'],
         summary: 'Readiness',
         operationId: 'ready',
-        response: {
+      },
+      config: {
+        responses: {
           200: jsonResponse('The database is reachable and token keys are available.', Ready),
-          ...errorResponses([...SERVICE_ERRORS, 503]),
+          ...errorResponses([...SERVICE_ERRORS, 'SERVICE_UNAVAILABLE']),
         },
       },
     },

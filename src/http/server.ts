@@ -58,7 +58,6 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
   });
 
   app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest('failure', null);
   app.decorate('brokenRequests', broken);
   drainOnClose(app);

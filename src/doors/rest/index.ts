@@ -1,7 +1,7 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import { limitRate, shedLoad } from '../../http/load-shedding.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
-import { taskRoutes } from './task-routes.ts';
+import { mountRoutes } from './routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
@@ -23,6 +23,6 @@ export async function mountRest(app: FastifyInstance, options: RestDoorOptions):
       void reply.header('cache-control', 'no-store');
       done();
     });
-    taskRoutes(scope, options.tasks);
+    mountRoutes(scope, options.tasks);
   });
 }
