@@ -38,7 +38,8 @@ export function parseJsonBodies(app: FastifyInstance): void {
     }
   });
   app.addHook('preParsing', (request, _reply, _payload, done) => {
-    if (!acceptsBody(request)) return done();
+    const bodyError = app.clientErrors.bodyError(request.raw);
+    if (bodyError !== undefined || !acceptsBody(request)) return done(bodyError);
     const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
     if (encoding.toLowerCase() !== 'identity') return done(invalid('Content-Encoding is not supported'));
     return done(ACCEPTED_TYPE.test(type) ? undefined : invalid('Content-Type must be application/json'));

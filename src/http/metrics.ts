@@ -23,7 +23,7 @@ export function exposeMetrics(app: FastifyInstance): void {
     );
     done();
   });
-  app.brokenRequests.on('unreadable', ({ status }) => {
+  app.clientErrors.on('response', ({ status }) => {
     durations.observe({ method: 'unknown', route: 'unknown', status }, 0);
   });
   const schema = { tags: ['Service'], summary: 'Prometheus metrics', operationId: 'metrics' };

@@ -48,7 +48,7 @@ export function logRequests(app: FastifyInstance): void {
     write(request, reply.statusCode, reply.elapsedTime);
     done();
   });
-  app.brokenRequests.on('unreadable', ({ requestId, status, failure }) => {
+  app.clientErrors.on('response', ({ requestId, status, failure }) => {
     const line = { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0 };
     app.log.info({ ...line, ...errorFields(failure, status) }, 'request');
   });

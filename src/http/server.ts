@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../core/errors.ts';
-import { BrokenRequests } from './client-errors.ts';
+import { ClientErrors } from './client-errors.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import { parseJsonBodies } from './json-body.ts';
@@ -30,7 +30,7 @@ function requestId(request: IncomingMessage): string {
 
 /** A Fastify instance without routes: timeouts and size limits, JSON bodies, graceful shutdown, and JSON errors. */
 export function createServer(logger: FastifyBaseLogger): FastifyInstance {
-  const broken = new BrokenRequests();
+  const clientErrors = new ClientErrors();
   const undecodable = new WeakSet<IncomingMessage>();
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
@@ -49,7 +49,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
       requireHostHeader: false, // checked below, for a JSON error
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEADER_BYTES },
-    clientErrorHandler: broken.answer,
+    clientErrorHandler: clientErrors.onClientError,
     frameworkErrors: (_error, { raw }, reply: FastifyReply) => {
       undecodable.add(raw);
       raw.url = NO_ROUTE; // undecodable path: dispatched to a path without a route, so that hooks and the 404 handler run
@@ -59,16 +59,16 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
 
   app.setValidatorCompiler(validatorCompiler);
   app.decorateRequest('failure', null);
-  app.decorate('brokenRequests', broken);
+  app.decorate('clientErrors', clientErrors);
   drainOnClose(app);
 
   app.addHook('onRequest', (request, reply, done) => {
+    clientErrors.track(request, reply);
     void reply.headers({ 'x-request-id': request.id, vary: 'Origin' });
     if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
     void reply.headers({ connection: 'close', 'x-content-type-options': 'nosniff' });
     done(new AppError('INVALID_REQUEST', { message: 'Host header is missing' }));
   });
-  broken.watch(app);
   parseJsonBodies(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = toAppError(error);
@@ -87,6 +87,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     }
     throw new AppError('NOT_FOUND', { message: 'Route not found' });
   });
+  app.server.on('connect', (request, socket) => clientErrors.onConnect(request, socket, app.routing));
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return app;
 }
