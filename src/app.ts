@@ -8,11 +8,13 @@ import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
-import { corsAndHeaders } from './http/cors-and-headers.ts';
+import { corsAndHeaders, noStore } from './http/cors-and-headers.ts';
 import { exposeHealth } from './http/health.ts';
+import { shedLoad } from './http/load-shedding.ts';
 import { collectMethods, rejectOtherMethods } from './http/methods.ts';
 import { exposeMetrics } from './http/metrics.ts';
 import { collectOpenApi, exposeOpenApi } from './http/openapi.ts';
+import { limitRate } from './http/rate-limit.ts';
 import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { createTaskService } from './tasks/task-service.ts';
@@ -24,6 +26,8 @@ export interface AppOptions {
   readonly database: Database;
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Event-loop delay that starts load shedding; `Infinity` disables it. */
+  readonly maxEventLoopDelayMs?: number;
 }
 
 function keySource({ config, logger, clock = systemClock }: AppOptions): KeySource | Promise<KeySource> {
@@ -34,23 +38,30 @@ function keySource({ config, logger, clock = systemClock }: AppOptions): KeySour
 
 /** Composes the HTTP application; the caller opens the database, listens and handles signals. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, database, logger, clock = systemClock } = options;
+  const { config, database, logger, clock = systemClock, maxEventLoopDelayMs = 1_000 } = options;
   const keys = await keySource(options);
   const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
-  const tasks = createTaskService(database);
+  const isReady = async () => {
+    if (!tokens.isReady()) throw new Error('No key set has been fetched');
+    await database.ping();
+  };
 
-  const app = createServer(logger);
-  app.decorateRequest('principal', null);
+  // Hooks of the same kind run in the order of registration.
+  const app = createServer(logger); //                      onRequest: request id, Host; preParsing: Content-Type
   const methods = collectMethods(app);
-  logRequests(app);
-  await corsAndHeaders(app, config.frontendOrigins);
+  logRequests(app); //                                      onRequest, onResponse
+  await corsAndHeaders(app, config.frontendOrigins); //     onRequest
   await collectOpenApi(app);
-  exposeMetrics(app);
-  exposeHealth(app, database, tokens);
+  exposeMetrics(app); //                                    onResponse
+  exposeHealth(app, isReady);
   await mountRest(app, {
-    tasks,
-    authenticate: authenticate(tokens),
-    rateLimitPerMinute: config.rateLimitPerMinute,
+    tasks: createTaskService(database),
+    onRequest: [
+      shedLoad(app, maxEventLoopDelayMs),
+      authenticate(tokens),
+      ...(await limitRate(app, config.rateLimitPerMinute)),
+      noStore,
+    ],
   });
   await exposeOpenApi(app);
   rejectOtherMethods(app, methods);

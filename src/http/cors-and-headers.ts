@@ -1,5 +1,5 @@
 import fastifyCors from '@fastify/cors';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
 /** OWASP HTTP Headers Cheat Sheet. */
 const SECURITY_HEADERS = {
@@ -34,3 +34,9 @@ export async function corsAndHeaders(app: FastifyInstance, frontendOrigins: read
     strictPreflight: false,
   });
 }
+
+/** onRequest hook: forbids caches to store the response (RFC 9111, 5.2.2.5). */
+export const noStore: onRequestHookHandler = (_request, reply, done) => {
+  void reply.header('cache-control', 'no-store');
+  done();
+};

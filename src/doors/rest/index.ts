@@ -1,28 +1,20 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { limitRate, shedLoad } from '../../http/load-shedding.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { mountRoutes } from './routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
-  /** onRequest hook that verifies the bearer token. */
-  readonly authenticate: onRequestHookHandler;
-  readonly rateLimitPerMinute: number;
+  /** Run in this order before every route of the API; one of them authenticates. */
+  readonly onRequest: readonly onRequestHookHandler[];
 }
 
 /** Registers the REST API. Every route of its scope requires a token, also in the OpenAPI document. */
-export async function mountRest(app: FastifyInstance, options: RestDoorOptions): Promise<void> {
+export async function mountRest(app: FastifyInstance, { tasks, onRequest }: RestDoorOptions): Promise<void> {
   await app.register(async (scope) => {
-    shedLoad(scope);
-    scope.addHook('onRequest', options.authenticate);
+    for (const hook of onRequest) scope.addHook('onRequest', hook);
     scope.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });
-    await limitRate(scope, options.rateLimitPerMinute);
-    scope.addHook('onRequest', (_request, reply, done) => {
-      void reply.header('cache-control', 'no-store');
-      done();
-    });
-    mountRoutes(scope, options.tasks);
+    mountRoutes(scope, tasks);
   });
 }
