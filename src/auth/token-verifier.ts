@@ -38,18 +38,30 @@ interface VerifierOptions {
 const CLOCK_TOLERANCE_S = 30;
 const MAX_TOKEN_LENGTH = 8_192;
 
-function tokenError(error: unknown): AppError {
+/** Log reasons by jose's error code; that of a claim is its name. */
+const REASONS: Readonly<Record<string, string>> = {
+  [errors.JOSEAlgNotAllowed.code]: 'alg',
+  [errors.JOSENotSupported.code]: 'crit',
+  [errors.JWKSNoMatchingKey.code]: 'kid',
+  [errors.JWSSignatureVerificationFailed.code]: 'signature',
+};
+
+const invalidToken = (reason: string, cause?: unknown) => new AppError('INVALID_TOKEN', { reason, cause });
+
+function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  return new AppError(error instanceof errors.JWTExpired ? 'TOKEN_EXPIRED' : 'INVALID_TOKEN', { cause: error });
+  if (error instanceof errors.JWTExpired) return new AppError('TOKEN_EXPIRED', { reason: 'exp', cause: error });
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return invalidToken(error.reason === 'missing' ? `${error.claim} missing` : error.claim, error);
+  }
+  return invalidToken((error instanceof errors.JOSEError && REASONS[error.code]) || 'malformed', error);
 }
 
 /** Validates the claims that jose does not check as the contract requires. @throws {AppError} `INVALID_TOKEN` */
 function toPrincipal(claims: JWTPayload, nowMs: number): Principal {
   const userId = parseUserId(claims.sub);
-  if (userId === null) throw new AppError('INVALID_TOKEN', { cause: new Error('sub is invalid') });
-  if (claims.iat !== undefined && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S) {
-    throw new AppError('INVALID_TOKEN', { cause: new Error('iat is in the future') });
-  }
+  if (userId === null) throw invalidToken('sub');
+  if (claims.iat !== undefined && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S) throw invalidToken('iat');
   return { userId, email: parseEmail(claims.email) };
 }
 
@@ -74,13 +86,13 @@ export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierO
       if (verifiedWith !== null) cache.set(token, { principal, expiresAtMs, keys: verifiedWith });
       return principal;
     } catch (error) {
-      throw tokenError(error);
+      throw toAppError(error);
     }
   }
 
   return {
     verify: (token) => {
-      if (token.length > MAX_TOKEN_LENGTH) throw new AppError('INVALID_TOKEN');
+      if (token.length > MAX_TOKEN_LENGTH) throw invalidToken('length');
       return cache.get(token, clock(), keys.currentKeys()) ?? verifyUncached(token);
     },
     isReady: () => keys.currentKeys() !== null,

@@ -46,6 +46,8 @@ interface AppErrorOptions {
   /** Replaces the default message of the code. */
   readonly message?: string;
   readonly details?: readonly FieldError[];
+  /** Machine-readable reason: logged, never sent to the client. */
+  readonly reason?: string;
   /** The underlying error: logged, never sent to the client. */
   readonly cause?: unknown;
 }
@@ -54,11 +56,13 @@ interface AppErrorOptions {
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: readonly FieldError[] | undefined;
+  readonly reason: string | undefined;
 
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
     super(options.message ?? DEFAULT_MESSAGES[code], { cause: options.cause });
     this.name = 'AppError';
     this.code = code;
     this.details = options.details;
+    this.reason = options.reason;
   }
 }

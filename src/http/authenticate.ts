@@ -16,8 +16,10 @@ declare module 'fastify' {
 /** onRequest hook: verifies the bearer token before the body is read and sets `request.principal`. */
 export function authenticate(tokens: TokenVerifier): onRequestHookHandler {
   return (request, _reply, done) => {
-    const token = BEARER.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined) return done(new AppError('UNAUTHORIZED'));
+    const { authorization } = request.headers;
+    if (authorization === undefined) return done(new AppError('UNAUTHORIZED', { reason: 'authorization missing' }));
+    const token = BEARER.exec(authorization)?.[1];
+    if (token === undefined) return done(new AppError('UNAUTHORIZED', { reason: 'authorization' }));
     const accept = (principal: Principal) => {
       request.principal = principal;
       done();

@@ -18,8 +18,8 @@ function levelFor(status: number): 'info' | 'warn' | 'error' {
 
 /** Log fields of an error: the stack only for server errors. */
 function errorFields(failure: AppError, status: number): object {
-  if (status >= 500) return { code: failure.code, err: failure.cause ?? failure };
-  return { code: failure.code };
+  const { code, reason } = failure;
+  return status >= 500 ? { code, err: failure.cause ?? failure } : { code, reason };
 }
 
 /** One log line per request, at the end of the response. The only client input in it is a valid request id. */
