@@ -197,7 +197,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
   const loadShedding = { maxEventLoopDelayMs };
   const app = await createApp({
     config: {
-      trust: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
+      tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
       frontendOrigins: ['http://localhost:3000'],
