@@ -1,145 +1,105 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { PostgresServer } from '../test/support/postgres-server.ts';
-import type { RunningService } from '../test/support/process.ts';
 import { temporaryFolder } from '../test/support/process.ts';
-import { asAdmin } from '../test/support/service.ts';
-import { Client } from './support/client.ts';
-import { type Drill, Findings, type Result, type Scale } from './support/drill.ts';
-import { Ledger } from './support/ledger.ts';
-import { Scene, startPostgres } from './support/scene.ts';
-import { SmallDisk } from './support/small-disk.ts';
-import { expectAnswers, expectNothingLost, Traffic, told } from './support/traffic.ts';
+import type { Drill, Figures } from './support/drill.ts';
+import type { DrillRun } from './support/drill-run.ts';
+import { checkPhase, formatPhase, PHASE_RATES } from './support/phase.ts';
+import { runSql } from './support/postgres.ts';
+import type { ServiceUnderTest } from './support/service-under-test.ts';
+import type { SmallDisk } from './support/small-disk.ts';
 
 const FULL_SECONDS = { short: 3, long: 20 };
 const DISK_MEGABYTES = 192;
-const WHOLE_WITHIN_MS = 30_000;
-/** Large, so that what room there is inside the files is soon used up. */
-const description = () => randomBytes(900).toString('hex');
+const RECOVERY_TIMEOUT_MS = 30_000;
+const TIMEOUT_SECONDS = { short: 60, long: 150 };
 
-interface Trial {
-  readonly scene: Scene;
+interface FullDisk {
+  readonly service: ServiceUnderTest;
   readonly disk: SmallDisk;
-  readonly scale: Scale;
-  readonly service: () => RunningService;
-  /** The statuses reads may be answered with while the disk is full. */
+  /** Allowed statuses of reads while the disk is full. */
   readonly reads: readonly number[];
-  /** What else is to be done as soon as the disk is full, after a while, and once there is room. */
-  readonly onFull?: () => Promise<void>;
-  readonly whileFull?: () => Promise<void>;
-  readonly onceFree?: () => Promise<void>;
+  readonly afterFilling?: () => Promise<unknown>;
+  /** What to do in the middle of the time in which the disk is full. */
+  readonly whileFull?: () => Promise<unknown>;
+  readonly afterFreeing?: () => Promise<unknown>;
 }
 
-async function fillUp(trial: Trial): Promise<Result> {
-  const { scene, disk, scale } = trial;
-  const origin = () => scene.origin;
-  const client = new Client();
-  const ledger = new Ledger(client, { description: description() });
-  const findings = new Findings();
-  const traffic = await Traffic.prepare(client, ledger, scene.origin);
+async function fillUnderLoad(run: DrillRun, fault: FullDisk): Promise<Figures> {
+  const { service, disk } = fault;
+  const seconds = FULL_SECONDS[run.scale];
+  await service.start();
+  // Large, so that free space within the database's files is soon used up.
+  const load = run.load(service, { description: randomBytes(900).toString('hex') });
+  await load.createTaskToRead();
 
-  const under = traffic.run(origin, 1);
+  load.start(PHASE_RATES);
   await delay(700);
   disk.fill();
-  await trial.onFull?.();
-  await under;
-  const full = [await traffic.run(origin, FULL_SECONDS[scale])];
-  if (trial.whileFull !== undefined) {
-    await trial.whileFull();
-    full.push(await traffic.run(origin, FULL_SECONDS[scale]));
+  await fault.afterFilling?.();
+  await load.stop();
+  const full = [await load.run(PHASE_RATES, seconds)];
+  if (fault.whileFull !== undefined) {
+    await fault.whileFull();
+    full.push(await load.run(PHASE_RATES, seconds));
   }
-  for (const spell of full) {
-    expectAnswers(findings, 'while the disk was full', spell, { writes: [201, 500, 503], reads: trial.reads });
-    const refused = spell.writes.otherThan(201);
-    findings.expect(refused > 0, 'no write was refused: the disk was not full');
+  for (const phase of full) {
+    checkPhase(run, 'disk full', phase, { writes: [201, 500, 503], reads: fault.reads });
+    run.expect(phase.of('write').otherThan(201) > 0, 'no write was refused: the disk was not full');
   }
+
   disk.free();
-  await trial.onceFree?.();
-  const whole = await traffic.untilWhole(origin, WHOLE_WITHIN_MS);
-  findings.expect(whole !== null, 'it was not whole again half a minute after there was room');
-  const after = await traffic.run(origin, 1);
-  expectAnswers(findings, 'after there was room', after, { writes: [201], reads: [200] });
-  findings.expect(trial.service().child.exitCode === null, 'the process has ended');
-  const audit = await expectNothingLost(findings, ledger, scene.origin);
-  client.close();
-  const [first, second] = full.map(told);
-  const figures = {
-    'writes sent': ledger.sent,
-    'while full': first ?? '',
-    ...(second === undefined ? {} : { 'started again while full': second }),
-    'whole again, ms after there was room': whole ?? 'never',
-    ...audit,
+  await fault.afterFreeing?.();
+  const recoveryMs = await load.untilServing(RECOVERY_TIMEOUT_MS);
+  run.expect(recoveryMs !== null, `not serving again ${RECOVERY_TIMEOUT_MS} ms after space was freed`);
+  checkPhase(run, 'space freed', await load.run(PHASE_RATES, 1), { writes: [201], reads: [200] });
+  run.expect(service.isRunning, 'the process has exited');
+  const [first, second] = full.map(formatPhase);
+  return {
+    'disk full': first ?? '',
+    ...(second === undefined ? {} : { 'restarted with the disk full': second }),
+    'space freed to serving, ms': recoveryMs ?? 'never',
+    ...(await load.verifyWrites(run)),
   };
-  return { figures, faults: findings.faults };
 }
 
 export const diskFullEmbedded: Drill = {
   name: 'disk-full-embedded',
-  holds:
-    'a full disk refuses writes to the embedded database, reads go on, also after a kill -9, and it heals by itself',
-  within: { short: 60, long: 150 },
-  run: async (scale) => {
-    const disk = new SmallDisk(DISK_MEGABYTES);
-    const scene = new Scene({ DATA_DIR: `${disk.path}/data` });
-    try {
-      let service = await scene.start();
-      const startAgain = async () => {
-        await service.stop('SIGKILL');
-        service = await scene.start();
-      };
-      return await fillUp({ scene, disk, scale, service: () => service, reads: [200], whileFull: startAgain });
-    } finally {
-      await scene.clear();
-      disk.remove();
-    }
+  holds: 'full disk under the embedded database: writes refused, reads served, also after SIGKILL; recovers by itself',
+  timeoutSeconds: TIMEOUT_SECONDS,
+  run: async (run) => {
+    const disk = run.smallDisk(DISK_MEGABYTES);
+    const service = run.service({ DATA_DIR: `${disk.path}/data` });
+    return fillUnderLoad(run, { service, disk, reads: [200], whileFull: () => service.killAndRestart() });
   },
 };
 
-/** A server that found no room for its log is down, and may have ended: an operator starts it again. */
-async function ensureRunning(server: PostgresServer): Promise<void> {
-  if (!server.isRunning) await server.start();
-}
-
-/** Starts a new segment of the log, as a busy server soon does. */
-async function switchLog(server: PostgresServer): Promise<void> {
-  // A server that finds no room for it ends before it has answered.
-  await asAdmin(server.url(), 'select pg_switch_wal(), pg_switch_wal()').catch(() => undefined);
-}
-
-async function fillPostgres(scale: Scale, full: 'data' | 'log'): Promise<Result> {
-  const disk = new SmallDisk(DISK_MEGABYTES);
+async function fillPostgres(run: DrillRun, full: 'data' | 'log'): Promise<Figures> {
+  const disk = run.smallDisk(DISK_MEGABYTES);
   const elsewhere = temporaryFolder();
-  const places = { data: elsewhere.path, log: elsewhere.path, [full]: disk.path };
-  const server = await startPostgres([], places);
-  const scene = new Scene({ DATABASE_URL: server.url() });
-  try {
-    const service = await scene.start();
-    const trial = { scene, disk, scale, service: () => service };
-    if (full === 'data') return await fillUp({ ...trial, reads: [200] });
-    return await fillUp({
-      ...trial,
-      reads: [200, 500, 503],
-      onFull: () => switchLog(server),
-      onceFree: () => ensureRunning(server),
-    });
-  } finally {
-    await scene.clear();
-    await server.remove();
-    disk.remove();
-    elsewhere.remove();
-  }
+  run.onRelease(elsewhere.remove);
+  const server = await run.postgres([], { data: elsewhere.path, log: elsewhere.path, [full]: disk.path });
+  const service = run.service({ DATABASE_URL: server.url() });
+  if (full === 'data') return fillUnderLoad(run, { service, disk, reads: [200] });
+  return fillUnderLoad(run, {
+    service,
+    disk,
+    reads: [200, 500, 503],
+    // A server without space for a new WAL segment exits before it has answered.
+    afterFilling: () => runSql(server, 'select pg_switch_wal(), pg_switch_wal()').catch(() => undefined),
+    afterFreeing: async () => server.isRunning || server.start(),
+  });
 }
 
 export const diskFullPostgres: Drill = {
   name: 'disk-full-postgres',
-  holds: "a full disk under PostgreSQL's tables refuses writes, reads go on, and it heals by itself",
-  within: { short: 60, long: 150 },
-  run: (scale) => fillPostgres(scale, 'data'),
+  holds: "full disk under PostgreSQL's data: writes refused, reads served; recovers by itself",
+  timeoutSeconds: TIMEOUT_SECONDS,
+  run: (run) => fillPostgres(run, 'data'),
 };
 
-export const diskFullPostgresLog: Drill = {
-  name: 'disk-full-postgres-log',
-  holds: "no room for PostgreSQL's log, which ends the server: every request is answered, whole once it runs again",
-  within: { short: 60, long: 150 },
-  run: (scale) => fillPostgres(scale, 'log'),
+export const diskFullPostgresWal: Drill = {
+  name: 'disk-full-postgres-wal',
+  holds: "full disk under PostgreSQL's WAL, which stops the server: requests are answered; recovers with its restart",
+  timeoutSeconds: TIMEOUT_SECONDS,
+  run: (run) => fillPostgres(run, 'log'),
 };

@@ -1,64 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { PostgresServer } from '../test/support/postgres-server.ts';
-import { Client } from './support/client.ts';
-import { type Drill, Findings, type Result, type Scale } from './support/drill.ts';
-import { Ledger } from './support/ledger.ts';
-import { Scene, startPostgres } from './support/scene.ts';
+import type { Drill, Figures } from './support/drill.ts';
+import type { DrillRun } from './support/drill-run.ts';
+import type { ServiceUnderTest } from './support/service-under-test.ts';
 
 const KILLS = { short: 4, long: 50 };
 const WRITES_PER_SECOND = 200;
+const MIN_ACKNOWLEDGED_PER_KILL = 40;
 
-/** How long to write before the next kill, in seconds: never the same twice running. */
-const secondsBefore = (kill: number) => 0.4 + ((kill * 7) % 10) * 0.05;
+/** 0.4 to 0.85 s between kills, so that they hit different moments. */
+const msBefore = (kill: number) => 400 + ((kill * 7) % 10) * 50;
 
-async function killAgainAndAgain(
-  scene: Scene,
-  scale: Scale,
-  killOne: (kill: number) => Promise<void>,
-): Promise<Result> {
-  const client = new Client();
-  const ledger = new Ledger(client);
-  const findings = new Findings();
-  const kills = KILLS[scale];
+async function killUnderLoad(
+  run: DrillRun,
+  service: ServiceUnderTest,
+  killAndRestart: (kill: number) => Promise<void>,
+): Promise<Figures> {
+  const kills = KILLS[run.scale];
+  const load = run.load(service);
+  await service.start();
   for (let kill = 1; kill <= kills; kill += 1) {
-    const seconds = secondsBefore(kill);
-    const stop = new AbortController();
-    const writing = ledger.writeSteadily(() => scene.origin, WRITES_PER_SECOND, seconds + 1, stop.signal);
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-    await killOne(kill);
-    stop.abort();
-    await writing;
+    load.start({ write: WRITES_PER_SECOND });
+    await delay(msBefore(kill));
+    await killAndRestart(kill);
+    await load.stop();
   }
-  const audit = await ledger.settle(scene.origin, findings);
-  client.close();
-  findings.expect(audit.acknowledged > kills * 40, `only ${audit.acknowledged} writes were acknowledged`);
-  const figures = { kills, 'writes sent': ledger.sent, ...audit, answers: ledger.answers() };
-  return { figures, faults: findings.faults };
+  const acknowledged = load.samples.withStatus(201).count;
+  run.expect(acknowledged > kills * MIN_ACKNOWLEDGED_PER_KILL, `only ${acknowledged} writes were acknowledged`);
+  return { kills, 'writes by status': load.samples.byStatus(), ...(await load.verifyWrites(run)) };
 }
 
 export const killEmbedded: Drill = {
   name: 'kill-embedded',
-  holds: 'kill -9 at 200 writes a second loses no acknowledged write of the embedded database',
-  within: { short: 60, long: 400 },
-  run: async (scale) => {
-    const scene = new Scene();
-    try {
-      let service = await scene.start();
-      return await killAgainAndAgain(scene, scale, async () => {
-        await service.stop('SIGKILL');
-        service = await scene.start();
-      });
-    } finally {
-      await scene.clear();
-    }
+  holds: 'SIGKILL at 200 writes/s (embedded): no acknowledged write lost; of two processes started then, one serves',
+  timeoutSeconds: { short: 60, long: 400 },
+  run: async (run) => {
+    const service = run.service();
+    let refused = 0;
+    const figures = await killUnderLoad(run, service, async () => {
+      await service.process.stop('SIGKILL');
+      const other = await service.startTwo();
+      refused += 1;
+      const message = `in use by process ${service.process.child.pid} on host `;
+      run.expect(other.stderr.includes(message), `the other process exited with: ${other.stderr}`);
+    });
+    return { ...figures, 'second processes refused': refused };
   },
 };
 
-/** A server that was killed leaves processes behind that end a moment later, and until then it cannot be started. */
+/** After SIGKILL of the postmaster its children run on for a moment, and until they exit a start fails. */
 async function startAgain(server: PostgresServer): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      await server.start();
-      return;
+      return await server.start();
     } catch (error) {
       if (attempt === 5) throw error;
     }
@@ -67,25 +61,15 @@ async function startAgain(server: PostgresServer): Promise<void> {
 
 export const killPostgres: Drill = {
   name: 'kill-postgres',
-  holds: 'kill -9 of the service and of PostgreSQL in turn, at 200 writes a second, loses no acknowledged write',
-  within: { short: 60, long: 400 },
-  run: async (scale) => {
-    const server = await startPostgres();
-    const scene = new Scene({ DATABASE_URL: server.url() });
-    try {
-      let service = await scene.start();
-      return await killAgainAndAgain(scene, scale, async (kill) => {
-        if (kill % 2 === 0) {
-          await server.stop('kill');
-          await startAgain(server);
-        } else {
-          await service.stop('SIGKILL');
-          service = await scene.start();
-        }
-      });
-    } finally {
-      await scene.clear();
-      await server.remove();
-    }
+  holds: 'SIGKILL of the service and of PostgreSQL in turn at 200 writes/s: no acknowledged write lost',
+  timeoutSeconds: { short: 60, long: 400 },
+  run: async (run) => {
+    const server = await run.postgres();
+    const service = run.service({ DATABASE_URL: server.url() });
+    return killUnderLoad(run, service, async (kill) => {
+      if (kill % 2 === 1) return service.killAndRestart();
+      await server.stop('kill');
+      return startAgain(server);
+    });
   },
 };

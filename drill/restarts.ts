@@ -1,129 +1,91 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RunningService } from '../test/support/process.ts';
-import { signToken } from '../test/support/service.ts';
-import { type Answer, Client } from './support/client.ts';
-import { type Drill, Findings, type Result, type Scale } from './support/drill.ts';
-import { Ledger } from './support/ledger.ts';
-import { Scene, startPostgres } from './support/scene.ts';
-import { Tally } from './support/tally.ts';
+import type { Drill, Figures } from './support/drill.ts';
+import type { DrillRun } from './support/drill-run.ts';
+import type { Load } from './support/load.ts';
+import type { ServiceUnderTest } from './support/service-under-test.ts';
 
 const RESTARTS = { short: 3, long: 10 };
 const CLIENTS = 16;
-/** A balancer learns late that a process is going: for so long it goes on sending requests to it. */
-const LATE_MS = 100;
+const BETWEEN_RESTARTS_MS = 500;
+/** A load balancer sends requests to a stopping process for so long. */
+const BALANCER_DELAY_MS = 100;
+const TIMEOUT_SECONDS = { short: 60, long: 120 };
 
-/** What came of asking on and on; the answers are counted as in every tally. */
-class Asked extends Tally {
-  /** Refused a connection: asked again elsewhere, or later. */
-  refused = 0;
-  /** Requests that were sent and had no answer. */
-  readonly unanswered: Answer[] = [];
-}
-
-/** Asks one thing after the other, over a connection that is kept for as long as the service keeps it. */
-async function askOnAndOn(origin: () => string, ledger: Ledger, tally: Asked, over: AbortSignal): Promise<void> {
-  const token = await signToken(`reader_${randomUUID()}`);
-  const client = new Client();
-  for (let turn = 0; !over.aborted; turn += 1) {
-    const where = origin();
-    const answer = turn % 2 === 0 ? await ledger.write(where) : await client.ask(`${where}/api/tasks`, { token });
-    if (answer.error === null) {
-      tally.note(answer);
-    } else if (answer.error === 'ECONNREFUSED') {
-      tally.refused += 1;
-      await delay(5);
-    } else {
-      tally.unanswered.push(answer);
-    }
+async function sendUntilAborted(load: Load, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { error } = await load.next();
+    if (error === 'ECONNREFUSED') await delay(5);
   }
-  client.close();
 }
 
-/** Replaces a process under load, again and again. */
+/** @param replace stops the process and starts another. @returns the exit code of the stopped one. */
 async function restartUnderLoad(
-  scene: Scene,
-  scale: Scale,
-  replace: (old: RunningService) => Promise<{ service: RunningService; code: number | null }>,
-): Promise<Result> {
-  const findings = new Findings();
-  let service = await scene.start();
-  const tally = new Asked();
-  const client = new Client();
-  const ledger = new Ledger(client);
-  const over = new AbortController();
-  const asking = Array.from({ length: CLIENTS }, () => askOnAndOn(() => scene.origin, ledger, tally, over.signal));
-  for (let restart = 0; restart < RESTARTS[scale]; restart += 1) {
-    await delay(500);
-    const replaced = await replace(service);
-    findings.expect(replaced.code === 0, `a process ended with ${replaced.code}`);
-    service = replaced.service;
+  run: DrillRun,
+  service: ServiceUnderTest,
+  replace: (old: RunningService) => Promise<number | null>,
+): Promise<Figures> {
+  const restarts = RESTARTS[run.scale];
+  await service.start();
+  const load = run.load(service);
+  const end = new AbortController();
+  const clients = Array.from({ length: CLIENTS }, () => sendUntilAborted(load, end.signal));
+  for (let restart = 0; restart < restarts; restart += 1) {
+    await delay(BETWEEN_RESTARTS_MS);
+    const code = await replace(service.process);
+    run.expect(code === 0, `a process exited with ${code}`);
   }
-  await delay(500);
-  over.abort();
-  await Promise.all(asking);
-  const audit = await ledger.audit(scene.origin);
-  client.close();
-  const bad = tally.otherThan(200, 201);
-  // A connection that the system took for a process that stops listening at this instant is reset without the process
-  // having seen it; what a process did see is in its log.
-  const unanswered = tally.unanswered.filter(({ requestId }) => scene.hasLogged(requestId));
-  findings.expect(
-    unanswered.length === 0,
-    `${unanswered.length} accepted requests had no answer: ${[...new Set(unanswered.map(({ error }) => error))]}`,
-  );
-  findings.expect(bad === 0, `answers that are neither 200 nor 201: ${tally.answers()}`);
-  findings.expect(
-    audit.lost === 0 && audit.wrong === 0,
-    `${audit.lost} acknowledged writes lost, ${audit.wrong} wrong`,
-  );
-  const figures = {
-    restarts: RESTARTS[scale],
-    'requests answered': tally.tookMs.length,
-    'accepted and not answered': unanswered.length,
-    'connections refused': tally.refused,
-    'connections reset before they were accepted': tally.unanswered.length - unanswered.length,
-    'longest ms': tally.slowestMs(),
-    ...audit,
+  await delay(BETWEEN_RESTARTS_MS);
+  end.abort();
+  await Promise.all(clients);
+
+  const answered = load.samples.where(({ error }) => error === null);
+  const failed = load.samples.where(({ error }) => error !== null && error !== 'ECONNREFUSED');
+  // The kernel resets connections in its accept queue that the process has not accepted: those are not in the log.
+  const lost = failed.where(({ requestId }) => service.hasLogged(requestId));
+  const errors = [...new Set(lost.all.map(({ error }) => error))].join(', ');
+  run.expect(lost.count === 0, `${lost.count} accepted requests had no response: ${errors}`);
+  run.expect(answered.otherThan(200, 201) === 0, `requests were answered ${answered.byStatus()}`);
+  return {
+    restarts,
+    'requests answered': answered.count,
+    'accepted without a response': lost.count,
+    'connections refused': load.samples.where(({ error }) => error === 'ECONNREFUSED').count,
+    'connections reset before they were accepted': failed.count - lost.count,
+    'slowest response, ms': answered.slowestMs(),
+    ...(await load.verifyWrites(run)),
   };
-  return { figures, faults: findings.faults };
 }
 
 export const rollingRestarts: Drill = {
   name: 'rolling-restarts',
-  holds: 'processes on PostgreSQL replaced one after another under load: no request that was accepted goes unanswered',
-  within: { short: 60, long: 120 },
-  run: async (scale) => {
-    const server = await startPostgres();
-    const scene = new Scene({ DATABASE_URL: server.url() });
-    const replace = async (old: RunningService) => {
-      const from = scene.origin;
-      const service = await scene.start();
-      const to = scene.origin;
-      scene.origin = from;
-      const ended = old.stop();
-      await delay(LATE_MS);
-      scene.origin = to;
-      return { service, code: await ended };
-    };
-    return restartUnderLoad(scene, scale, replace).finally(async () => {
-      await scene.clear();
-      await server.remove();
+  holds: 'processes on PostgreSQL replaced one after another under load: no accepted request without a response',
+  timeoutSeconds: TIMEOUT_SECONDS,
+  run: async (run) => {
+    const service = run.service({ DATABASE_URL: (await run.postgres()).url() });
+    return restartUnderLoad(run, service, async (old) => {
+      const from = service.origin;
+      await service.start();
+      const to = service.origin;
+      service.origin = from;
+      const exit = old.stop();
+      await delay(BALANCER_DELAY_MS);
+      service.origin = to;
+      return exit;
     });
   },
 };
 
 export const embeddedRestarts: Drill = {
   name: 'embedded-restarts',
-  holds:
-    'the one process of the embedded database stopped and started under load: no request that was accepted goes unanswered',
-  within: { short: 60, long: 120 },
-  run: async (scale) => {
-    const scene = new Scene();
-    const replace = async (old: RunningService) => {
+  holds: 'the process of an embedded database stopped and started under load: no accepted request without a response',
+  timeoutSeconds: TIMEOUT_SECONDS,
+  run: async (run) => {
+    const service = run.service();
+    return restartUnderLoad(run, service, async (old) => {
       const code = await old.stop();
-      return { code, service: await scene.start() };
-    };
-    return restartUnderLoad(scene, scale, replace).finally(() => scene.clear());
+      await service.start();
+      return code;
+    });
   },
 };

@@ -5,7 +5,7 @@ import { createApp } from './app.ts';
 import { developmentSecret, developmentToken } from './auth/development-secret.ts';
 import { adminAccess } from './backup/admin-access.ts';
 import { serveAdminSocket } from './backup/admin-socket.ts';
-import type { Config, TokenTrust } from './config.ts';
+import type { Config, TokenKeys } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded/embedded.ts';
 import { openPostgres } from './database/postgres.ts';
@@ -45,16 +45,16 @@ async function openAdminSocket(config: Config, database: Database, logger: Logge
 }
 
 interface ResolvedTokenKeys {
-  readonly trust: Exclude<TokenTrust, { kind: 'development' }>;
+  readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   /** A token for the development user; null unless this process made the secret. */
   readonly token: string | null;
 }
 
-async function resolveTokenKeys({ trust }: Config): Promise<ResolvedTokenKeys> {
-  if (trust.kind !== 'development') return { trust, token: null };
-  const secret = await developmentSecret(trust.directory);
-  const token = await developmentToken(secret, trust.algorithm);
-  return { trust: { kind: 'secret', secret, algorithm: trust.algorithm }, token };
+async function resolveTokenKeys({ tokenKeys }: Config): Promise<ResolvedTokenKeys> {
+  if (tokenKeys.kind !== 'development') return { tokenKeys, token: null };
+  const { directory, algorithm } = tokenKeys;
+  const secret = await developmentSecret(directory);
+  return { tokenKeys: { kind: 'secret', secret, algorithm }, token: await developmentToken(secret, algorithm) };
 }
 
 function printBanner({ address, family, port }: AddressInfo, token: string | null): void {
@@ -93,11 +93,11 @@ export async function serve(config: Config, onFatal: (error: unknown) => never):
   const exitAtOnce = () => process.exit(0);
   stop.signal.addEventListener('abort', exitAtOnce); // before the server listens there is nothing to drain
 
-  const { trust, token } = await resolveTokenKeys(config);
+  const { tokenKeys, token } = await resolveTokenKeys(config);
   const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
   const database = await openDatabase(config.database, 'serve', { onWarning, onFatal });
   const closeAdminSocket = await openAdminSocket(config, database, logger);
-  const app = await createApp({ config: { ...config, trust }, database, logger });
+  const app = await createApp({ config: { ...config, tokenKeys }, database, logger });
 
   stop.signal.removeEventListener('abort', exitAtOnce);
   await app.listen({ host: config.host, port: config.port });

@@ -6,11 +6,11 @@ import { loadConfig } from '../dist/config.js';
 import { BetterAuthServer } from './support/better-auth.ts';
 import { onAnyDatabase, Person, type ServiceOptions } from './support/service.ts';
 
-/** The part of the configuration that says which tokens are accepted. */
-function trustSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
-  const { trust, issuer, audience } = loadConfig(environment);
-  if (trust.kind === 'development') throw new Error('The settings have no key');
-  return { trust, issuer, audience };
+/** The token settings that these environment variables configure. */
+function tokenSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
+  const { tokenKeys, issuer, audience } = loadConfig(environment);
+  if (tokenKeys.kind === 'development') throw new Error('No token keys are configured');
+  return { tokenKeys, issuer, audience };
 }
 
 /** Creates a task as `person`, who alone has access to it. */
@@ -41,7 +41,7 @@ onAnyDatabase(
     });
   },
   {
-    config: trustSettings({
+    config: tokenSettings({
       JWKS_URL: `${issuer.base}/api/auth/jwks`,
       JWT_ISSUER: issuer.base,
       JWT_AUDIENCE: issuer.base,
@@ -70,5 +70,5 @@ onAnyDatabase(
       await useTasks(bob, ann);
     });
   },
-  { config: trustSettings({ BETTER_AUTH_SECRET }) },
+  { config: tokenSettings({ BETTER_AUTH_SECRET }) },
 );

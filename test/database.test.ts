@@ -90,22 +90,62 @@ onEachDatabase('the database', (service) => {
     assert.deepEqual(types, [['timestamp with time zone']]);
   });
 
-  test('a statement that runs over 10 s is answered 500, /health answers meanwhile, and what follows is clean', async () => {
-    const { app, opened } = service();
+  test('a transaction whose server shuts down is 503, and the next has a new session without what was prepared', async () => {
+    const { database, warnings } = service().opened;
     const person = await service().person();
-    await person.create('still here');
-    const slow = runAs(opened.database, person.sub, 'select pg_sleep(60)');
-    const started = performance.now();
-    const failed = assert.rejects(slow, { code: 'DATABASE_ERROR' });
-    assert.equal((await app.inject('/health')).statusCode, 200);
-    await failed;
-    const seconds = (performance.now() - started) / 1000;
-    assert.ok(seconds > 9.9 && seconds <= 10.5, `${seconds} s`);
-    assert.deepEqual(
-      (await person.list()).map((task) => task.title),
-      ['still here'],
+    const task = await person.create('kept');
+    const shutdown = `do $$ begin raise exception 'shutting down' using errcode = 'admin_shutdown'; end $$`;
+    await assert.rejects(runAs(database, person.sub, shutdown), { code: 'SERVICE_UNAVAILABLE' });
+    for (let round = 0; round < 3; round += 1) assert.deepEqual(await person.list(), [task]);
+    assert.deepEqual(warnings, []);
+  });
+
+  test('an aborted transaction keeps nothing of the statements before, and skips those after', async () => {
+    const { database } = service().opened;
+    const user = 'aborting' as UserId;
+    const insert = statement(`insert into todo.users (id) values ('aborting')`);
+    const abort = statement(`select todo.abort('TD123', 'why')`);
+    const outcome = database.transaction({ kind: 'user', userId: user }, [insert, abort, statement('select 1/0')]);
+    await assert.rejects(outcome, { name: 'TransactionAbortedError', code: 'TD123' });
+    assert.deepEqual(await runAs(database, user, 'select id from todo.users'), []);
+  });
+
+  test('a transaction returns the rows of each of its statements, in order', async () => {
+    const { database } = service().opened;
+    const texts = ['select 1', 'select where false', `select 'a', null union all select 'b', 'c'`];
+    const results = await database.transaction(
+      { kind: 'user', userId: 'several' as UserId },
+      texts.map((text) => statement(text, [], 'read')),
     );
-    const identity = "select current_setting('app.user_id', true)";
-    assert.deepEqual(await runAs(opened.database, 'next', identity), [['next']]);
+    assert.deepEqual(results, [
+      [['1']],
+      [],
+      [
+        ['a', null],
+        ['b', 'c'],
+      ],
+    ]);
   });
 });
+
+onEachDatabase(
+  'a statement that runs over the limit',
+  (service) => {
+    test('is 500, /health answers meanwhile, and what follows is clean', async () => {
+      const { app, opened } = service();
+      const person = await service().person();
+      await person.create('still here');
+      const slow = runAs(opened.database, person.sub, 'select pg_sleep(60)');
+      const failed = assert.rejects(slow, { code: 'DATABASE_ERROR' });
+      assert.equal((await app.inject('/health')).statusCode, 200);
+      await failed;
+      assert.deepEqual(
+        (await person.list()).map((task) => task.title),
+        ['still here'],
+      );
+      const identity = "select current_setting('app.user_id', true)";
+      assert.deepEqual(await runAs(opened.database, 'next', identity), [['next']]);
+    });
+  },
+  { database: { statementTimeoutMs: 1_000 } },
+);

@@ -22,7 +22,7 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^database\//, from: /^core\// },
   { room: /^auth\//, from: /^core\// },
   { room: /^tasks\//, from: /^(core\/|database\/(database|sql)\.ts$)/ },
-  { room: /^http\//, from: /^(core\/|auth\/|database\/database\.ts$)/ },
+  { room: /^http\//, from: /^(core\/|auth\/)/ },
   { room: /^doors\/(\w+)\//, from: /^(core\/|http\/|tasks\/task\.ts$|tasks\/task-service\.ts$)/ },
   { room: /^backup\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^app\.ts$/, from: /^(?!main\.ts$|serve\.ts$|backup\/|database\/(embedded\/|postgres\.ts$))/ },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { Gate, makeToken } from './support/tokens.ts';
+import { Gate, hmac, makeToken } from './support/tokens.ts';
 
 const INVALID = '401 INVALID_TOKEN';
 const EXPIRED = '401 TOKEN_EXPIRED';
@@ -81,6 +81,43 @@ describe('claims', () => {
     await expectVerdict({ iss: 'anybody', aud: ['x'], jti: 7, role: null, email: 12 }, '200');
     const inherited = JSON.stringify({ exp: gate.claims().exp }).replace('}', ',"__proto__":{"sub":"x"}}');
     assert.equal(await gate.verdict(makeToken({ alg: 'HS256' }, inherited)), INVALID);
+  });
+
+  test('the log names why a token is rejected, and contains nothing of the token', async () => {
+    const other = gate.claims({ aud: 'elsewhere' });
+    const strict = await Gate.open({ audience: 'here' });
+    const now = gate.clock.seconds;
+    for (const [token, reason, by] of [
+      [gate.token({ exp: undefined }), 'exp missing', gate],
+      [gate.token({ exp: 1 }), 'exp', gate],
+      [gate.token({ exp: 'soon' }), 'exp', gate],
+      [gate.token({ sub: undefined }), 'sub missing', gate],
+      [gate.token({ sub: '' }), 'sub', gate],
+      [gate.token({ iat: now + 31 }), 'iat', gate],
+      [gate.token({ nbf: now + 31 }), 'nbf', gate],
+      [makeToken({ alg: 'HS256' }, gate.claims(), hmac('HS256', 'another secret')), 'signature', gate],
+      [makeToken({ alg: 'HS512' }, gate.claims(), hmac('HS512', 'another secret')), 'alg', gate],
+      [gate.token({}, { crit: ['x'], x: 1 }), 'crit', gate],
+      ['x.y.z', 'malformed', gate],
+      [gate.token({ name: 'x'.repeat(8_192) }), 'length', gate],
+      [makeToken({ alg: 'HS256' }, other), 'aud', strict],
+      [gate.token(), 'aud missing', strict],
+    ] as const) {
+      const answer = await by.ask(token);
+      assert.equal(answer.statusCode, 401);
+      assert.equal(by.service.log.lineOf(answer).reason, reason);
+      assert.ok(!answer.body.includes('reason'));
+      for (const part of token.split('.').filter(({ length }) => length > 1)) {
+        assert.ok(!by.service.log.text.includes(part), reason);
+      }
+    }
+    for (const [headers, reason] of [
+      [{}, 'authorization missing'],
+      [{ authorization: 'Basic eDp5' }, 'authorization'],
+    ] as const) {
+      assert.equal(gate.service.log.lineOf(await gate.get('/api/tasks', headers)).reason, reason);
+    }
+    await strict.close();
   });
 });
 

@@ -224,7 +224,7 @@ describe('the algorithm of the shared secret', () => {
     for (const length of [32, 64, 300]) {
       test(`${algorithm} with a secret of ${length} bytes accepts ${algorithm} and no other`, async () => {
         const secret = Buffer.alloc(length, 'a secret, ');
-        const gate = await Gate.open({ trust: { kind: 'secret', secret, algorithm } });
+        const gate = await Gate.open({ tokenKeys: { kind: 'secret', secret, algorithm } });
         for (const alg of HMAC_NAMES) {
           const verdict = await gate.verdict(makeToken({ alg }, gate.claims(), hmac(alg, secret)));
           assert.equal(verdict, alg === algorithm ? '200' : '401 INVALID_TOKEN', alg);

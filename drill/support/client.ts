@@ -1,68 +1,74 @@
 import { randomUUID } from 'node:crypto';
 import { Agent, request } from 'node:http';
+import { signToken } from '../../test/support/service.ts';
 
-export interface Answer {
-  /** What the request was called in its `X-Request-Id`. */
+export interface Response {
+  /** The `X-Request-Id` that was sent. */
   readonly requestId: string;
-  /** 0 where there was no answer: the connection was refused or lost, or 15 s had passed. */
+  /** 0 when there was no response: connection refused, connection lost, or timeout. */
   readonly status: number;
-  /** Why there was no answer, such as `ECONNREFUSED`; null where there was one. */
+  /** Why there was no response, such as `ECONNREFUSED`; null when there was one. */
   readonly error: string | null;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
   readonly body: string;
-  /** How long it took to come whole, in milliseconds. */
-  readonly tookMs: number;
+  /** `performance.now()` when the request was sent, and when the response was complete or failed. */
+  readonly sentAt: number;
+  readonly receivedAt: number;
 }
 
-export interface Question {
+interface RequestOptions {
   readonly method?: string;
-  readonly token?: string;
+  /** The `sub` of the token to send; no token without it. */
+  readonly user?: string;
   readonly body?: object;
 }
 
-/** Longer than the service may take over anything. */
-const PATIENCE_MS = 15_000;
+/** Longer than the service may take for any response. */
+const TIMEOUT_MS = 15_000;
 
-/** A client of a service, with connections that it keeps, and so many that no request waits for one. */
+/** An HTTP client with keep-alive connections, as many as there are concurrent requests. */
 export class Client {
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 4_096 });
+  readonly #tokens = new Map<string, Promise<string>>();
 
-  /** Never rejects: a request that got no answer has status 0. */
-  ask(url: string, { method = 'GET', token, body }: Question = {}): Promise<Answer> {
-    const from = performance.now();
+  /** @returns the value of an `Authorization` header. */
+  async authorization(user: string): Promise<string> {
+    const token = this.#tokens.get(user) ?? signToken(user);
+    this.#tokens.set(user, token);
+    return `Bearer ${await token}`;
+  }
+
+  /** Never rejects: without a response, the status is 0. */
+  async request(url: string, { method = 'GET', user, body }: RequestOptions = {}): Promise<Response> {
     const payload = body === undefined ? undefined : JSON.stringify(body);
     const requestId = randomUUID();
     const headers = {
       'x-request-id': requestId,
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(user === undefined ? {} : { authorization: await this.authorization(user) }),
       ...(payload === undefined
         ? {}
         : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) }),
     };
+    const sentAt = performance.now();
     return new Promise((resolve) => {
-      const none = (reason: Error) => {
+      const settle = (outcome: Omit<Response, 'requestId' | 'sentAt' | 'receivedAt'>) =>
+        resolve({ ...outcome, requestId, sentAt, receivedAt: performance.now() });
+      const fail = (reason: Error) => {
         const error = 'code' in reason ? String(reason.code) : reason.message;
-        resolve({ requestId, status: 0, error, headers: {}, body: '', tookMs: performance.now() - from });
+        settle({ status: 0, error, headers: {}, body: '' });
       };
-      const asked = request(url, { agent: this.#agent, method, headers, timeout: PATIENCE_MS }, (answer) => {
-        const parts: Buffer[] = [];
-        answer.on('data', (part: Buffer) => parts.push(part));
-        answer.once('error', none);
-        answer.once('end', () => {
-          const tookMs = performance.now() - from;
-          resolve({
-            requestId,
-            status: answer.statusCode ?? 0,
-            error: null,
-            headers: answer.headers,
-            body: Buffer.concat(parts).toString(),
-            tookMs,
-          });
+      const sent = request(url, { agent: this.#agent, method, headers, timeout: TIMEOUT_MS }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.once('error', fail);
+        response.once('end', () => {
+          const text = Buffer.concat(chunks).toString();
+          settle({ status: response.statusCode ?? 0, error: null, headers: response.headers, body: text });
         });
       });
-      asked.once('timeout', () => asked.destroy(new Error('no answer')));
-      asked.once('error', none);
-      asked.end(payload);
+      sent.once('timeout', () => sent.destroy(new Error('timeout')));
+      sent.once('error', fail);
+      sent.end(payload);
     });
   }
 

@@ -1,119 +1,167 @@
-import { signToken } from '../../test/support/service.ts';
-import { type Answer, Client } from './client.ts';
-import type { Findings } from './drill.ts';
-import { Ledger } from './ledger.ts';
-import { steadily } from './steadily.ts';
-import { Tally } from './tally.ts';
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Checks } from './checks.ts';
+import type { Client, Response } from './client.ts';
+import type { Figures } from './drill.ts';
+import { type Sample, Samples, succeeded } from './samples.ts';
+import { WriteLog } from './write-log.ts';
 
-/** One request of a load; times are `performance.now()`. */
-export interface Seen {
-  readonly kind: 'read' | 'write';
-  readonly status: number;
-  readonly sentAt: number;
-  readonly answeredAt: number;
-}
+/** Requests per second. */
+type Rates = Readonly<Partial<Record<Sample['kind'], number>>>;
 
-export const isGood = ({ kind, status }: Seen) => status === (kind === 'read' ? 200 : 201);
-
-/** The code that an answer of each status must carry. */
-const CODES: ReadonlyMap<number, string> = new Map([
+/** What the body of an error response must contain, by status. */
+const ERROR_CODES: ReadonlyMap<number, string> = new Map([
   [500, '"code":"DATABASE_ERROR"'],
   [503, '"code":"SERVICE_UNAVAILABLE"'],
 ]);
 
-function isToTheLetter({ status, headers, body }: Answer): boolean {
+function isWellFormed({ status, headers, body }: Response): boolean {
   if (status === 503 && headers['retry-after'] === undefined) return false;
-  return body.includes(CODES.get(status) ?? '');
+  return body.includes(ERROR_CODES.get(status) ?? '');
 }
 
-/** Reads and writes in turn, and what was answered to them. */
+/** Calls `send` so many times a second until `signal` aborts, without waiting for it. Settles when every call has. */
+async function atRate(perSecond: number, signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
+  const startedAt = performance.now();
+  const inFlight = new Set<Promise<unknown>>();
+  for (let count = 0; !signal.aborted; await delay(2)) {
+    for (; count < ((performance.now() - startedAt) / 1000) * perSecond; count += 1) {
+      const request = send().finally(() => inFlight.delete(request));
+      inFlight.add(request);
+    }
+  }
+  await Promise.all(inFlight);
+}
+
+/** Sends reads, writes and health checks to a service, one at a time or at a steady rate, and records the responses. */
 export class Load {
-  readonly #origin: () => string;
-  readonly #client = new Client();
-  readonly #token: Promise<string>;
-  readonly #seen: Seen[] = [];
-  readonly ledger = new Ledger(this.#client);
-  readonly reads = new Tally();
-  #misworded = 0;
+  readonly #client: Client;
+  readonly #service: { readonly origin: string };
+  readonly #reader = `reader_${randomUUID()}`;
+  readonly #samples: Sample[] = [];
+  readonly #writeLog: WriteLog;
+  #expectedInList = '';
+  #malformed = 0;
   #count = 0;
-  #stop: AbortController | null = null;
-  #running: Promise<void> = Promise.resolve();
+  #abort = new AbortController();
+  #running: Promise<unknown> = Promise.resolve();
 
-  /** @param origin where the service listens */
-  constructor(origin: () => string) {
-    this.#origin = origin;
-    this.#token = signToken('drill_reader');
+  /** @param fields what every written task has besides its title. */
+  constructor(client: Client, service: { readonly origin: string }, fields: object) {
+    this.#client = client;
+    this.#service = service;
+    this.#writeLog = new WriteLog(client, fields);
   }
 
-  async read(): Promise<Seen> {
-    const token = await this.#token;
-    const answer = await this.#client.ask(`${this.#origin()}/api/tasks`, { token });
-    this.reads.note(answer);
-    return this.#note('read', answer);
+  /** A copy of what has been recorded so far. */
+  get samples(): Samples {
+    return new Samples([...this.#samples]);
   }
 
-  async write(): Promise<Seen> {
-    return this.#note('write', await this.ledger.write(this.#origin()));
+  /** Creates a task that every later read must return. @throws when the service does not accept it. */
+  async createTaskToRead(): Promise<void> {
+    const body = { title: 'always listed' };
+    const url = `${this.#service.origin}/api/tasks`;
+    const created = await this.#client.request(url, { method: 'POST', user: this.#reader, body });
+    if (created.status !== 201) throw new Error(`the first write was answered ${created.status}: ${created.body}`);
+    this.#expectedInList = body.title;
   }
 
-  /** Reads and writes, half of `perSecond` each, until `stop`. */
-  start(perSecond: number): void {
-    this.#stop = new AbortController();
-    const pace = { perSecond, seconds: Number.POSITIVE_INFINITY, signal: this.#stop.signal };
-    this.#running = steadily(pace, () => this.one());
+  async read(): Promise<Sample> {
+    const list = await this.#client.request(`${this.#service.origin}/api/tasks`, { user: this.#reader });
+    if (list.status === 200 && !list.body.includes(this.#expectedInList)) this.#malformed += 1;
+    return this.#record('read', list);
   }
 
-  /** Sends no more, and waits until everything has been answered. */
-  async stop(): Promise<void> {
-    this.#stop?.abort();
-    await this.#running;
+  async write(): Promise<Sample> {
+    return this.#record('write', await this.#writeLog.write(this.#service.origin));
   }
 
-  /** A read or a write, in turn. */
-  one(): Promise<Seen> {
+  async checkHealth(): Promise<Sample> {
+    return this.#record('health', await this.#client.request(`${this.#service.origin}/health`));
+  }
+
+  /** A write and a read in turn. */
+  next(): Promise<Sample> {
     this.#count += 1;
     return this.#count % 2 === 0 ? this.read() : this.write();
   }
 
-  /** What was sent between two moments, and has been answered. */
-  sentBetween(from: number, to: number): readonly Seen[] {
-    return this.#seen.filter(({ sentAt }) => sentAt >= from && sentAt <= to);
+  /** Sends requests at these rates until `stop`. */
+  start({ read = 0, write = 0, health = 0 }: Rates): void {
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    this.#running = Promise.all([
+      atRate(read, signal, () => this.read()),
+      atRate(write, signal, () => this.write()),
+      atRate(health, signal, () => this.checkHealth()),
+    ]);
+  }
+
+  /** Sends no more, and waits for all responses. */
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  /** Sends requests at these rates for `seconds`. @returns their samples, once all responses are there. */
+  async run(rates: Rates, seconds: number): Promise<Samples> {
+    const from = performance.now();
+    this.start(rates);
+    await delay(seconds * 1000);
+    await this.stop();
+    return this.samples.sentBetween(from, performance.now());
+  }
+
+  /** Writes and reads until both succeed. @returns the milliseconds until then, or null after `timeoutMs`. */
+  async untilServing(timeoutMs: number): Promise<number | null> {
+    const from = performance.now();
+    while (performance.now() - from < timeoutMs) {
+      const samples = await Promise.all([this.write(), this.read()]);
+      if (samples.every(succeeded)) return Math.round(performance.now() - from);
+      await delay(20);
+    }
+    return null;
   }
 
   /**
-   * Milliseconds from `moment` to the last answer that was no good, or to the first good read or write, whichever came last;
-   * infinite where none came. To be asked while nothing else goes wrong.
+   * Milliseconds from `moment` to the last failed response, or to the first successful read or write, whichever is
+   * latest; infinite when none succeeded. Valid while no other fault has been injected since.
    */
-  wholeAfter(moment: number): number {
-    const later = this.#seen.filter(({ answeredAt }) => answeredAt > moment);
-    const firstGood = (wanted: Seen['kind']) =>
-      later.find((seen) => seen.kind === wanted && isGood(seen))?.answeredAt ?? Number.POSITIVE_INFINITY;
-    const lastBad = later.findLast((seen) => !isGood(seen))?.answeredAt ?? moment;
-    return Math.round(Math.max(firstGood('read'), firstGood('write'), lastBad) - moment);
+  recoveryMs(moment: number): number {
+    const later = this.#samples.filter(({ receivedAt }) => receivedAt > moment);
+    const firstSuccess = (kind: Sample['kind']) =>
+      later.find((sample) => sample.kind === kind && succeeded(sample))?.receivedAt ?? Number.POSITIVE_INFINITY;
+    const lastFailure = later.findLast((sample) => !succeeded(sample))?.receivedAt ?? moment;
+    return Math.round(Math.max(firstSuccess('read'), firstSuccess('write'), lastFailure) - moment);
   }
 
-  /** To be called last: holds the service to its answers, notes what is wrong, and tells the figures. */
-  async settle(findings: Findings): Promise<Record<string, number | string>> {
-    const audit = await this.ledger.settle(this.#origin(), findings);
-    this.#client.close();
-    const unanswered = this.#seen.filter(({ status }) => status === 0).length;
-    findings.expect(unanswered === 0, `${unanswered} requests were not answered`);
-    findings.expect(this.#misworded === 0, `${this.#misworded} errors had another code than they must have`);
+  /** Checks the error bodies, and that no acknowledged write is lost. To be called last. */
+  async verifyWrites(checks: Checks): Promise<Figures> {
+    checks.expect(this.#malformed === 0, `${this.#malformed} responses had another body than their status requires`);
+    return { 'writes sent': this.#writeLog.sent, ...(await this.#writeLog.verify(this.#service.origin, checks)) };
+  }
+
+  /** As `verifyWrites`, and checks that every request was answered. */
+  async verify(checks: Checks): Promise<Figures> {
+    const [all, reads, writes] = [this.samples, this.samples.of('read'), this.samples.of('write')];
+    const unanswered = all.withStatus(0).count;
+    checks.expect(unanswered === 0, `${unanswered} requests were not answered`);
     return {
-      'requests sent': this.#seen.length,
-      'answers to reads': this.reads.answers(),
-      'answers to writes': this.ledger.answers(),
-      'longest read ms': this.reads.slowestMs(),
-      'longest write ms': this.ledger.slowestMs(),
-      ...audit,
+      'requests sent': all.count,
+      'reads by status': reads.byStatus(),
+      'writes by status': writes.byStatus(),
+      'slowest read, ms': reads.slowestMs(),
+      'slowest write, ms': writes.slowestMs(),
+      ...(await this.verifyWrites(checks)),
     };
   }
 
-  #note(kind: Seen['kind'], answer: Answer): Seen {
-    const answeredAt = performance.now();
-    const seen = { kind, status: answer.status, sentAt: answeredAt - answer.tookMs, answeredAt };
-    if (!isToTheLetter(answer)) this.#misworded += 1;
-    this.#seen.push(seen);
-    return seen;
+  #record(kind: Sample['kind'], response: Response): Sample {
+    const { requestId, status, error, sentAt, receivedAt } = response;
+    const sample = { kind, requestId, status, error, sentAt, receivedAt };
+    if (!isWellFormed(response)) this.#malformed += 1;
+    this.#samples.push(sample);
+    return sample;
   }
 }

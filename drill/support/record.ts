@@ -1,27 +1,45 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import type { Drill, Result } from './drill.ts';
+import type { Drill, Figures } from './drill.ts';
 
-const PAGE = new URL('../../docs/operations.md', import.meta.url);
+const PAGE = new URL('../../docs/reliability.md', import.meta.url);
+const BEGIN = '<!-- begin: written by npm run drill -- --record -->\n';
+const END = '\n<!-- end -->';
+const HEAD = '| drill | what must hold | recorded | figures | held |\n| --- | --- | --- | --- | --- |\n';
+const NOT_RECORDED = ['-', 'not recorded', '-'];
 
-/** What a row of the table begins with; it is replaced when the drill is run again. */
-const rowStart = ({ name }: Drill) => `| \`npm run drill -- ${name}\` |`;
+export interface DrillResult {
+  readonly drill: Drill;
+  readonly figures: Figures;
+  readonly failures: readonly string[];
+}
 
-function row(drill: Drill, { figures, faults }: Result): string {
-  const told = Object.entries(figures).map(([what, figure]) => `${what}: ${figure}`);
-  const verdict = faults.length === 0 ? 'yes' : `**no**: ${faults.join('; ')}`;
-  return `${rowStart(drill)} ${drill.holds} | ${told.join('; ').replaceAll('|', '\\|')} | ${verdict} |`;
+/** The last three cells of each row, by the name of the drill. */
+function parseRows(table: string): Map<string, readonly string[]> {
+  const rows = table.split('\n').map((line) => line.slice(2, -2).split(' | '));
+  return new Map(rows.map(([name = '', , ...cells]) => [name.replaceAll('`', ''), cells]));
+}
+
+function formatResult({ figures, failures }: DrillResult): readonly string[] {
+  const text = Object.entries(figures).map(([label, figure]) => `${label}: ${figure}`);
+  const held = failures.length === 0 ? 'yes' : `**no**: ${failures.join('; ')}`;
+  return [new Date().toISOString().slice(0, 10), text.join('; '), held].map((cell) => cell.replaceAll('|', '/'));
 }
 
 /**
- * Puts the results of long drills into their rows of the table in docs/operations.md.
- * @throws when a drill has no row there.
+ * Writes the table of figures in docs/reliability.md: a row for each of `drills`, with the figures of `results` or, for
+ * drills that were not run, those already there. @throws when the page has no markers for the table.
  */
-export async function recordResults(results: readonly { drill: Drill; result: Result }[]): Promise<void> {
-  const lines = (await readFile(PAGE, 'utf8')).split('\n');
-  for (const { drill, result } of results) {
-    const at = lines.findIndex((line) => line.startsWith(rowStart(drill)));
-    if (at === -1) throw new Error(`docs/operations.md has no row for ${drill.name}`);
-    lines[at] = row(drill, result);
+export async function recordResults(drills: readonly Drill[], results: readonly DrillResult[]): Promise<void> {
+  const page = await readFile(PAGE, 'utf8');
+  const [before, rest] = page.split(BEGIN);
+  const [table, after] = rest?.split(END) ?? [];
+  if (before === undefined || table === undefined || after === undefined) {
+    throw new Error(`docs/reliability.md has no lines ${BEGIN.trim()} and ${END.trim()}`);
   }
-  await writeFile(PAGE, lines.join('\n'));
+  const cells = parseRows(table);
+  for (const result of results) cells.set(result.drill.name, formatResult(result));
+  const rows = drills.map(
+    ({ name, holds }) => `| \`${name}\` | ${holds} | ${(cells.get(name) ?? NOT_RECORDED).join(' | ')} |`,
+  );
+  await writeFile(PAGE, `${before}${BEGIN}${HEAD}${rows.join('\n')}${END}${after}`);
 }

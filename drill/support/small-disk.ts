@@ -3,14 +3,14 @@ import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryFolder } from '../../test/support/process.ts';
 
-const BLOCK_BYTES = [65_536, 4_096];
+const BLOCK_SIZES = [65_536, 4_096];
 
-/** A disk of its own, in memory, small enough to be filled at once. Only root may mount one. */
+/** A tmpfs small enough to be filled quickly. Mounting it takes root. */
 export class SmallDisk {
   readonly path: string;
   readonly #remove: () => void;
 
-  /** @throws where this machine does not let a disk be mounted. */
+  /** @throws where mounting is not permitted. */
   constructor(megabytes: number) {
     const { path, remove } = temporaryFolder();
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', path], {
@@ -18,8 +18,8 @@ export class SmallDisk {
     });
     if (mounted.status !== 0) {
       remove();
-      const why = mounted.stderr?.trim() || String(mounted.error ?? 'mount failed');
-      throw new Error(`NOT TRIED: no small disk could be mounted here, which takes root: ${why}`);
+      const reason = mounted.stderr?.trim() || String(mounted.error ?? 'mount failed');
+      throw new Error(`NOT RUN: a tmpfs could not be mounted, which takes root: ${reason}`);
     }
     this.path = path;
     this.#remove = () => {
@@ -33,10 +33,10 @@ export class SmallDisk {
     return join(this.path, 'filler');
   }
 
-  /** Leaves no room at all. */
+  /** Writes a file until ENOSPC. */
   fill(): void {
     const file = openSync(this.#filler, 'a');
-    for (const size of BLOCK_BYTES) {
+    for (const size of BLOCK_SIZES) {
       const block = Buffer.alloc(size, 'full');
       try {
         while (writeSync(file, block) === size);
@@ -47,7 +47,7 @@ export class SmallDisk {
     closeSync(file);
   }
 
-  /** Gives the room back. */
+  /** Deletes the file that `fill` wrote. */
   free(): void {
     rmSync(this.#filler);
   }

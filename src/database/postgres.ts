@@ -19,6 +19,8 @@ export interface PostgresOptions {
   readonly purpose: 'serve' | 'admin';
   /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
   readonly statementTimeoutMs?: number;
+  /** For how long statements are sent unnamed after a prepared one was missing, in milliseconds; 60,000 if not given. */
+  readonly unnamedMs?: number;
   readonly onWarning: (message: string, error?: unknown) => void;
   /** Called once if the database must not be used. */
   readonly onFatal: (error: DatabaseUnusableError) => void;
@@ -54,6 +56,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     depth: options.pipeline ? PIPELINE_DEPTH : 1,
     namedStatements: options.namedStatements,
     statementTimeoutMs: options.statementTimeoutMs,
+    unnamedMs: options.unnamedMs,
     onWarning: options.onWarning,
   });
   await Promise.race([pool.open(), delay(FIRST_ATTEMPT_MS, undefined, { ref: false })]);

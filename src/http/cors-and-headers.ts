@@ -1,8 +1,8 @@
 import fastifyCors from '@fastify/cors';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
-/** Fixed, so that they cost a request next to nothing (OWASP HTTP Headers Cheat Sheet). */
-const SAFE = {
+/** OWASP HTTP Headers Cheat Sheet. */
+const SECURITY_HEADERS = {
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
   'strict-transport-security': 'max-age=31536000; includeSubDomains',
@@ -10,14 +10,11 @@ const SAFE = {
   'x-frame-options': 'DENY',
 };
 
-/**
- * What browsers are told: which front ends may read the answers (Fetch standard, CORS protocol), and to load, frame and
- * sniff nothing. An origin that is not listed gets no CORS header at all.
- */
-export async function protectBrowsers(app: FastifyInstance, frontendOrigins: readonly string[]): Promise<void> {
+/** Security headers on every response, and CORS (Fetch standard) for `frontendOrigins`; other origins get no CORS header. */
+export async function corsAndHeaders(app: FastifyInstance, frontendOrigins: readonly string[]): Promise<void> {
   const allowed = new Set(frontendOrigins);
   app.addHook('onRequest', (_request, reply, done) => {
-    void reply.headers(SAFE);
+    void reply.headers(SECURITY_HEADERS);
     done();
   });
   await app.register(fastifyCors, {
@@ -37,3 +34,9 @@ export async function protectBrowsers(app: FastifyInstance, frontendOrigins: rea
     strictPreflight: false,
   });
 }
+
+/** onRequest hook: forbids caches to store the response (RFC 9111, 5.2.2.5). */
+export const noStore: onRequestHookHandler = (_request, reply, done) => {
+  void reply.header('cache-control', 'no-store');
+  done();
+};

@@ -1,4 +1,4 @@
-import { AppError, type ErrorCode, type FieldFault } from '../core/errors.ts';
+import { AppError, type ErrorCode, type FieldError } from '../core/errors.ts';
 
 /** The HTTP status of each code (RFC 9110, section 15). */
 export const STATUS: Readonly<Record<ErrorCode, number>> = {
@@ -19,7 +19,7 @@ export const STATUS: Readonly<Record<ErrorCode, number>> = {
 
 const RETRY_AFTER_S = '1';
 
-/** Headers that an error's status asks for (RFC 6750, section 3; RFC 9110, 10.2.3). */
+/** Response headers by error code (RFC 6750, section 3; RFC 9110, 10.2.3). */
 const HEADERS: Partial<Readonly<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
   UNAUTHORIZED: { 'www-authenticate': 'Bearer' },
   INVALID_TOKEN: { 'www-authenticate': 'Bearer error="invalid_token"' },
@@ -32,11 +32,11 @@ export const JSON_TYPE = 'application/json; charset=utf-8';
 export interface ErrorReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** JSON text. */
+  /** JSON */
   readonly body: string;
 }
 
-/** Every error as the client reads it: status, the headers it asks for, and the contract's JSON. */
+/** The HTTP response for an error. */
 export function errorReply(error: AppError): ErrorReply {
   const { code, message, details } = error;
   return {
@@ -51,41 +51,41 @@ interface Issue {
   readonly message?: string | undefined;
 }
 
-/** One entry a field, the first fault found in it. */
-function faultsOf(issues: readonly Issue[]): FieldFault[] {
-  const faults = new Map<string, FieldFault>();
+/** The first error of each field. */
+function fieldErrors(issues: readonly Issue[]): FieldError[] {
+  const errors = new Map<string, FieldError>();
   for (const { instancePath = '', message = 'Invalid value' } of issues) {
     const field = instancePath.split('/').filter(Boolean).join('.') || 'body';
-    if (!faults.has(field)) faults.set(field, { field, message });
+    if (!errors.has(field)) errors.set(field, { field, message });
   }
-  return [...faults.values()];
+  return [...errors.values()];
 }
 
 const invalidRequest = (message: string) => (cause: unknown) => new AppError('INVALID_REQUEST', { message, cause });
 
-/** What Fastify's own errors mean here. */
+/** Fastify's error codes. */
 const FRAMEWORK_ERRORS: Readonly<Record<string, (cause: unknown) => AppError>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: (cause) => new AppError('PAYLOAD_TOO_LARGE', { cause }),
   FST_ERR_CTP_INVALID_MEDIA_TYPE: invalidRequest('Content-Type must be application/json'),
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: invalidRequest('Request body does not match its Content-Length'),
 };
 
-/** A fault of the request that a plugin found, such as a `Range` past the end of a file. */
-function isClientFault(error: Error): boolean {
+/** A 4xx error of a plugin, such as @fastify/static's for an unsatisfiable `Range`. */
+function isClientError(error: Error): boolean {
   if (!('statusCode' in error) || typeof error.statusCode !== 'number') return false;
   return error.statusCode >= 400 && error.statusCode < 500;
 }
 
-/** Turns whatever was thrown into what a client may read; what is not known is `INTERNAL_ERROR`. */
+/** Converts any thrown value to an error that may be sent to the client; unknown ones become `INTERNAL_ERROR`. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   if (error instanceof Error) {
     if ('validation' in error && Array.isArray(error.validation)) {
-      return new AppError('VALIDATION_ERROR', { details: faultsOf(error.validation) });
+      return new AppError('VALIDATION_ERROR', { details: fieldErrors(error.validation) });
     }
     const known = 'code' in error && typeof error.code === 'string' ? FRAMEWORK_ERRORS[error.code] : undefined;
     if (known !== undefined) return known(error);
-    if (isClientFault(error)) return invalidRequest('Request is not valid')(error);
+    if (isClientError(error)) return invalidRequest('Request is not valid')(error);
   }
   return new AppError('INTERNAL_ERROR', { cause: error });
 }

@@ -5,7 +5,7 @@ const names = new Map<string | undefined, string>([
   ['*', 'unknown'],
 ]);
 
-/** The route's path as the OpenAPI document writes it, `unknown` where no route matched: never what the client wrote. */
+/** The route's path template as in the OpenAPI document, or `unknown` if no route matched; never the client's path. */
 export function routeName(request: FastifyRequest): string {
   const { url } = request.routeOptions;
   const known = names.get(url);

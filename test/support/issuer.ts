@@ -63,7 +63,7 @@ export class Issuer {
 
   /** The configuration of a service that trusts this issuer. */
   get trusted(): NonNullable<ServiceOptions['config']> {
-    return { trust: { kind: 'key-set', url: this.url } };
+    return { tokenKeys: { kind: 'key-set', url: this.url } };
   }
 
   publish(...keys: readonly SigningKey[]): void {

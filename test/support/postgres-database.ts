@@ -67,7 +67,7 @@ export function throwError(error: unknown): never {
 /** Opens the PostgreSQL database at `url` as the program does; `remove` closes it and leaves the database. */
 export async function openPostgresAt(
   url: string,
-  options: Partial<Pick<PostgresOptions, 'connections' | 'onFatal' | 'statementTimeoutMs'>> = {},
+  options: Partial<Pick<PostgresOptions, 'connections' | 'onFatal' | 'statementTimeoutMs' | 'unnamedMs'>> = {},
 ): Promise<OpenDatabase> {
   const warnings: string[] = [];
   const database = await openPostgres({

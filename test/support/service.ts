@@ -130,12 +130,12 @@ export class CapturedLog extends Writable {
   }
 }
 
-async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
+async function openTestDatabase(kind: DatabaseKind, options: ServiceOptions['database'] = {}): Promise<OpenDatabase> {
   if (kind === 'embedded') {
     const warnings: string[] = [];
     const directory = mkdtempSync(join(tmpdir(), 'todo-api-data-'));
     const onWarning = (message: string) => void warnings.push(message);
-    const database = await openEmbedded({ directory, onWarning, onFatal: throwError });
+    const database = await openEmbedded({ directory, onWarning, onFatal: throwError, ...options });
     const analyze = () => database.vacuum();
     const remove = async () => {
       await database.close();
@@ -144,7 +144,7 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
     return { database, place: directory, warnings, analyze, remove };
   }
   const { url, remove: drop } = await createMigratedDatabase();
-  const opened = await openPostgresAt(url);
+  const opened = await openPostgresAt(url, options);
   const remove = async () => {
     await opened.remove();
     await drop();
@@ -184,18 +184,20 @@ export interface ServiceOptions {
   readonly config?: Partial<AppOptions['config']>;
   readonly clock?: () => number;
   readonly logLevel?: Parameters<typeof createLogger>[0];
+  /** Of a database that is opened for the service. */
+  readonly database?: { readonly statementTimeoutMs?: number };
   /** Event-loop delay that starts load shedding; by default there is none, because a busy machine delays tests. */
   readonly maxEventLoopDelayMs?: number;
 }
 
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
-  const opened = typeof kind === 'string' ? await openTestDatabase(kind) : kind;
+  const opened = typeof kind === 'string' ? await openTestDatabase(kind, options.database) : kind;
   const log = new CapturedLog();
   const { maxEventLoopDelayMs = Number.POSITIVE_INFINITY } = options;
   const loadShedding = { maxEventLoopDelayMs };
   const app = await createApp({
     config: {
-      trust: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
+      tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
       frontendOrigins: ['http://localhost:3000'],

@@ -16,6 +16,8 @@ export interface PoolOptions {
   readonly depth: number;
   /** Whether statements are prepared under a name. */
   readonly namedStatements: boolean;
+  /** For how long statements are sent unnamed after one was missing, in milliseconds; 60,000 if not given. */
+  readonly unnamedMs?: number | undefined;
   /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
   readonly statementTimeoutMs?: number | undefined;
   /** Reports what an operator may want to read. */
@@ -48,8 +50,8 @@ const MAX_ATTEMPTS = 3;
 const READS_PER_CONNECTION = 8;
 /** Head-of-line blocking: a connection whose oldest transaction is older than this gets no new ones. */
 const BLOCKED_AFTER_MS = 100;
-/** For how long statements go unnamed after a prepared statement was missing; doubled each time. */
-const MIN_UNNAMED_MS = 60_000;
+/** For how long statements are sent unnamed after one was missing; doubled each time, up to an hour. */
+const UNNAMED_MS = 60_000;
 const MAX_UNNAMED_MS = 3_600_000;
 
 /**
@@ -69,13 +71,14 @@ export class ConnectionPool implements Database {
   /** Since when there has been a connection (`performance.now()`). */
   #connectedSince = 0;
   #unnamedUntil: number;
-  #unnamedMs = MIN_UNNAMED_MS;
+  #unnamedMs: number;
   #timer: NodeJS.Timeout | null = null;
   #onIdle: (() => void) | null = null;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
+    this.#unnamedMs = options.unnamedMs ?? UNNAMED_MS;
     this.#unnamedUntil = options.namedStatements ? 0 : Number.POSITIVE_INFINITY;
     this.#connector = new Connector({
       connect: options.connect,

@@ -1,7 +1,9 @@
-// Loaded into the service and its threads with --import: lets signals make the thread of the embedded database fall ill.
+// Loaded into the service and its worker threads with --import: SIGUSR2 makes the embedded database's thread hang,
+// SIGWINCH makes it exit.
 import { existsSync, rmSync } from 'node:fs';
 import { BroadcastChannel, isMainThread } from 'node:worker_threads';
 
+/** While this file exists in the working directory, the next thread hangs as it starts. */
 const HANG_AT_START = 'hang-at-start';
 
 const channel = new BroadcastChannel('drill');
@@ -11,7 +13,7 @@ const hang = () => {
 
 if (isMainThread) {
   process.on('SIGUSR2', () => channel.postMessage('hang'));
-  process.on('SIGWINCH', () => channel.postMessage('die'));
+  process.on('SIGWINCH', () => channel.postMessage('exit'));
 } else {
   channel.onmessage = ({ data }) => (data === 'hang' ? hang() : process.exit(1));
   if (existsSync(HANG_AT_START)) {
