@@ -1,7 +1,7 @@
 import { AppError, type ErrorCode, type FieldError } from '../core/errors.ts';
 
 /** The HTTP status of each code (RFC 9110, section 15). */
-export const STATUS: Readonly<Record<ErrorCode, number>> = {
+const STATUS: Readonly<Record<ErrorCode, number>> = {
   UNAUTHORIZED: 401,
   INVALID_TOKEN: 401,
   TOKEN_EXPIRED: 401,
