@@ -53,7 +53,8 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     clientErrorHandler: clientErrors.onClientError,
     frameworkErrors: (_error, { raw }, reply: FastifyReply) => {
       undecodable.add(raw);
-      raw.url = NO_ROUTE; // undecodable path: dispatched to a path without a route, so that hooks and the 404 handler run
+      // Undecodable path: dispatch to a path without a route, so that hooks and the 404 handler run.
+      raw.url = NO_ROUTE;
       app.routing(raw, reply.raw);
     },
   });
