@@ -26,7 +26,7 @@ export interface Surroundings {
   readonly folder: string;
 }
 
-export const PEERS = ['fastapi', 'express', 'hono', 'nest'] as const;
+export const PEERS = ['fastapi', 'express', 'hono'] as const;
 export type PeerName = (typeof PEERS)[number];
 
 const NODE_PEERS = join(ROOT, 'bench/peers/node');
@@ -113,7 +113,6 @@ export function floors({ databaseUrl, secret, folder }: Surroundings): Contender
 const NODE_MADE_OF: Readonly<Record<Exclude<PeerName, 'fastapi'>, { label: string; packages: readonly string[] }>> = {
   express: { label: 'Express + Drizzle', packages: ['express', 'drizzle-orm', 'pg', 'jsonwebtoken', 'zod'] },
   hono: { label: 'Hono + Drizzle', packages: ['hono', '@hono/node-server', 'drizzle-orm', 'pg', 'zod'] },
-  nest: { label: 'NestJS + Drizzle', packages: ['@nestjs/core', 'drizzle-orm', 'pg', 'jsonwebtoken', 'zod'] },
 };
 
 /** Installs what is not there yet. @returns why it could not, or null. */
