@@ -78,7 +78,8 @@ def get_session():
 
 def get_user(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
     try:
-        claims = jwt.decode(credentials.credentials, JWT_SECRET, algorithms=["HS256"], options={"require": ["exp", "sub"]})
+        required = {"require": ["exp", "sub"]}
+        claims = jwt.decode(credentials.credentials, JWT_SECRET, algorithms=["HS256"], options=required)
     except jwt.InvalidTokenError:
         raise HTTPException(status_code=401, detail="Authentication token is invalid")
     return claims["sub"]
