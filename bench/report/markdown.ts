@@ -98,7 +98,7 @@ function embedded(report: Report): string {
   return `${users}\n\n${table(head, rows)}\n\n${starts(report, report.embedded.starts)}`;
 }
 
-const METHOD = `The mix is 40 lists, 40 gets, 7 creates, 7 updates and 6 toggles. Figures are medians of the rounds, with
+const METHOD = `The mix is 40 lists, 40 gets, 7 creates, 7 updates and 6 toggles. Figures are medians of the rounds with
 minimum and maximum; ratios are of medians, with minimum and maximum of rounds side by side. The load is a closed loop:
 a connection sends its next request when the previous one is answered, so latencies under load include queueing. CPU is
 per request. Statements and their time are from pg_stat_statements, in one more round.

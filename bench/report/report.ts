@@ -4,7 +4,7 @@ import { type CellResult, type CompetitorResult, nameOf } from '../measure.ts';
 import type { Options } from '../options.ts';
 import type { Absent } from '../peers.ts';
 import type { EmbeddedResult, StartResult, StepResult } from '../sections.ts';
-import { medianOf, ratioOf, type Spread, spreadOf } from '../statistics.ts';
+import { medianOf, ratioOf, spreadOf } from '../statistics.ts';
 
 export type Described = Pick<Contender, 'name' | 'label' | 'role' | 'components'>;
 

@@ -35,7 +35,8 @@ func createTasks(app core.App) error {
 	}
 	tasks := core.NewBaseCollection("tasks")
 	owner := types.Pointer("owner = @request.auth.id")
-	tasks.ListRule, tasks.ViewRule, tasks.CreateRule, tasks.UpdateRule, tasks.DeleteRule = owner, owner, owner, owner, owner
+	tasks.ListRule, tasks.ViewRule, tasks.CreateRule = owner, owner, owner
+	tasks.UpdateRule, tasks.DeleteRule = owner, owner
 	tasks.Fields.Add(
 		&core.RelationField{Name: "owner", CollectionId: users.Id, CascadeDelete: true, MaxSelect: 1, Required: true},
 		&core.TextField{Name: "title", Max: 200, Required: true},
