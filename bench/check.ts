@@ -9,7 +9,7 @@ const FORMATS = {
     created: 'created_at',
     others: ['updated_at'],
     idOf: userId,
-    /** To a list with an invalid token. */
+    /** The response to a list with an invalid token. */
     unauthenticated: { status: 401, tasks: null },
   },
   pocketbase: {
@@ -47,16 +47,16 @@ function expectList(list: Json, user: number, length: number, format: Format): v
 export async function checkResponses(port: number, api: Api, secret: string): Promise<void> {
   const format = FORMATS[api.kind];
   const write = requestWriter(api, secret);
-  async function send({ method, path, token, body }: ApiRequest, status: number): Promise<Json> {
+  async function send({ method, path, token, body }: ApiRequest, status: number): Promise<string> {
     const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers, body });
     const text = await response.text();
-    if (response.status === status) return JSON.parse(text);
+    if (response.status === status) return text;
     throw new Error(`${method} ${path}: status ${response.status} instead of ${status}: ${text.slice(0, 200)}`);
   }
-  const succeed = (operation: Operation) => {
+  const succeed = async (operation: Operation): Promise<Json> => {
     const request = write(operation);
-    return send(request, request.status);
+    return JSON.parse(await send(request, request.status));
   };
   const [user, other] = [0, 1];
   const list = { kind: 'list', user } as const;
@@ -77,6 +77,7 @@ export async function checkResponses(port: number, api: Api, secret: string): Pr
 
   const request = write(list);
   const { status, tasks } = format.unauthenticated;
-  const refused = await send({ ...request, token: request.token.slice(0, -4) }, status);
-  if (tasks !== null) expectList(refused, user, tasks, format);
+  const wrongSignature = `${request.token.slice(0, -8)}AAAAAAAA`;
+  const refused = await send({ ...request, token: wrongSignature }, status);
+  if (tasks !== null) expectList(JSON.parse(refused), user, tasks, format);
 }

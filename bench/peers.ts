@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Contender, compile, type Environment, packageVersions } from './contenders.ts';
 import { USERS } from './data.ts';
 import { output, ROOT } from './machine.ts';
+import type { ServerCommand } from './server-process.ts';
 
 const LABELS = {
   fastapi: 'FastAPI + SQLModel',
@@ -31,6 +32,12 @@ const NODE_PACKAGES = {
 
 const log = (text: string) => process.stderr.write(`${text}\n`);
 
+function postgresPeer(name: PeerName, components: string, server: ServerCommand): Contender[] {
+  return [
+    { name, label: LABELS[name], role: 'peer', components, api: { kind: 'tasks' }, database: 'postgres', server },
+  ];
+}
+
 function installNodePeers(): void {
   if (existsSync(join(NODE_FOLDER, 'node_modules/.package-lock.json'))) return;
   log('Installing the Node peers (npm ci)');
@@ -42,14 +49,11 @@ function nodePeer(name: keyof typeof NODE_PACKAGES, { databaseUrl, secret }: Env
   installNodePeers();
   compile(NODE_FOLDER);
   const components = `Node ${process.version}, ${packageVersions(NODE_FOLDER, NODE_PACKAGES[name])}`;
-  const server = {
+  return postgresPeer(name, components, {
     command: [process.execPath, join(NODE_FOLDER, `dist/${name}.js`)],
     environment: { NODE_ENV: 'production', JWT_SECRET: secret, DATABASE_URL: databaseUrl },
     cwd: NODE_FOLDER,
-  } as const;
-  return [
-    { name, label: LABELS[name], role: 'peer', components, api: { kind: 'tasks' }, database: 'postgres', server },
-  ];
+  });
 }
 
 function installPythonPeer(programs: string): void {
@@ -70,16 +74,14 @@ function fastapi({ databaseUrl, secret }: Environment): Contender[] {
   const python = output(join(programs, 'python'), ['--version']) ?? 'Python ?';
   const requirements = readFileSync(join(PYTHON_FOLDER, 'requirements.txt'), 'utf8').split('\n').slice(0, 7);
   const components = [python, ...requirements.map((line) => line.replace('==', ' '))].join(', ');
-  const server = {
+  return postgresPeer('fastapi', components, {
     command: [join(programs, 'uvicorn'), 'main:app', '--host', '127.0.0.1', '--port', '{port}', '--no-access-log'],
     environment: { JWT_SECRET: secret, DATABASE_URL: databaseUrl },
     cwd: PYTHON_FOLDER,
-  } as const;
-  const { fastapi: label } = LABELS;
-  return [{ name: 'fastapi', label, role: 'peer', components, api: { kind: 'tasks' }, database: 'postgres', server }];
+  });
 }
 
-/** The newest PocketBase that a Go toolchain can build: the installed one, or one that it can download. */
+/** In order of preference: the newest PocketBase, if its Go toolchain is installed or can be downloaded, or an older. */
 const GO_BUILDS = [
   { toolchain: 'go1.27.4', manifest: 'go.mod' },
   { toolchain: 'local', manifest: 'go1.26.mod' },
