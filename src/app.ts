@@ -3,56 +3,67 @@ import type { Logger } from 'pino';
 import { remoteKeySet } from './auth/key-set.ts';
 import { sharedSecret } from './auth/shared-secret.ts';
 import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
-import type { Config, TokenTrust } from './config.ts';
+import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
-import { protectBrowsers } from './http/cors-and-headers.ts';
+import { allowOrigins, noStore } from './http/cors-and-headers.ts';
 import { exposeHealth } from './http/health.ts';
-import { collectMethods, refuseOtherMethods } from './http/methods.ts';
+import { shedLoad } from './http/load-shedding.ts';
+import { collectMethods, rejectOtherMethods } from './http/methods.ts';
 import { exposeMetrics } from './http/metrics.ts';
 import { collectOpenApi, exposeOpenApi } from './http/openapi.ts';
+import { limitRate } from './http/rate-limit.ts';
 import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { createTaskService } from './tasks/task-service.ts';
 
 export interface AppOptions {
   readonly config: Pick<Config, 'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute'> & {
-    readonly trust: Exclude<TokenTrust, { kind: 'development' }>;
+    readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
   readonly database: Database;
   readonly logger: Logger;
   readonly clock?: Clock;
+  /** Event-loop delay that starts load shedding; `Infinity` disables it. */
+  readonly maxEventLoopDelayMs?: number;
 }
 
 function keySource({ config, logger, clock = systemClock }: AppOptions): KeySource | Promise<KeySource> {
-  const { trust } = config;
-  if (trust.kind === 'secret') return sharedSecret(trust.secret, trust.algorithm);
-  return remoteKeySet({ url: trust.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
+  const { tokenKeys } = config;
+  if (tokenKeys.kind === 'secret') return sharedSecret(tokenKeys.secret, tokenKeys.algorithm);
+  return remoteKeySet({ url: tokenKeys.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
 }
 
-/** The whole program but for its settings, its database and its signals. */
+/** Composes the HTTP application; the caller opens the database, listens and handles signals. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-  const { config, database, logger, clock = systemClock } = options;
+  const { config, database, logger, clock = systemClock, maxEventLoopDelayMs = 1_000 } = options;
   const keys = await keySource(options);
   const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
-  const tasks = createTaskService(database);
+  const isReady = async () => {
+    if (!tokens.isReady()) throw new Error('No key set has been fetched');
+    await database.ping();
+  };
 
-  const app = createServer(logger);
-  app.decorateRequest('principal', null);
+  // Hooks of the same kind run in the order of registration.
+  const app = createServer(logger); //                      onRequest: headers, Host; preParsing: Content-Type
   const methods = collectMethods(app);
-  logRequests(app);
-  await protectBrowsers(app, config.frontendOrigins);
+  logRequests(app); //                                      onRequest, onResponse
+  allowOrigins(app, config.frontendOrigins); //             onRequest
   await collectOpenApi(app);
-  exposeMetrics(app);
-  exposeHealth(app, database, tokens);
+  exposeMetrics(app); //                                    onResponse
+  exposeHealth(app, isReady);
   await mountRest(app, {
-    tasks,
-    authenticate: authenticate(tokens),
-    rateLimitPerMinute: config.rateLimitPerMinute,
+    tasks: createTaskService(database),
+    onRequest: [
+      shedLoad(app, maxEventLoopDelayMs),
+      authenticate(tokens),
+      ...(await limitRate(app, config.rateLimitPerMinute)),
+      noStore,
+    ],
   });
   await exposeOpenApi(app);
-  refuseOtherMethods(app, methods);
+  rejectOtherMethods(app, methods);
   return app;
 }

@@ -1,14 +1,15 @@
 import { z } from 'zod';
 
-type HmacAlgorithm = 'HS256' | 'HS384' | 'HS512';
+const HMAC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
+type HmacAlgorithm = (typeof HMAC_ALGORITHMS)[number];
 
-/** How tokens are proven. `development` asks for a secret made once and kept in `directory`. */
-export type TokenTrust =
+/** The keys that verify tokens. `development`: a secret generated at the first start and stored in `directory`. */
+export type TokenKeys =
   | { readonly kind: 'secret'; readonly secret: Uint8Array; readonly algorithm: HmacAlgorithm }
   | { readonly kind: 'development'; readonly directory: string; readonly algorithm: HmacAlgorithm }
   | { readonly kind: 'key-set'; readonly url: URL };
 
-type DatabasePlace =
+type DatabaseConfig =
   | { readonly kind: 'embedded'; readonly directory: string }
   | {
       readonly kind: 'postgres';
@@ -21,23 +22,23 @@ type DatabasePlace =
 export interface Config {
   readonly environment: 'development' | 'production';
   readonly host: string;
-  /** TCP port; 0 lets the system choose. */
+  /** TCP port; 0 selects an ephemeral port. */
   readonly port: number;
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
-  readonly database: DatabasePlace;
-  readonly trust: TokenTrust;
+  readonly database: DatabaseConfig;
+  readonly tokenKeys: TokenKeys;
   readonly issuer: string | null;
   readonly audience: string | null;
-  /** Origins as browsers send them: scheme, host and port, in lower case. */
+  /** Serialized origins (RFC 6454, section 6.2): scheme, host and port, in lower case. */
   readonly frontendOrigins: readonly string[];
-  /** Requests per user and minute; 0 is no limit. */
+  /** Requests per user per minute; 0 disables the limit. */
   readonly rateLimitPerMinute: number;
 }
 
-/** Every fault of the settings at once; `message` has one line for each and never a setting's value. */
+/** All configuration errors at once: one line each in `message`, which never contains a value. */
 class ConfigError extends Error {
-  constructor(faults: readonly string[]) {
-    super(`The settings are not right:\n${faults.map((fault) => `  - ${fault}`).join('\n')}`);
+  constructor(problems: readonly string[]) {
+    super(`Invalid configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
     this.name = 'ConfigError';
   }
 }
@@ -45,17 +46,19 @@ class ConfigError extends Error {
 const MIN_SECRET_BYTES = 32;
 const DATABASE_SCHEMES = ['postgres:', 'postgresql:'];
 
-const wholeNumber = (least: number, most: number) =>
-  z
+function integer(min: number, max: number) {
+  const message = `must be an integer from ${min} to ${max}`;
+  return z
     .string()
-    .regex(/^\d{1,9}$/, `must be a whole number from ${least} to ${most}`)
+    .regex(/^\d{1,9}$/, message)
     .transform(Number)
-    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`);
+    .refine((value) => value >= min && value <= max, message);
+}
 
-const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
-  z.enum(words, `must be one of ${words.join(', ')}`);
+const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
+  z.enum(values, `must be one of ${values.join(', ')}`);
 
-const onOff = oneOf(['true', 'false']).transform((word) => word === 'true');
+const flag = oneOf(['true', 'false']).transform((value) => value === 'true');
 
 const secret = z
   .string()
@@ -74,7 +77,10 @@ const databaseUrl = z
     message: 'must be a postgresql:// URL',
     abort: true,
   })
-  .refine((text) => !new URL(text).pathname.includes('@'), 'must have what is special in its password percent-encoded');
+  .refine(
+    (text) => !new URL(text).pathname.includes('@'),
+    'must have special characters in its password percent-encoded',
+  );
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.toLowerCase();
@@ -97,35 +103,36 @@ const origins = z
 const Environment = z.object({
   ENVIRONMENT: oneOf(['development', 'production']).default('development'),
   HOST: z.string().optional(),
-  PORT: wholeNumber(0, 65_535).default(8000),
+  PORT: integer(0, 65_535).default(8000),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   DATABASE_URL: databaseUrl.optional(),
-  DATABASE_CONNECTIONS: wholeNumber(1, 100).default(8),
-  DATABASE_PIPELINE: onOff.default(true),
-  DATABASE_NAMED_STATEMENTS: onOff.default(true),
+  DATABASE_CONNECTIONS: integer(1, 100).default(8),
+  DATABASE_PIPELINE: flag.default(true),
+  DATABASE_NAMED_STATEMENTS: flag.default(true),
   DATA_DIR: z.string().default('./data'),
   JWT_SECRET: secret.optional(),
   BETTER_AUTH_SECRET: secret.optional(),
-  JWT_ALGORITHM: oneOf(['HS256', 'HS384', 'HS512']).default('HS256'),
+  JWT_ALGORITHM: oneOf(HMAC_ALGORITHMS).default('HS256'),
   JWKS_URL: webUrl.optional(),
   JWT_ISSUER: z.string().optional(),
   JWT_AUDIENCE: z.string().optional(),
   FRONTEND_URL: origins.optional(),
-  RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000).optional(),
+  RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).optional(),
 });
 
 type Settings = z.output<typeof Environment>;
 
-const NO_TRUST = 'JWT_SECRET (or BETTER_AUTH_SECRET, or JWKS_URL) is required in production';
+const TOKEN_KEY_SETTINGS = ['JWKS_URL', 'JWT_SECRET', 'BETTER_AUTH_SECRET'];
+const TOKEN_KEYS_REQUIRED = 'JWT_SECRET (or BETTER_AUTH_SECRET, or JWKS_URL) is required in production';
 
-function chooseTrust(settings: Settings): TokenTrust {
+function tokenKeys(settings: Settings): TokenKeys {
   if (settings.JWKS_URL !== undefined) return { kind: 'key-set', url: settings.JWKS_URL };
   const shared = settings.JWT_SECRET ?? settings.BETTER_AUTH_SECRET;
   if (shared !== undefined) return { kind: 'secret', secret: shared, algorithm: settings.JWT_ALGORITHM };
   return { kind: 'development', directory: settings.DATA_DIR, algorithm: settings.JWT_ALGORITHM };
 }
 
-function chooseDatabase(settings: Settings): DatabasePlace {
+function databaseConfig(settings: Settings): DatabaseConfig {
   if (settings.DATABASE_URL === undefined) return { kind: 'embedded', directory: settings.DATA_DIR };
   return {
     kind: 'postgres',
@@ -136,27 +143,30 @@ function chooseDatabase(settings: Settings): DatabasePlace {
   };
 }
 
-/** A secret that is not used is not judged: a front end's environment is often shared whole. */
-function settingsOf(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  const given = Object.entries(environment).flatMap(([name, value]): [string, string][] =>
+/**
+ * BETTER_AUTH_SECRET is not validated when another key setting takes precedence: front ends often share their whole
+ * environment.
+ */
+function definedSettings(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const defined = Object.entries(environment).flatMap(([name, value]): [string, string][] =>
     value === undefined || value.trim() === '' ? [] : [[name, value]],
   );
-  const settings = Object.fromEntries(given);
+  const settings = Object.fromEntries(defined);
   if (settings.JWKS_URL !== undefined || settings.JWT_SECRET !== undefined) delete settings.BETTER_AUTH_SECRET;
   return settings;
 }
 
 /**
- * Reads the settings from environment variables; one that is empty counts as not set.
- * @throws {ConfigError} naming every wrong or missing setting.
+ * Reads the configuration from environment variables. Empty or blank variables count as unset.
+ * @throws {ConfigError} listing every invalid or missing variable.
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const given = settingsOf(environment);
-  const parsed = Environment.safeParse(given);
-  const faults = parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? [];
-  const trustGiven = ['JWKS_URL', 'JWT_SECRET', 'BETTER_AUTH_SECRET'].some((name) => given[name] !== undefined);
-  if (given.ENVIRONMENT === 'production' && !trustGiven) faults.push(NO_TRUST);
-  if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
+  const defined = definedSettings(environment);
+  const parsed = Environment.safeParse(defined);
+  const problems = parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? [];
+  const hasTokenKeys = TOKEN_KEY_SETTINGS.some((name) => defined[name] !== undefined);
+  if (defined.ENVIRONMENT === 'production' && !hasTokenKeys) problems.push(TOKEN_KEYS_REQUIRED);
+  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
   const settings = parsed.data;
   const production = settings.ENVIRONMENT === 'production';
   return {
@@ -164,8 +174,8 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     host: settings.HOST ?? (production ? '0.0.0.0' : '127.0.0.1'),
     port: settings.PORT,
     logLevel: settings.LOG_LEVEL,
-    database: chooseDatabase(settings),
-    trust: chooseTrust(settings),
+    database: databaseConfig(settings),
+    tokenKeys: tokenKeys(settings),
     issuer: settings.JWT_ISSUER ?? null,
     audience: settings.JWT_AUDIENCE ?? null,
     frontendOrigins: settings.FRONTEND_URL ?? (production ? [] : ['http://localhost:3000']),

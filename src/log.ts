@@ -10,35 +10,47 @@ interface LoggedError {
 
 const MAX_CAUSES = 5;
 
-/** Connection strings, URLs with credentials in them, and tokens (RFC 7519). */
+/** Connection strings, URLs with credentials, and JWTs (RFC 7519). */
 const SECRETS = /\b(?:postgres(?:ql)?:\/\/|[a-z][\w+.-]*:\/\/[^\s/@]*@)\S*|\beyJ[\w-]*\.[\w-]*\.[\w-]*/gi;
 
-const withoutSecrets = (text: string) => text.replace(SECRETS, '[secret]');
+const redact = (text: string) => text.replace(SECRETS, '[secret]');
 
-/** Type, code, message, stack and causes, and nothing else: a driver's error can carry a row's contents beside them. */
+/** Only type, code, message, stack and causes: other properties of a driver's error can contain row values. */
 function describeError(error: unknown, causes = MAX_CAUSES): LoggedError {
-  if (!(error instanceof Error)) return { type: typeof error, message: 'A value that is no Error was thrown' };
+  if (!(error instanceof Error)) return { type: typeof error, message: 'Thrown value is not an Error' };
   return {
     type: error.name,
     ...('code' in error && typeof error.code === 'string' ? { code: error.code } : {}),
-    message: withoutSecrets(error.message),
-    ...(error.stack === undefined ? {} : { stack: withoutSecrets(error.stack) }),
+    message: redact(error.message),
+    ...(error.stack === undefined ? {} : { stack: redact(error.stack) }),
     ...(error.cause === undefined || causes === 0 ? {} : { cause: describeError(error.cause, causes - 1) }),
   };
 }
 
-/** Stands for requests and replies, whose headers hold tokens. */
-const unsaid = () => undefined;
+/** Serializer that drops requests and replies: their headers carry tokens. */
+const omit = () => undefined;
 
-/** One JSON line an event, time as RFC 3339. */
+/** RFC 3339 timestamps, formatted once per millisecond. */
+function createTimestamp(): () => string {
+  let formattedMs = 0;
+  let field = '';
+  return () => {
+    const nowMs = Date.now();
+    if (nowMs !== formattedMs) field = `,"time":"${new Date(nowMs).toISOString()}"`;
+    formattedMs = nowMs;
+    return field;
+  };
+}
+
+/** A logger that writes one JSON object per line to `destination`, with `time` in RFC 3339 format. */
 export function createLogger(level: LevelWithSilent, destination: DestinationStream): Logger {
   return pino(
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: createTimestamp(),
       formatters: { level: (label) => ({ level: label }) },
-      serializers: { err: (error: unknown) => describeError(error), req: unsaid, res: unsaid },
+      serializers: { err: (error: unknown) => describeError(error), req: omit, res: omit },
     },
     destination,
   );

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { LightMyRequestResponse } from 'fastify';
-import { onEachDatabase, type Task } from './support/service.ts';
+import { onAnyDatabase, type Task } from './support/service.ts';
 
 const JSON_TYPE = { 'content-type': 'application/json' };
 const MISSING = '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
@@ -18,19 +18,19 @@ function assertFaults(answer: LightMyRequestResponse, ...details: readonly [fiel
 
 function assertUnreadable(answer: LightMyRequestResponse, error?: string): void {
   assert.equal(answer.statusCode, 400, answer.body);
-  const { code, error: said, ...rest } = answer.json<{ code: string; error: string }>();
+  const { code, error: message, ...rest } = answer.json<{ code: string; error: string }>();
   assert.equal(code, 'INVALID_REQUEST');
   assert.deepEqual(rest, {});
-  if (error !== undefined) assert.equal(said, error);
+  if (error !== undefined) assert.equal(message, error);
 }
 
-onEachDatabase('bodies', (service) => {
+onAnyDatabase('bodies', (service) => {
   const create = async (payload: unknown, headers: Record<string, string> = JSON_TYPE) =>
     (await service().person()).send('POST', '/api/tasks', payload, headers);
   const update = async (payload: unknown, method: 'PUT' | 'PATCH' = 'PUT') =>
     (await service().person()).send(method, MISSING, payload, JSON_TYPE);
 
-  test('a wrong field is named, with the sentence for what is wrong with it', async () => {
+  test('each invalid field is named with its message', async () => {
     assertFaults(await create({}), ['title', 'Title is required and cannot be empty']);
     assertFaults(await create({ title: null }), ['title', 'Title is required and cannot be empty']);
     assertFaults(await create({ title: ' \n\u3000\ufeff ' }), ['title', 'Title cannot be empty']);
@@ -71,7 +71,7 @@ onEachDatabase('bodies', (service) => {
     }
   });
 
-  test('a body that is no JSON object is refused as such', async () => {
+  test('a body that is not a JSON object is rejected', async () => {
     for (const body of ['null', '[]', '"x"', '1', 'true']) {
       for (const answer of [await create(body), await update(body), await update(body, 'PATCH')]) {
         assertUnreadable(answer, 'Request body must be a JSON object');
@@ -93,7 +93,7 @@ onEachDatabase('bodies', (service) => {
     assertUnreadable(await create('['.repeat(30_000)), 'Request body is not valid JSON');
   });
 
-  test('what PostgreSQL cannot keep is refused, never stored as something else', async () => {
+  test('text that PostgreSQL cannot store is rejected', async () => {
     for (const text of ['a\\u0000b', '\\ud800', 'x\\udc00', '\\ud83d\\ud83d\\ude00']) {
       for (const write of [create, update]) {
         assertFaults(await write(`{"title":"${text}"}`), ['title', 'Title contains characters that cannot be stored']);
@@ -110,7 +110,7 @@ onEachDatabase('bodies', (service) => {
     assertUnreadable(await create(surrogate), 'Request body is not valid UTF-8');
   });
 
-  test('characters are counted as Unicode code points, and come back unchanged', async () => {
+  test('characters are counted as Unicode code points and returned unchanged', async () => {
     const person = await service().person();
     const texts = [
       '😀'.repeat(200),
@@ -142,7 +142,7 @@ onEachDatabase('bodies', (service) => {
     assert.equal(escaped.json<Task>().description, '😀'.repeat(2000));
   });
 
-  test('64 KiB are taken, one byte more is 413 before it is read as JSON', async () => {
+  test('a body of 64 KiB is accepted; one byte more is 413, whatever its content', async () => {
     const padded = (size: number) => `{"title":"x"${' '.repeat(size - '{"title":"x"}'.length)}}`;
     assert.equal((await create(padded(65_536))).statusCode, 201);
     for (const body of [padded(65_537), '!'.repeat(65_537), '!'.repeat(200_000)]) {
@@ -152,7 +152,7 @@ onEachDatabase('bodies', (service) => {
     }
   });
 
-  test('only application/json in UTF-8 is read, and no spelling of it skips validation', async () => {
+  test('only application/json in UTF-8 is accepted, and validated however it is spelled', async () => {
     for (const type of [
       'text/plain',
       'application/xml',
@@ -189,7 +189,7 @@ onEachDatabase('bodies', (service) => {
     }
   });
 
-  test('a compressed body is refused, not stored as garbage', async () => {
+  test('a compressed body is rejected', async () => {
     const zipped = gzipSync('{"title":"x"}');
     assertUnreadable(
       await create(zipped, { ...JSON_TYPE, 'content-encoding': 'gzip' }),
@@ -198,7 +198,7 @@ onEachDatabase('bodies', (service) => {
     assert.equal((await create('{"title":"x"}', { ...JSON_TYPE, 'content-encoding': 'identity' })).statusCode, 201);
   });
 
-  test('__proto__ and constructor have no effect, however they are written', async () => {
+  test('the fields __proto__ and constructor have no effect, also when escaped', async () => {
     for (const name of ['__proto__', '\\u005f_proto__', 'constructor', 'c\\u006fnstructor']) {
       const answer = await create(
         `{"title":"x","${name}":{"prototype":{"is_completed":true},"is_completed":true,"description":"d"}}`,
@@ -210,7 +210,7 @@ onEachDatabase('bodies', (service) => {
     assert.equal(Reflect.get({}, 'is_completed'), undefined);
   });
 
-  test('routes without a body take no notice of one', async () => {
+  test('routes without a body ignore one', async () => {
     const person = await service().person();
     const task = await person.create('x');
     for (const [payload, headers] of [

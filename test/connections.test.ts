@@ -9,7 +9,7 @@ const NOT_HTTP = [400, 'INVALID_REQUEST', 'Request is not valid HTTP'] as const;
 const TOO_LARGE = [431, 'HEADERS_TOO_LARGE', 'Request headers are too large'] as const;
 const CLOSE = { Connection: 'close' };
 
-/** A service whose database answers nothing until it is told to. */
+/** Starts a service whose queries stay pending until they are released. */
 async function start() {
   const held: HeldDatabase = heldDatabase();
   const service = await startService(held.opened);
@@ -29,19 +29,19 @@ before(async () => {
 after(() => shared.service.close());
 
 for (const [what, last, status] of [
-  ['a request that is no HTTP', 'hello\r\n\r\n', 400],
+  ['invalid HTTP', 'hello\r\n\r\n', 400],
   ['CONNECT', wire('CONNECT', '/health'), 405],
   ['a path that cannot be decoded', wire('GET', '/%zz', CLOSE), 400],
   ['a request without Host', wire('GET', '/health', { Host: null }), 400],
 ] as const) {
-  test(`requests sent at once on one connection are answered in their order, ${what} in its turn`, async () => {
+  test(`pipelined requests are answered in order, with ${what} as the last`, async () => {
     const { held, service, port, authorized } = shared;
     const ids = ['a', 'b', 'c', 'd'].map((name) => `${name}.${what.replaceAll(' ', '-')}`);
     const socket = await open(port);
     const all = readAll(socket);
     socket.write(ids.map((id) => wire('GET', '/api/tasks', authorized({ 'X-Request-Id': id }))).join('') + last);
     await held.waiting(4);
-    await exchange(port, wire('GET', '/health', CLOSE)); // by now all that was sent has been read
+    await exchange(port, wire('GET', '/health', CLOSE)); // by now the service has read the last request too
     held.release();
     const answers = parseAnswers(await all);
     assert.deepEqual(
@@ -56,14 +56,14 @@ for (const [what, last, status] of [
   });
 }
 
-test('a request that is answered at once can be followed by a broken one in the same breath', async () => {
+test('an invalid request in the same packet as a valid one is answered after it', async () => {
   for (const last of ['hello\r\n\r\n', wire('CONNECT', '/health'), wire('CONNECT', 'example.com:443')]) {
     const [first, second, ...more] = await exchange(shared.port, wire('GET', '/health') + last);
     assert.deepEqual([first?.statusCode, second?.headers.connection, more.length], [200, 'close', 0]);
   }
 });
 
-test('a client that asks for a tunnel and hangs up does no harm', async () => {
+test('CONNECT requests whose clients disconnect leave the service working', async () => {
   const { service, port } = shared;
   for (let turn = 0; turn < 40; turn += 1) {
     const socket = await open(port);
@@ -79,9 +79,9 @@ test('a client that asks for a tunnel and hangs up does no harm', async () => {
   assert.equal(service.log.lineOf(answer).method, 'CONNECT');
 });
 
-test('a client that hangs up before it is answered leaves one line in the log', async () => {
+test('a client that disconnects before the response leaves one log line, with status 499', async () => {
   const { held, service, port, authorized } = shared;
-  const id = 'hung-up';
+  const id = 'disconnected';
   const socket = await open(port);
   socket.write(wire('GET', '/api/tasks', authorized({ 'X-Request-Id': id })));
   await held.waiting(1);
@@ -99,12 +99,12 @@ for (const [what, body, [status, code, error]] of [
   ['too many chunk extensions', `5;${'a'.repeat(20_000)}\r\n`, NOT_HTTP],
   ['trailers over 16 KiB', `0\r\nA: ${'a'.repeat(20_000)}\r\n\r\n`, TOO_LARGE],
 ] as const) {
-  test(`a body with ${what} is answered once, under the request's own id, and closed`, async () => {
-    // The first time the token has to be verified before the body is read; the second time it is remembered.
-    const somebody = await shared.service.person();
+  test(`a body with ${what} gets one response, with the request's id, and the connection is closed`, async () => {
+    // The first time the token has to be verified before the body is read; the second time it is cached.
+    const user = await shared.service.person();
     for (const turn of ['first', 'second']) {
       const id = `body-${what.replaceAll(' ', '-')}-${turn}`;
-      const known = { Authorization: `Bearer ${somebody.token}`, 'X-Request-Id': id };
+      const known = { Authorization: `Bearer ${user.token}`, 'X-Request-Id': id };
       const own = { ...known, 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' };
       const answers = await exchange(shared.port, wire('POST', '/api/tasks', own, body));
       const [answer] = answers;
@@ -112,19 +112,19 @@ for (const [what, body, [status, code, error]] of [
       assertError(answer, status, code, error);
       assert.deepEqual([answer.headers.connection, answer.headers['x-request-id']], ['close', id]);
       const line = shared.service.log.lineOf(answer);
-      assert.deepEqual([line.route, line.status, line.user_id], ['/api/tasks', status, somebody.sub]);
+      assert.deepEqual([line.route, line.status, line.user_id], ['/api/tasks', status, user.sub]);
     }
   });
 }
 
-test('a broken body behind an answer that has already been given ends the connection without another', async () => {
+test('a malformed body after the response has been sent closes the connection without a second response', async () => {
   const headers = { 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' };
   const [answer, ...more] = await exchange(shared.port, wire('POST', '/api/tasks', headers, 'zz\r\n'));
   assert.equal(answer?.statusCode, 401);
   assert.equal(more.length, 0);
 });
 
-test('a body that ends too early is answered', async () => {
+test('a truncated body is answered 400', async () => {
   const { port, authorized } = shared;
   const headers = authorized({ 'Content-Type': 'application/json', 'Content-Length': '100' });
   const socket = await open(port);
@@ -135,7 +135,7 @@ test('a body that ends too early is answered', async () => {
   assertError(answer, 400, 'INVALID_REQUEST', 'Request is not valid HTTP');
 });
 
-test('connections that send too slowly are answered and closed, and others are served meanwhile', async () => {
+test('connections that send too slowly get 400 and are closed; others are served meanwhile', async () => {
   const { service, port, authorized } = await start();
   const started = authorized({
     'Content-Type': 'application/json',
@@ -164,7 +164,7 @@ test('connections that send too slowly are answered and closed, and others are s
   await service.close();
 });
 
-test('a byte now and then does not prolong the time there is for headers or a body', async () => {
+test('single bytes do not extend the timeout of headers or body', async () => {
   const { service, port, authorized } = await start();
   const headers = authorized({ 'Content-Type': 'application/json', 'Content-Length': '60000' });
   const beginnings = [
@@ -176,7 +176,7 @@ test('a byte now and then does not prolong the time there is for headers or a bo
   const sockets = await Promise.all(beginnings.map(() => open(port)));
   const all = sockets.map(readAll);
   for (const [index, socket] of sockets.entries()) socket.write(beginnings[index] ?? '');
-  const dripping = setInterval(() => {
+  const sending = setInterval(() => {
     for (const socket of sockets) if (socket.writable) socket.write('a');
   }, 50);
   for (const text of await Promise.all(all)) {
@@ -185,11 +185,11 @@ test('a byte now and then does not prolong the time there is for headers or a bo
     assertError(answer, 400, 'INVALID_REQUEST', 'Request was not received in time');
     assert.equal(service.log.lineOf(answer).status, 400);
   }
-  clearInterval(dripping);
+  clearInterval(sending);
   await service.close();
 });
 
-test('the limits on slowness are those of the contract', () => {
+test('headers have 10 s to arrive, the whole request 15 s', () => {
   const { server } = shared.service.app;
   assert.deepEqual([server.headersTimeout, server.requestTimeout], [10_000, 15_000]);
 });

@@ -1,20 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { UserId } from '../dist/core/user.js';
-import { type Database, defineStatement, type Statement, type Values } from '../dist/database/database.js';
+import type { Database } from '../dist/database/database.js';
+import type { BoundStatement } from '../dist/database/sql.js';
 import { createTaskService } from '../dist/tasks/task-service.js';
 import { onEachDatabase } from './support/service.ts';
+import { baseName, runAs, statement } from './support/statements.ts';
 
-/** Runs the statements of every use case as EXPLAIN and gives the plans, by the statement's name. */
+/** Runs the statements of every use case as EXPLAIN. @returns the plans, by the statement's name. */
 async function explainEveryStatement(database: Database, owner: UserId): Promise<Map<string, string>> {
   const plans = new Map<string, string>();
   const explaining: Database = {
     ping: () => database.ping(),
     close: () => Promise.resolve(),
-    asUser: async (user, statement, values) => {
-      const rows = await database.asUser(user, explained(statement, values), []);
-      plans.set(statement.name.replace(/_[0-9a-f]{8}$/, ''), rows.flat().join('\n'));
-      return [['{}']];
+    transaction: async (identity, statements) => {
+      const results = await database.transaction(identity, statements.map(explained));
+      for (const [index, bound] of statements.entries()) {
+        plans.set(baseName(bound.statement), (results[index] ?? []).flat().join('\n'));
+      }
+      return [[['id', '{}']]];
     },
   };
   const tasks = createTaskService(explaining);
@@ -30,13 +34,9 @@ async function explainEveryStatement(database: Database, owner: UserId): Promise
 }
 
 /** A statement takes no parameters under EXPLAIN, so they are written into it; test values need no escaping. */
-function explained({ name, text }: Statement, values: Values): Statement {
+function explained({ statement: { text }, values }: BoundStatement): BoundStatement {
   const literal = (index: number) => (values[index] == null ? 'null' : `'${values[index]}'`);
-  return defineStatement(
-    `explain_${name}`,
-    'write',
-    `explain ${text.replace(/\$(\d)/g, (_, n) => literal(Number(n) - 1))}`,
-  );
+  return statement(`explain ${text.replace(/\$(\d+)/g, (_, n) => literal(Number(n) - 1))}`);
 }
 
 onEachDatabase('the database', (service) => {
@@ -45,8 +45,8 @@ onEachDatabase('the database', (service) => {
     const owner = 'planner-0' as UserId;
     // many users with many tasks, so that the planner has something to choose between
     for (let index = 0; index < 40; index += 1) {
-      const sub = `planner-${index}` as UserId;
-      const run = (text: string) => database.asUser(sub, defineStatement('fill', 'write', text), []);
+      const sub = `planner-${index}`;
+      const run = (text: string) => runAs(database, sub, text);
       await run(`insert into todo.users (id) values ('${sub}')`);
       await run(
         `insert into todo.tasks (user_id, id, title, created_at)
@@ -71,9 +71,8 @@ onEachDatabase('the database', (service) => {
 
   test('the lengths hold in the database too, and times have a time zone', async () => {
     const { database } = service().opened;
-    const user = 'constrained' as UserId;
-    const run = (text: string, values: Values = []) =>
-      database.asUser(user, defineStatement('constraint', 'write', text), values);
+    const user = 'constrained';
+    const run = (text: string, values: readonly (string | null)[] = []) => runAs(database, user, text, values);
     await run("insert into todo.users (id) values ('constrained')");
     const insert = (title: string, description: string | null) =>
       run(
@@ -91,26 +90,63 @@ onEachDatabase('the database', (service) => {
     assert.deepEqual(types, [['timestamp with time zone']]);
   });
 
-  test('a statement that runs over 10 s is answered 500, /health answers meanwhile, and what follows is clean', async () => {
-    const { app, opened } = service();
+  test('a transaction whose server shuts down is 503, and the next has a new session without what was prepared', async () => {
+    const { database, warnings } = service().opened;
     const person = await service().person();
-    await person.create('still here');
-    const slow = opened.database.asUser(
-      person.sub as UserId,
-      defineStatement('slow', 'write', 'select pg_sleep(60)'),
+    const task = await person.create('kept');
+    const shutdown = `do $$ begin raise exception 'shutting down' using errcode = 'admin_shutdown'; end $$`;
+    await assert.rejects(runAs(database, person.sub, shutdown), { code: 'SERVICE_UNAVAILABLE' });
+    for (let round = 0; round < 3; round += 1) assert.deepEqual(await person.list(), [task]);
+    assert.deepEqual(warnings, []);
+  });
+
+  test('an aborted transaction keeps nothing of the statements before, and skips those after', async () => {
+    const { database } = service().opened;
+    const user = 'aborting' as UserId;
+    const insert = statement(`insert into todo.users (id) values ('aborting')`);
+    const abort = statement(`select todo.abort('TD123', 'why')`);
+    const outcome = database.transaction({ kind: 'user', userId: user }, [insert, abort, statement('select 1/0')]);
+    await assert.rejects(outcome, { name: 'TransactionAbortedError', code: 'TD123' });
+    assert.deepEqual(await runAs(database, user, 'select id from todo.users'), []);
+  });
+
+  test('a transaction returns the rows of each of its statements, in order', async () => {
+    const { database } = service().opened;
+    const texts = ['select 1', 'select where false', `select 'a', null union all select 'b', 'c'`];
+    const results = await database.transaction(
+      { kind: 'user', userId: 'several' as UserId },
+      texts.map((text) => statement(text, [], 'read')),
+    );
+    assert.deepEqual(results, [
+      [['1']],
       [],
-    );
-    const started = performance.now();
-    const failed = assert.rejects(slow, { code: 'DATABASE_ERROR' });
-    assert.equal((await app.inject('/health')).statusCode, 200);
-    await failed;
-    const seconds = (performance.now() - started) / 1000;
-    assert.ok(seconds > 9.9 && seconds <= 10.5, `${seconds} s`);
-    assert.deepEqual(
-      (await person.list()).map((task) => task.title),
-      ['still here'],
-    );
-    const identity = defineStatement('identity', 'read', "select current_setting('app.user_id', true)");
-    assert.deepEqual(await opened.database.asUser('next' as UserId, identity, []), [['next']]);
+      [
+        ['a', null],
+        ['b', 'c'],
+      ],
+    ]);
   });
 });
+
+onEachDatabase(
+  'a statement that runs over the limit',
+  (service) => {
+    test('is 500, /health answers meanwhile, and what follows is clean', async () => {
+      const { app, opened } = service();
+      const person = await service().person();
+      await person.create('still here');
+      const slow = runAs(opened.database, person.sub, 'select pg_sleep(60)');
+      const failed = assert.rejects(slow, { code: 'DATABASE_ERROR' });
+      assert.equal((await app.inject('/health')).statusCode, 200);
+      await failed;
+      while ((await app.inject('/ready')).statusCode !== 200);
+      assert.deepEqual(
+        (await person.list()).map((task) => task.title),
+        ['still here'],
+      );
+      const identity = "select current_setting('app.user_id', true)";
+      assert.deepEqual(await runAs(opened.database, 'next', identity), [['next']]);
+    });
+  },
+  { database: { statementTimeoutMs: 1_000 } },
+);

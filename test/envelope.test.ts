@@ -11,7 +11,7 @@ const TASKS = '/api/tasks';
 const TASK = `${TASKS}/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f`;
 const SECRETS = 'select title from /srv/app/db.ts postgresql://u:pa55@h/d';
 
-/** Services whose database does what their name says, and one that takes a single request a minute of each user. */
+/** Services by the behaviour of their database, and one with a rate limit of one request per minute. */
 const services = {
   serving: () => startService(stubDatabase()),
   limited: () => startService(stubDatabase(), { config: { rateLimitPerMinute: 1 } }),
@@ -62,12 +62,12 @@ const NOT_HTTP: Expected = [400, 'INVALID_REQUEST', 'Request is not valid HTTP']
 const LARGE = 'x'.repeat(65_537);
 
 const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
-  ['the HTTP parser, in the middle of a body', chunked('zz\r\n'), NOT_HTTP],
+  ['the HTTP parser, within a body', chunked('zz\r\n'), NOT_HTTP],
   ['the check for Host', { headers: { Host: null } }, [400, 'INVALID_REQUEST', 'Host header is missing']],
   ['the router, for an unknown path', { path: '/no/such/route' }, NOT_FOUND],
   ['the router, for an unknown path below /api', { path: '/api/nothing' }, NOT_FOUND],
   ['the router, for another method', { method: 'PUT' }, NO_METHOD],
-  ['the router, for a method few know', { method: 'PROPFIND', path: TASK }, NO_METHOD],
+  ['the router, for an uncommon method', { method: 'PROPFIND', path: TASK }, NO_METHOD],
   ['the router, for CONNECT', { method: 'CONNECT', path: 'example.com:443' }, NO_METHOD],
   [
     'the router, for a path that cannot be decoded',
@@ -86,20 +86,20 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
     post('x', { 'Content-Encoding': 'gzip' }),
     [400, 'INVALID_REQUEST', 'Content-Encoding is not supported'],
   ],
-  ['the body parser, for broken JSON', post('{"title":'), [400, 'INVALID_REQUEST', 'Request body is not valid JSON']],
+  ['the body parser, for invalid JSON', post('{"title":'), [400, 'INVALID_REQUEST', 'Request body is not valid JSON']],
   ['the body parser, for no body', post(''), [400, 'INVALID_REQUEST', 'Request body is not valid JSON']],
   ['the body parser, for an array', post('[]'), [400, 'INVALID_REQUEST', 'Request body must be a JSON object']],
   ['the body parser, for a large body', post(LARGE), TOO_LARGE],
-  ['the body parser, for a large body in pieces', chunked(`10001\r\n${LARGE}\r\n0\r\n\r\n`), TOO_LARGE],
+  ['the body parser, for a large body in chunks', chunked(`10001\r\n${LARGE}\r\n0\r\n\r\n`), TOO_LARGE],
   ['the validation of a body', post('{"title":1}'), invalid('title', 'Title must be a string')],
   ['the validation of a path', { path: `${TASKS}/{x}` }, invalid('task_id', 'Task id must be a UUID')],
   [
-    'the check for a token',
+    'the check for an Authorization header',
     { headers: { Authorization: null } },
     [401, 'UNAUTHORIZED', 'Invalid or missing authentication token'],
   ],
   [
-    'the judgement of a token',
+    'the verification of a token',
     { headers: { Authorization: 'Bearer x.y.z' } },
     [401, 'INVALID_TOKEN', 'Authentication token is invalid'],
   ],
@@ -108,13 +108,13 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
     { from: 'limited', prepare: (port, headers) => exchange(port, wire('GET', TASKS, headers)) },
     [429, 'RATE_LIMITED', 'Too many requests'],
   ],
-  ['the files of the reference', { path: '/docs/static/%00' }, [400, 'INVALID_REQUEST', 'Request is not valid']],
+  ['the static files of /docs', { path: '/docs/static/%00' }, [400, 'INVALID_REQUEST', 'Request is not valid']],
   ['the database', { from: 'failing' }, [500, 'DATABASE_ERROR', 'A database error occurred']],
   ['a bug', { from: 'throwing' }, [500, 'INTERNAL_ERROR', 'An internal server error occurred']],
 ];
 
 for (const [source, asked, expected] of SOURCES) {
-  test(`what ${source} says is an error like any other, with the request's own id in the answer and the log`, async () => {
+  test(`an error of ${source} has the one form, and the request's id in response and log`, async () => {
     const { method = 'GET', path = TASKS, headers = {}, body = '', from = 'serving', prepare } = asked;
     const { service, port } = started.get(from) ?? assert.fail();
     const token = await signToken(`user-${source}`);

@@ -21,12 +21,13 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^log\.ts$/, from: null },
   { room: /^database\//, from: /^core\// },
   { room: /^auth\//, from: /^core\// },
-  { room: /^tasks\//, from: /^(core\/|database\/database\.ts$)/ },
-  { room: /^http\//, from: /^(core\/|auth\/|database\/database\.ts$)/ },
+  { room: /^tasks\//, from: /^(core\/|database\/(database|sql)\.ts$)/ },
+  { room: /^http\//, from: /^(core\/|auth\/)/ },
   { room: /^doors\/(\w+)\//, from: /^(core\/|http\/|tasks\/task\.ts$|tasks\/task-service\.ts$)/ },
-  { room: /^backup\//, from: /^(core\/|database\/operator(-sql)?\.ts$|tasks\/task\.ts$)/ },
-  { room: /^app\.ts$/, from: /^(?!main\.ts$|database\/(embedded|postgres)\.ts$)/ },
-  { room: /^main\.ts$/, from: /^(app|config|log)\.ts$|^(auth\/development-secret|backup\/command)\.ts$|^database\// },
+  { room: /^backup\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
+  { room: /^app\.ts$/, from: /^(?!main\.ts$|serve\.ts$|backup\/|database\/(embedded\/|postgres\.ts$))/ },
+  { room: /^serve\.ts$/, from: /^(app|config|log)\.ts$|^auth\/development-secret\.ts$|^backup\/admin-|^database\// },
+  { room: /^main\.ts$/, from: /^(serve|config|backup\/command)\.ts$/ },
 ];
 
 const roomOf = (file: string) => /^(doors\/\w+\/|\w+\/)/.exec(file)?.[0] ?? file;
@@ -54,9 +55,23 @@ test('no import cycle, types included', () => {
   assert.equal(done.size, files.length);
 });
 
-test('only main.ts reads the environment, arguments and signals', () => {
-  const readers = files.filter((file) => /process\.(env|argv|on|loadEnvFile)\b/.test(source(file)));
-  assert.deepEqual(readers, ['main.ts']);
+test('only main.ts reads the environment and arguments, and only serve.ts signals', () => {
+  const readers = (pattern: RegExp) => files.filter((file) => pattern.test(source(file)));
+  assert.deepEqual(readers(/process\.(env|argv|loadEnvFile)\b/), ['main.ts']);
+  assert.deepEqual(readers(/process\.(on|once)\b/), ['serve.ts']);
+});
+
+/** Files of a room within database/ that others may import. */
+const OPEN_FILES = /^database\/(pool\/pool|schema\/(ready|verify)|embedded\/embedded)\.ts$/;
+
+test('the rooms of database/ are entered by their open files alone', () => {
+  const faults = files.flatMap((file) =>
+    importsOf(file)
+      .filter((target) => /^database\/\w+\//.test(target) && !OPEN_FILES.test(target))
+      .filter((target) => dirname(target) !== dirname(file))
+      .map((target) => `${file} imports ${target}`),
+  );
+  assert.deepEqual(faults, []);
 });
 
 test('SQL stands in the rooms that may hold it, and no file is past 300 lines', () => {
@@ -66,9 +81,24 @@ test('SQL stands in the rooms that may hold it, and no file is past 300 lines', 
     ),
   );
   assert.deepEqual(
-    withSql.filter((file) => !/^(database\/|tasks\/task-sql\.ts$)/.test(file)),
+    withSql.filter((file) => !/^(database\/|tasks\/task-sql\.ts$|backup\/admin-sql\.ts$)/.test(file)),
     [],
   );
   const long = files.filter((file) => source(file).split('\n').length > 301);
   assert.deepEqual(long, []);
+});
+
+test('docs/architecture.md draws the tree as it is', () => {
+  const page = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+  const tree = /## Tree\n\n```\nsrc\/\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  let folder = '';
+  const drawn = tree.split('\n').flatMap((line) => {
+    const [, room, names = ''] = /^ {2}(?:(\S+\/) +| +)?(.*)$/.exec(line) ?? [];
+    folder = room ?? folder;
+    return names
+      .split(/ +/)
+      .filter((name) => name !== '')
+      .map((name) => `${folder}${name}`);
+  });
+  assert.deepEqual(drawn.sort(), [...files].sort());
 });

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { METHODS } from 'node:http';
 import { after, before, test } from 'node:test';
-import { type Answered, assertError, assertErrorCode } from './support/envelope.ts';
+import { type Answered, assertError } from './support/envelope.ts';
 import { type Person, type Service, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
 import { stubDatabase } from './support/stub-database.ts';
@@ -30,9 +29,9 @@ const authorized = (headers: Record<string, string> = {}) => ({
 const lineOf = (answer: Answered) => service.log.lineOf(answer);
 
 for (const [what, bytes, [status, code, error]] of [
-  ['that is no HTTP at all', 'hello\r\n\r\n', NOT_HTTP],
-  ['that is the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', NOT_HTTP],
-  ['that is a TLS greeting', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', NOT_HTTP],
+  ['that is not HTTP', 'hello\r\n\r\n', NOT_HTTP],
+  ['that is the HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', NOT_HTTP],
+  ['that is a TLS ClientHello', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', NOT_HTTP],
   ['with an unknown method', wire('BREW', '/health'), NOT_HTTP],
   ['with a method in lower case', wire('get', '/health'), NOT_HTTP],
   ['whose path has no slash', wire('GET', 'health'), NOT_HTTP],
@@ -61,7 +60,7 @@ for (const [what, bytes, [status, code, error]] of [
   ['with a megabyte of headers', wire('GET', '/health', { A: 'a'.repeat(1_000_000) }), TOO_LARGE],
   ['with a path over 16 KiB', wire('GET', `/${'a'.repeat(16_384)}`), TOO_LARGE],
 ] as const) {
-  test(`a request ${what} is answered ${status} in the form of every error, logged, and closed`, async () => {
+  test(`a request ${what} gets one ${status} in the form of every error, and the connection is closed`, async () => {
     const answers = await exchange(port, Buffer.from(bytes, 'latin1'));
     const [answer] = answers;
     assert.ok(answer !== undefined && answers.length === 1, `${answers.length} answers`);
@@ -72,16 +71,12 @@ for (const [what, bytes, [status, code, error]] of [
   });
 }
 
-test('headers of almost 16 KiB are read; a token of that size is 401', async () => {
+test('headers of almost 16 KiB are accepted', async () => {
   const [answer] = await exchange(port, wire('GET', '/health', { ...CLOSE, A: 'a'.repeat(16_000) }));
   assert.equal(answer?.statusCode, 200);
-  const headers = { ...CLOSE, Authorization: `Bearer ${'a'.repeat(15_000)}` };
-  const [refused] = await exchange(port, wire('GET', '/api/tasks', headers));
-  assert.ok(refused !== undefined);
-  assertErrorCode(refused, 401, 'INVALID_TOKEN');
 });
 
-test('a request without Host is refused, and one of HTTP/1.0 is not', async () => {
+test('a request without Host is 400, except in HTTP/1.0', async () => {
   const [answer, ...more] = await exchange(port, wire('GET', '/health', { Host: null }));
   assert.ok(answer !== undefined && more.length === 0);
   assertError(answer, 400, 'INVALID_REQUEST', 'Host header is missing');
@@ -90,7 +85,7 @@ test('a request without Host is refused, and one of HTTP/1.0 is not', async () =
   assert.equal(old?.statusCode, 200);
 });
 
-test('a path that cannot be decoded is answered like any other wrong path, with the headers for browsers', async () => {
+test('a path that cannot be decoded is 400 VALIDATION_ERROR, with CORS headers', async () => {
   const details = [{ field: 'path', message: 'Path is not correctly percent-encoded' }];
   for (const path of ['/%zz', '/api/tasks/%zz', '/api/tasks/%ff', '/health%']) {
     const origin = 'http://localhost:3000';
@@ -104,7 +99,7 @@ test('a path that cannot be decoded is answered like any other wrong path, with 
   assert.deepEqual([head?.statusCode, head?.body], [400, '']);
 });
 
-test('Expect: 100-continue is honoured, and any other expectation ignored', async () => {
+test('Expect: 100-continue is answered with 100, and any other expectation is ignored', async () => {
   const body = '{"title":"x"}';
   const headers = authorized({ ...CLOSE, Expect: '100-continue', 'Content-Length': String(body.length) });
   const answers = await exchange(port, wire('POST', '/api/tasks', headers, body));
@@ -116,7 +111,7 @@ test('Expect: 100-continue is honoured, and any other expectation ignored', asyn
   assert.equal(answer?.statusCode, 200);
 });
 
-test('an offer to change the protocol is not taken up', async () => {
+test('Upgrade is ignored', async () => {
   for (const protocol of ['websocket', 'h2c']) {
     const headers = { Connection: 'Upgrade, close', Upgrade: protocol };
     const [answer] = await exchange(port, wire('GET', '/health', headers));
@@ -125,31 +120,8 @@ test('an offer to change the protocol is not taken up', async () => {
 });
 
 const ID = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
-const ALLOWED: Readonly<Record<string, string>> = {
-  '/api/tasks': 'GET, HEAD, OPTIONS, POST',
-  [`/api/tasks/${ID}`]: 'DELETE, GET, HEAD, OPTIONS, PATCH, PUT',
-  [`/api/tasks/${ID}/toggle`]: 'OPTIONS, POST',
-  '/health': 'GET, HEAD, OPTIONS',
-  '/ready': 'GET, HEAD, OPTIONS',
-  '/metrics': 'GET, HEAD, OPTIONS',
-  '/openapi.json': 'GET, HEAD, OPTIONS',
-  '/docs': 'GET, HEAD, OPTIONS',
-};
 
-test('every method that node:http can read is 405 with Allow on every path that does not have it', async () => {
-  for (const [path, allow] of Object.entries(ALLOWED)) {
-    const refused = METHODS.filter((method) => !allow.split(', ').includes(method));
-    const answers = await Promise.all(refused.map((method) => exchange(port, wire(method, path, CLOSE), method)));
-    answers.forEach(([answer, ...more], index) => {
-      const method = refused[index];
-      assert.ok(answer !== undefined && more.length === 0, `${method} ${path}`);
-      assert.deepEqual([answer.statusCode, answer.headers.allow], [405, allow], `${method} ${path}`);
-      if (method !== 'HEAD') assertError(answer, 405, 'METHOD_NOT_ALLOWED', 'Method not allowed');
-    });
-  }
-});
-
-test("a path under another host's name, and one with the name of this, lead to the same route", async () => {
+test('an absolute URL leads to the route of its path, whatever its host', async () => {
   for (const target of ['http://localhost/health', 'http://elsewhere.example/health']) {
     const [answer] = await exchange(port, wire('GET', target, CLOSE));
     assert.equal(answer?.body, '{"status":"healthy"}');
@@ -159,7 +131,7 @@ test("a path under another host's name, and one with the name of this, lead to t
   assertError(answer, 404, 'NOT_FOUND', 'Route not found');
 });
 
-test("what the reference's files cannot give is the client's fault, in the form of every other error", async () => {
+test('a bad request for a file of /docs is 400, and an unknown file 404, in the form of every error', async () => {
   for (const [path, headers] of [
     ['/docs/static/%00', {}],
     ['/docs/static/a%5cb', {}],
@@ -179,19 +151,19 @@ test("what the reference's files cannot give is the client's fault, in the form 
   }
 });
 
-test('whatever is thrown inside, the answer is the constant body of a 500', async () => {
+test('any thrown value becomes a 500 with a constant body', async () => {
   const secrets = 'select secret from /srv/app/db.ts postgresql://u:pa55@h/d';
   const known = Object.assign(new TypeError(secrets), { code: 'ECONNREFUSED', statusCode: 503, status: 418 });
   const validation = Object.assign(new Error(secrets), { name: 'ZodError', issues: [{ message: secrets }] });
   for (const thrown of [new Error(secrets), known, validation, secrets, { message: secrets }, 42, null, undefined]) {
     const broken = await startService(stubDatabase(() => Promise.reject(thrown)));
-    const somebody = await broken.person();
+    const user = await broken.person();
     for (const [method, url, body] of [
       ['GET', '/api/tasks', undefined],
       ['POST', '/api/tasks', { title: 'x' }],
       ['DELETE', `/api/tasks/${ID}`, undefined],
     ] as const) {
-      const answer = await somebody.send(method, url, body);
+      const answer = await user.send(method, url, body);
       assertError(answer, 500, 'INTERNAL_ERROR', 'An internal server error occurred');
       assert.ok(!JSON.stringify(answer.headers).includes('secret'));
       const line = broken.log.lineOf(answer);

@@ -17,7 +17,7 @@ before(async () => {
 });
 after(() => service.close());
 
-/** How many requests `/metrics` has counted under exactly these labels. */
+/** The number of requests with exactly these labels in `/metrics`. */
 async function counted(method: string, route: string, status: number): Promise<number> {
   const { body } = await service.app.inject({ url: '/metrics' });
   const series = `http_request_duration_seconds_count{method="${method}",route="${route}",status="${status}"} `;
@@ -25,7 +25,7 @@ async function counted(method: string, route: string, status: number): Promise<n
   return Number(line?.slice(series.length) ?? 0);
 }
 
-test('requests are counted by method, route and status, whatever the client wrote in the path', async () => {
+test('requests are counted by method, route and status; the path itself is no label', async () => {
   for (const [method, url, route, status] of [
     ['GET', '/api/tasks', '/api/tasks', 200],
     ['GET', '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', '/api/tasks/{task_id}', 200],
@@ -40,7 +40,7 @@ test('requests are counted by method, route and status, whatever the client wrot
   }
 });
 
-test('requests that cannot be read are counted too, as those of an unknown method and route', async () => {
+test('requests that cannot be parsed are counted with an unknown method and route', async () => {
   for (const [bytes, status] of [
     ['hello\r\n\r\n', 400],
     [wire('BREW', '/health'), 400],
@@ -55,7 +55,7 @@ test('requests that cannot be read are counted too, as those of an unknown metho
   assert.equal(await counted('CONNECT', 'unknown', 405), before + 1);
 });
 
-test('a request whose body breaks off is counted once, under its own route', async () => {
+test('a request with a malformed body is counted once, with its route', async () => {
   const headers = {
     Authorization: `Bearer ${person.token}`,
     'Content-Type': 'application/json',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import pg from 'pg';
-import { commandsOfUser, type Seat, type UserCommand } from './support/model-commands.ts';
+import { commandsOfUser, type Session, type UserCommand } from './support/model-commands.ts';
 import { Relay, startServiceThrough } from './support/relay.ts';
 import {
   createPostgresDatabase,
@@ -15,8 +15,9 @@ import {
 import { ExpectedTasks } from './support/task-model.ts';
 
 /*
- * Several users at once do what the contract allows and what it does not, and every answer is held against a model in memory.
- * MODEL_RUNS asks for more runs; MODEL_SEED and MODEL_PATH, which a failure prints, for the commands of one run again.
+ * Several users concurrently send allowed and forbidden requests, and every response is compared with a model in
+ * memory. MODEL_RUNS sets the number of runs; MODEL_SEED and MODEL_PATH, which a failure prints, replay the commands
+ * of one run.
  */
 
 const USERS = 5;
@@ -32,59 +33,63 @@ const nothing = async () => undefined;
 
 type Script = Iterable<UserCommand>;
 
-/** What is done to the service's connections once so many answers have come in all. */
-interface Cut {
-  readonly afterAnswers: number;
-  /** The server ends one, or all of them; or an answer of its is lost on the way, so that what it answered has happened. */
-  readonly kind: 'one' | 'all' | 'answer';
+/** A fault of the service's database connections, injected after the given number of responses. */
+interface Fault {
+  readonly afterResponses: number;
+  /** The server terminates one connection, or all; or its next response is lost, after the statements have run. */
+  readonly kind: 'one' | 'all' | 'response';
 }
 
 const scripts = fc.array(commandsOfUser(COMMANDS), { minLength: USERS, maxLength: USERS });
-const cuts: fc.Arbitrary<Cut[]> = fc.array(
-  fc.record({ afterAnswers: fc.nat(USERS * COMMANDS), kind: fc.constantFrom('one', 'all', 'answer') }),
+const faults: fc.Arbitrary<Fault[]> = fc.array(
+  fc.record({ afterResponses: fc.nat(USERS * COMMANDS), kind: fc.constantFrom('one', 'all', 'response') }),
   {
     minLength: 10,
     maxLength: 30,
   },
 );
 
-async function everybodyAtOnce(service: Service, users: readonly Script[], seat: Omit<Seat, 'person' | 'everyTask'>) {
+async function runConcurrently(
+  service: Service,
+  users: readonly Script[],
+  session: Omit<Session, 'person' | 'everyTask'>,
+) {
   const everyTask: Task[] = [];
   await Promise.all(
     users.map(async (script) => {
       const person = await service.person();
       const expected = new ExpectedTasks(person.sub);
-      await fc.asyncModelRun(() => ({ model: expected, real: { person, everyTask, ...seat } }), script);
+      await fc.asyncModelRun(() => ({ model: expected, real: { person, everyTask, ...session } }), script);
       for (;;) {
         const answer = await person.send('GET', '/api/tasks');
         if (answer.statusCode === 200) return expected.isListed(answer.json<{ tasks: Task[] }>().tasks);
-        assert.ok(seat.mayFail, `the last list was answered ${answer.statusCode}`);
+        assert.ok(session.mayFail, `the final list was answered ${answer.statusCode}`);
       }
     }),
   );
 }
 
-/** Runs the property, and says how to have the same commands again where it fails. */
-async function hold<Ts>(property: fc.IAsyncProperty<Ts>): Promise<void> {
+/** Checks the property; a failure says how to replay its commands. */
+async function check<Ts>(property: fc.IAsyncProperty<Ts>): Promise<void> {
   const replayed = SEED === undefined ? {} : { seed: Number(SEED), ...(PATH === undefined ? {} : { path: PATH }) };
   const details = await fc.check(property, { numRuns: RUNS, endOnFailure: true, ...replayed });
   if (!details.failed) return;
-  const again = `MODEL_SEED=${details.seed} MODEL_PATH=${details.counterexamplePath} npm test -- test/model.test.ts`;
-  const told = await fc.asyncDefaultReportMessage(details);
-  const message = `${told}\n\nThe same commands again (how they meet differs from run to run): ${again}`;
+  const replay = `MODEL_SEED=${details.seed} MODEL_PATH=${details.counterexamplePath} npm test -- test/model.test.ts`;
+  const report = await fc.asyncDefaultReportMessage(details);
+  const message = `${report}\n\nTo replay the same commands (their interleaving differs from run to run): ${replay}`;
   throw new Error(message, { cause: details.errorInstance });
 }
 
-onEachDatabase('everything several users do at once', (service) => {
-  test('is as one user’s model says, whatever the others do', () =>
-    hold(
+onEachDatabase('concurrent requests of several users', (service) => {
+  test('every response to a user agrees with a model of that user’s tasks alone', () =>
+    check(
       fc.asyncProperty(scripts, (users) =>
-        everybodyAtOnce(service(), users, { mayFail: false, onAnswer: nothing, settled: nothing }),
+        runConcurrently(service(), users, { mayFail: false, onAnswer: nothing, settled: nothing }),
       ),
     ));
 });
 
-onPostgres('everything several users do at once while connections are ended', () => {
+onPostgres('concurrent requests of several users while database connections are lost', () => {
   let created: { url: string; remove: () => Promise<void> };
   let relay: Relay;
   let service: Service;
@@ -103,20 +108,20 @@ onPostgres('everything several users do at once while connections are ended', ()
     await created.remove();
   });
 
-  const cut = async ({ kind }: Cut): Promise<void> => {
-    if (kind === 'answer') relay.loseNextAnswer();
+  const inject = async ({ kind }: Fault): Promise<void> => {
+    if (kind === 'response') relay.loseNextAnswer();
     else await admin.query(TERMINATE, [kind === 'one' ? 1 : 100]);
   };
 
-  test('is as the model says: nothing acknowledged is lost, nothing happens twice, nothing foreign is seen', () =>
-    hold(
-      fc.asyncProperty(scripts, cuts, async (users, planned) => {
-        let answers = 0;
+  test('no acknowledged write is lost, none is applied twice, no foreign task is seen', () =>
+    check(
+      fc.asyncProperty(scripts, faults, async (users, planned) => {
+        let responses = 0;
         const onAnswer = async () => {
-          answers += 1;
-          for (const one of planned) if (one.afterAnswers === answers) await cut(one);
+          responses += 1;
+          for (const one of planned) if (one.afterResponses === responses) await inject(one);
         };
-        await everybodyAtOnce(service, users, { mayFail: true, onAnswer, settled: () => relay.settled() });
+        await runConcurrently(service, users, { mayFail: true, onAnswer, settled: () => relay.settled() });
       }),
     ));
 });

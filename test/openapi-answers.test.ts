@@ -4,12 +4,12 @@ import fc from 'fast-check';
 import { AppError, type ErrorCode } from '../dist/core/errors.js';
 import type { Answered } from './support/envelope.ts';
 import { OpenApi } from './support/openapi-document.ts';
-import { type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
+import { ANY_DATABASE, type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
 import { stubDatabase } from './support/stub-database.ts';
 
-const NOBODYS = '00000000-0000-4000-8000-000000000000';
-const TOO_MUCH = 'x'.repeat(70_000);
+const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
+const OVERSIZED = 'x'.repeat(70_000);
 
 interface Route {
   readonly method: string;
@@ -32,11 +32,11 @@ const ROUTES: readonly Route[] = [
 ];
 
 const titleOf = ({ method, path }: Route) => `${method.toUpperCase()} ${path}`;
-const urlOf = ({ path }: Route, id = NOBODYS) => path.replace('{task_id}', () => id);
+const urlOf = ({ path }: Route, id = UNKNOWN_ID) => path.replace('{task_id}', () => id);
 const takesToken = ({ path }: Route) => path.startsWith('/api/');
 const takesId = ({ path }: Route) => path.includes('{task_id}');
 
-/** What only a bug brings about: these routes do nothing that can be made to fail from outside. */
+/** Whether only a bug could cause the error: no database or input can make these routes fail. */
 const needsBug = (route: Route, code: string) => !takesToken(route) && code === 'INTERNAL_ERROR';
 
 interface Request {
@@ -45,22 +45,22 @@ interface Request {
   readonly headers?: Record<string, string>;
 }
 
-const ask = (by: Person, route: Route, { id = NOBODYS, body = route.body, headers = {} }: Request = {}) =>
+const ask = (by: Person, route: Route, { id = UNKNOWN_ID, body = route.body, headers = {} }: Request = {}) =>
   by.send(route.method.toUpperCase(), urlOf(route, id), body, headers);
 
-/** A database out of reach, or one that fails each statement with `error`. */
+/** A database that fails everything with `error`. */
 const failingDatabase = (error: Error) => {
   const stub = stubDatabase(() => Promise.reject(error));
   return { ...stub, database: { ...stub.database, ping: () => Promise.reject(error) } };
 };
 
-describe('real answers are what the OpenAPI document says', () => {
+describe('responses are as documented in OpenAPI', () => {
   let api: OpenApi;
   let port: number;
   let service: Service;
   let person: Person;
-  let late: Person;
-  let eager: Person;
+  let expired: Person;
+  let limited: Person;
   const failing = new Map<string, Person>();
   const services: Service[] = [];
   const start = async (kind: Parameters<typeof startService>[0], options?: ServiceOptions) => {
@@ -69,13 +69,13 @@ describe('real answers are what the OpenAPI document says', () => {
     return started;
   };
   before(async () => {
-    service = await start('embedded');
+    service = await start(ANY_DATABASE);
     person = await service.person();
-    late = await service.person('late', { exp: 1 });
+    expired = await service.person('expired', { exp: 1 });
     api = await OpenApi.read(service.app);
     port = await listen(service.app);
-    eager = await (await start(stubDatabase(), { config: { rateLimitPerMinute: 1 } })).person();
-    await eager.send('GET', '/api/tasks');
+    limited = await (await start(stubDatabase(), { config: { rateLimitPerMinute: 1 } })).person();
+    await limited.send('GET', '/api/tasks');
     for (const [code, error] of [
       ['DATABASE_ERROR', new AppError('DATABASE_ERROR')],
       ['INTERNAL_ERROR', new TypeError('a bug')],
@@ -88,49 +88,49 @@ describe('real answers are what the OpenAPI document says', () => {
     await Promise.all(services.map((each) => each.close()));
   });
 
-  /** The service's answer to what it cannot read, on a connection of its own. */
-  const overTheWire = async (route: Route, headers: Record<string, string | null>) => {
+  /** The response to a request that cannot be injected, on a connection of its own. */
+  const overSocket = async (route: Route, headers: Record<string, string | null>) => {
     const authorization = `Bearer ${person.token}`;
     const request = wire(route.method.toUpperCase(), urlOf(route), { authorization, ...headers });
     const [answer] = await exchange(port, request);
     assert.ok(answer, `${titleOf(route)} was not answered`);
     return answer;
   };
-  const askFailing = (code: ErrorCode) => async (route: Route) => {
-    const unlucky = failing.get(code);
-    assert.ok(unlucky);
-    return [await ask(unlucky, route)];
+  const askFailingDatabase = (code: ErrorCode) => async (route: Route) => {
+    const user = failing.get(code);
+    assert.ok(user);
+    return [await ask(user, route)];
   };
 
-  /** Every way to make a route answer with a code. */
-  const provocations: Readonly<Partial<Record<string, (route: Route) => Promise<Answered[]>>>> = {
+  /** Requests that make a route respond with a code. */
+  const requestsByCode: Readonly<Partial<Record<string, (route: Route) => Promise<Answered[]>>>> = {
     UNAUTHORIZED: async (route) => [await ask(person, route, { headers: { authorization: '' } })],
     INVALID_TOKEN: async (route) => [await ask(service.stranger(), route)],
-    TOKEN_EXPIRED: async (route) => [await ask(late, route)],
+    TOKEN_EXPIRED: async (route) => [await ask(expired, route)],
     VALIDATION_ERROR: async (route) => [
       ...(takesId(route) ? [await ask(person, route, { id: 'x' })] : []),
       ...(route.body === undefined ? [] : [await ask(person, route, { body: { title: '', description: 1 } })]),
     ],
     INVALID_REQUEST: async (route) => [
-      await overTheWire(route, { Host: null }),
+      await overSocket(route, { Host: null }),
       ...(route.body === undefined ? [] : [await ask(person, route, { body: [] })]),
     ],
     NOT_FOUND: async (route) => [await ask(person, route)],
-    PAYLOAD_TOO_LARGE: async (route) => [await ask(person, route, { body: { title: TOO_MUCH } })],
-    RATE_LIMITED: async (route) => [await ask(eager, route)],
-    HEADERS_TOO_LARGE: async (route) => [await overTheWire(route, { 'X-Long': 'x'.repeat(20_000) })],
-    DATABASE_ERROR: askFailing('DATABASE_ERROR'),
-    INTERNAL_ERROR: askFailing('INTERNAL_ERROR'),
-    SERVICE_UNAVAILABLE: askFailing('SERVICE_UNAVAILABLE'),
+    PAYLOAD_TOO_LARGE: async (route) => [await ask(person, route, { body: { title: OVERSIZED } })],
+    RATE_LIMITED: async (route) => [await ask(limited, route)],
+    HEADERS_TOO_LARGE: async (route) => [await overSocket(route, { 'X-Long': 'x'.repeat(20_000) })],
+    DATABASE_ERROR: askFailingDatabase('DATABASE_ERROR'),
+    INTERNAL_ERROR: askFailingDatabase('INTERNAL_ERROR'),
+    SERVICE_UNAVAILABLE: askFailingDatabase('SERVICE_UNAVAILABLE'),
   };
 
-  test('every operation of the document is asked', () => {
+  test('every documented operation is tested', () => {
     const documented = api.operations().map(({ path, method }) => titleOf({ path, method }));
     assert.deepEqual(ROUTES.map(titleOf).sort(), documented.sort());
   });
 
   for (const route of ROUTES) {
-    test(`${titleOf(route)}: every documented answer can be had`, async () => {
+    test(`${titleOf(route)}: every documented response can occur`, async () => {
       for (const { status, code } of api.answersOf(route.path, route.method)) {
         const what = `${titleOf(route)} ${status} ${code}`;
         if (code === null) {
@@ -139,8 +139,8 @@ describe('real answers are what the OpenAPI document says', () => {
           assert.equal(answer.statusCode, status, what);
           assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], what);
         } else if (!needsBug(route, code)) {
-          const answers = (await provocations[code]?.(route)) ?? [];
-          assert.ok(answers.length > 0, `nobody knows how to provoke ${what}`);
+          const answers = (await requestsByCode[code]?.(route)) ?? [];
+          assert.ok(answers.length > 0, `no request is known for ${what}`);
           for (const answer of answers) {
             assert.deepEqual([answer.statusCode, api.codeOf(answer)], [status, code], what);
             assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], what);
@@ -151,7 +151,7 @@ describe('real answers are what the OpenAPI document says', () => {
   }
 
   for (const route of ROUTES) {
-    test(`${titleOf(route)}: no other answer can be had`, async () => {
+    test(`${titleOf(route)}: no undocumented response occurs`, async () => {
       const { id } = await person.create('x');
       const odd = ['%00', '%zz', '%2F', 'x'.repeat(300), `${id}.json`, `{${id}}`];
       const optional = (name: string, ...values: readonly string[]) =>
@@ -161,12 +161,12 @@ describe('real answers are what the OpenAPI document says', () => {
         );
       const headers = fc
         .tuple(
-          optional('authorization', '', 'Basic eDp5', 'Bearer x', `Bearer ${late.token}`, `Bearer ${TOO_MUCH}`),
+          optional('authorization', '', 'Basic eDp5', 'Bearer x', `Bearer ${expired.token}`, `Bearer ${OVERSIZED}`),
           optional('content-type', 'application/json', 'application/json; charset=utf-8', 'text/plain', 'nonsense'),
           optional('content-encoding', 'gzip', 'identity'),
           optional('content-length', '1', 'x'),
           optional('accept', 'text/html', 'application/xml;q=0'),
-          optional('expect', '100-continue', 'a miracle'),
+          optional('expect', '100-continue', 'something'),
           optional('range', 'bytes=0-1', 'bytes=9999999-'),
           optional('if-none-match', '*', '"x"'),
           optional('x-http-method-override', 'DELETE', 'TRACE'),
@@ -175,14 +175,14 @@ describe('real answers are what the OpenAPI document says', () => {
         .map((each) => Object.assign({}, ...each) as Record<string, string>);
       const body = fc.constantFrom<unknown>(
         ...[undefined, route.body, {}, [], '', 'null', '{"title":', '{"title":" "}', '{"title":"\\ud800"}'],
-        ...[Buffer.of(0x22, 0xff, 0x22), JSON.stringify({ title: TOO_MUCH }), TOO_MUCH],
+        ...[Buffer.of(0x22, 0xff, 0x22), JSON.stringify({ title: OVERSIZED }), OVERSIZED],
       );
-      const by = fc.constantFrom(person, person, eager, ...failing.values());
-      const ids = fc.constantFrom(id, id.toUpperCase(), NOBODYS, ...odd);
+      const users = fc.constantFrom(person, person, limited, ...failing.values());
+      const ids = fc.constantFrom(id, id.toUpperCase(), UNKNOWN_ID, ...odd);
       const ending = fc.constantFrom('', '/', '?', '?limit=x', '?title[]=1&title=2', '?%zz');
       await fc.assert(
-        fc.asyncProperty(by, ids, ending, body, headers, async (by, id, ending, body, headers) => {
-          const answer = await by.send(route.method.toUpperCase(), urlOf(route, id) + ending, body, headers);
+        fc.asyncProperty(users, ids, ending, body, headers, async (user, id, ending, body, headers) => {
+          const answer = await user.send(route.method.toUpperCase(), urlOf(route, id) + ending, body, headers);
           const code = answer.statusCode < 400 ? null : api.codeOf(answer);
           const documented = api.answersOf(route.path, route.method);
           assert.ok(
@@ -196,7 +196,7 @@ describe('real answers are what the OpenAPI document says', () => {
     });
   }
 
-  test('a task at the limits, owned by a name at the limits, and no task at all', async () => {
+  test('tasks and subs of the maximum length, and an empty list, are as documented', async () => {
     const sub = '😀'.repeat(255);
     const large = await service.person(sub);
     const list = { method: 'get', path: '/api/tasks' };

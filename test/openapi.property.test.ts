@@ -3,13 +3,13 @@ import { after, before, describe, test } from 'node:test';
 import { createContext, Script } from 'node:vm';
 import fc from 'fast-check';
 import { OpenApi, schemasIn } from './support/openapi-document.ts';
-import { type Person, type Service, startService } from './support/service.ts';
+import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
-/** Everything that `trim` takes away. */
+/** The characters that `trim` removes. */
 const SPACES = Array.from({ length: 0x10000 }, (_, unit) => String.fromCharCode(unit)).filter(
   (character) => character.trim() === '',
 );
-/** What looks empty and is not, to `trim`. */
+/** Invisible characters that `trim` keeps. */
 const NO_SPACES = ['\u200b', '\u200c', '\u2060', '\u0085', '\u180e', '\u001c', '\u00ad', '\u0001'];
 const SOLID = ['x', 'é', '😀', '\u{10ffff}', '\ue000', '\uffff', '\ud7ff', ...NO_SPACES];
 const POISON = ['\0', '\ud800', '\udbff', '\udc00', '\udfff'];
@@ -17,7 +17,7 @@ const POISON = ['\0', '\ud800', '\udbff', '\udc00', '\udfff'];
 const padding = fc.string({ unit: fc.constantFrom(...SPACES), maxLength: 4 });
 const LENGTHS = [0, 1, 2, 3, 198, 199, 200, 201, 202, 1998, 1999, 2000, 2001, 2002];
 
-/** Text of exactly so many code points between its paddings, perhaps with something in it that cannot be stored. */
+/** Padded text of a length around the limits, sometimes with a character that cannot be stored. */
 const sizedText = fc
   .record({
     before: padding,
@@ -46,7 +46,6 @@ const otherTypes = fc.constantFrom<unknown>(null, 0, 1, -0.5, 1e300, true, false
 const value = fc.oneof({ weight: 5, arbitrary: anyText }, { weight: 1, arbitrary: otherTypes });
 const sound = fc.constantFrom<unknown>('fine', ' fine ');
 
-const ownFields = ['title', 'description', 'is_completed'] as const;
 const otherFields = [
   ...['id', 'user_id', 'created_at', 'updated_at'],
   ...['colour', '', 'Title', ' title', '__proto__', 'constructor', 'toString'],
@@ -56,7 +55,7 @@ const field = fc.oneof(
   { weight: 2, arbitrary: fc.tuple(fc.constant('is_completed'), fc.oneof(fc.boolean(), value)) },
   { weight: 1, arbitrary: fc.tuple(fc.constantFrom(...otherFields), fc.oneof(otherTypes, shortText)) },
 );
-/** JSON text of objects, in which a name may stand twice, and of other things. */
+/** JSON text of objects, perhaps with a repeated name, and of other values. */
 const bodyText = fc.oneof(
   {
     weight: 12,
@@ -85,16 +84,18 @@ const anyId = fc.oneof(
   fc.constantFrom('00000000-0000-0000-0000-000000000000', 'toggle', 'null', '-1', '%'),
   fc.string({ unit: 'binary', minLength: 1 }),
 );
-/** How a client may write an id in a path: perhaps with a character percent-encoded that need not be. */
-const inPath = (id: string, eager: boolean) =>
-  encodeURIComponent(id).replace(/^[0-9a-fA-F]/, (digit) => (eager ? `%${digit.charCodeAt(0).toString(16)}` : digit));
+/** An id in a path; its first digit may be percent-encoded without need. */
+const inPath = (id: string, encodeDigit: boolean) =>
+  encodeURIComponent(id).replace(/^[0-9a-fA-F]/, (digit) =>
+    encodeDigit ? `%${digit.charCodeAt(0).toString(16)}` : digit,
+  );
 
-describe('what the OpenAPI document calls valid', () => {
+describe('the OpenAPI schema', () => {
   let service: Service;
   let person: Person;
   let api: OpenApi;
   before(async () => {
-    service = await startService('embedded');
+    service = await startService(ANY_DATABASE);
     person = await service.person();
     api = await OpenApi.read(service.app);
   });
@@ -105,7 +106,7 @@ describe('what the OpenAPI document calls valid', () => {
     ['put', '/api/tasks/{task_id}', 200],
     ['patch', '/api/tasks/{task_id}', 200],
   ] as const) {
-    test(`of a body is accepted by ${method.toUpperCase()} ${path}, and everything else is 400`, async () => {
+    test(`of ${method.toUpperCase()} ${path} accepts exactly the bodies that the service accepts`, async () => {
       const valid = api.at('paths', path, method, 'requestBody', 'content', 'application/json', 'schema');
       const task = await person.create('x');
       const url = path.replace('{task_id}', task.id);
@@ -119,27 +120,12 @@ describe('what the OpenAPI document calls valid', () => {
         }),
         { numRuns: 800 },
       );
-      assert.ok(seen.accepted > 80 && seen.refused > 80, `too one-sided to tell: ${JSON.stringify(seen)}`);
+      assert.ok(seen.accepted > 80 && seen.refused > 80, `too few bodies of one kind: ${JSON.stringify(seen)}`);
     });
   }
 
-  test('of each field by itself is accepted, and everything else is 400', async () => {
-    const valid = api.named('TaskChange');
-    const task = await person.create('x');
-    for (const name of ownFields) {
-      await fc.assert(
-        fc.asyncProperty(fc.oneof(value, fc.boolean()), async (of) => {
-          const body = { [name]: of };
-          const answer = await person.send('PATCH', `/api/tasks/${task.id}`, body);
-          assert.equal(answer.statusCode, valid(body) ? 200 : 400, answer.body);
-        }),
-        { numRuns: 400 },
-      );
-    }
-  });
-
-  test('of what is, or only looks like, white space is accepted, and everything else is 400', async () => {
-    const valid = api.named('TaskChange');
+  test('of a text treats white space and invisible characters as the service does', async () => {
+    const valid = api.named('TaskUpdate');
     const units = [...SPACES, ...NO_SPACES, ...POISON, '\t\t', '\ud83d\ude00', '\ude00\ud83d', '\ufffe', '\u2800'];
     const task = await person.create('x');
     for (const unit of units) {
@@ -160,12 +146,12 @@ describe('what the OpenAPI document calls valid', () => {
     ['delete', '/api/tasks/{task_id}', undefined],
     ['post', '/api/tasks/{task_id}/toggle', undefined],
   ] as const) {
-    test(`of a task id is looked for by ${method.toUpperCase()} ${path}, and everything else is 400`, async () => {
+    test(`of the task id of ${method.toUpperCase()} ${path} accepts what the service accepts`, async () => {
       const valid = api.at('paths', path, method, 'parameters', '0', 'schema');
       await fc.assert(
-        fc.asyncProperty(anyId, fc.boolean(), async (id, eager) => {
+        fc.asyncProperty(anyId, fc.boolean(), async (id, encodeDigit) => {
           fc.pre(id !== '.' && id !== '..');
-          const url = path.replace('{task_id}', () => inPath(id, eager));
+          const url = path.replace('{task_id}', () => inPath(id, encodeDigit));
           const answer = await person.send(method.toUpperCase(), url, body);
           assert.equal(answer.statusCode, valid(id) ? 404 : 400, `${url} ${answer.body}`);
         }),
@@ -175,7 +161,7 @@ describe('what the OpenAPI document calls valid', () => {
   }
 });
 
-/** Whether `pattern` matches `text`. @throws when that is not known within a time no sound pattern takes. */
+/** Whether `pattern` matches `text`. @throws after `timeout` ms. */
 function matches(pattern: string, text: string, timeout: number): boolean {
   const context = createContext({ pattern, text });
   return new Script("new RegExp(pattern, 'u').test(text)").runInContext(context, { timeout }) as boolean;
@@ -185,13 +171,14 @@ describe('the patterns of the OpenAPI document', () => {
   const TIMEOUT_MS = 20_000;
   const LENGTH = 60_000; // about all that fits into a body
 
-  test('are judged without backtracking that explodes, whatever the text', async (t) => {
-    const service = await startService('embedded');
+  test('match long text without catastrophic backtracking', async (t) => {
+    const service = await startService(ANY_DATABASE);
     t.after(() => service.close());
     const { document } = await OpenApi.read(service.app);
     const patterns = new Set(schemasIn(document).flatMap(({ schema: { pattern } }) => pattern ?? []));
     assert.ok(patterns.size >= 4);
-    const units = [' ', '\u3000', 'x', ' x', 'x ', ' \t', '😀', '😀 ', '0', 'a-', 'Z', '0000-', `x${' '.repeat(999)}`];
+    const units = [' ', '\u3000', 'x', ' x', 'x ', ' \t', '😀', '😀 ', '0', 'a-', 'Z', '0000-'];
+    units.push(`x${' '.repeat(999)}`);
     for (const pattern of patterns) {
       for (const unit of units) {
         const middle = unit.repeat(LENGTH / unit.length);
@@ -203,7 +190,7 @@ describe('the patterns of the OpenAPI document', () => {
     }
   });
 
-  test('would be found out if they did explode', () => {
+  test('with catastrophic backtracking would fail this test', () => {
     assert.throws(() => matches('^(?:x+)+$', `${'x'.repeat(60)}!`, 50), { code: 'ERR_SCRIPT_EXECUTION_TIMEOUT' });
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { faults, OpenApi, schemasIn } from './support/openapi-document.ts';
-import { type Person, type Service, startService } from './support/service.ts';
+import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
 const ROUTES = {
   '/api/tasks': ['get', 'post'],
@@ -14,14 +14,14 @@ const ROUTES = {
   '/openapi.json': ['get'],
 };
 
-/** The bodies that the routes take. */
+/** The schemas of request bodies. */
 const BODIES: Readonly<Record<string, string>> = {
-  'post /api/tasks': 'NewTask',
-  'put /api/tasks/{task_id}': 'TaskChange',
-  'patch /api/tasks/{task_id}': 'TaskChange',
+  'post /api/tasks': 'TaskCreate',
+  'put /api/tasks/{task_id}': 'TaskUpdate',
+  'patch /api/tasks/{task_id}': 'TaskUpdate',
 };
 
-/** Every status of the contract that a route can answer. */
+/** The statuses that the contract gives a route. */
 function expectedStatuses(path: string, method: string): string[] {
   const success = method === 'post' && path === '/api/tasks' ? '201' : '200';
   const always = [success, '400', '431', '500'];
@@ -36,17 +36,17 @@ describe('the OpenAPI document', () => {
   let person: Person;
   let api: OpenApi;
   before(async () => {
-    service = await startService('embedded');
+    service = await startService(ANY_DATABASE);
     person = await service.person();
     api = await OpenApi.read(service.app);
   });
   after(() => service.close());
 
-  test('is valid OpenAPI 3.1 and has every route of the contract, and no other', async () => {
+  test('is valid OpenAPI 3.1 and has exactly the routes of the contract', async () => {
     const { document } = api;
-    const judged = await new Validator().validate(structuredClone(document) as unknown as Record<string, unknown>);
-    assert.deepEqual(judged.errors ?? [], []);
-    assert.ok(judged.valid);
+    const result = await new Validator().validate(structuredClone(document) as unknown as Record<string, unknown>);
+    assert.deepEqual(result.errors ?? [], []);
+    assert.ok(result.valid);
     assert.match(document.openapi, /^3\.1\./);
     assert.deepEqual(
       Object.fromEntries(Object.entries(document.paths).map(([path, methods]) => [path, Object.keys(methods)])),
@@ -56,7 +56,7 @@ describe('the OpenAPI document', () => {
     assert.equal(new Set(ids).size, ids.length);
   });
 
-  test('asks for a token under /api and nowhere else', () => {
+  test('requires a token under /api and nowhere else', () => {
     assert.deepEqual(api.document.components.securitySchemes, {
       bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' },
     });
@@ -67,7 +67,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('names every status a route can answer, errors in their one form and with true examples', () => {
+  test('documents every status of each route; errors have one schema, and valid examples', () => {
     const error = api.named('Error');
     for (const { path, method, operation } of api.operations()) {
       const where = `${method} ${path}`;
@@ -89,7 +89,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('asks for a body where the contract does, and for a task id in the path', () => {
+  test('requires a body and a task id where the contract does', () => {
     for (const { path, method, operation } of api.operations()) {
       const name = BODIES[`${method} ${path}`];
       const body =
@@ -103,26 +103,26 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('calls a UUID in either case a task id', () => {
-    const judged = api.operations().filter(({ path, method, operation }) => {
+  test('accepts a UUID in either case as task id', () => {
+    const withTaskId = api.operations().filter(({ path, method, operation }) => {
       if (operation.parameters === undefined) return false;
-      const judge = api.at('paths', path, method, 'parameters', '0', 'schema');
+      const validate = api.at('paths', path, method, 'parameters', '0', 'schema');
       for (const id of ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', '0199D3A4-7C1E-7B52-9D0F-3a2b1c4d5e6f']) {
-        assert.deepEqual(faults(judge, id), [], `${method} ${path}`);
+        assert.deepEqual(faults(validate, id), [], `${method} ${path}`);
       }
-      for (const id of ['0199d3a47c1e7b529d0f3a2b1c4d5e6f', 'x', '', 1]) assert.ok(!judge(id), `${method} ${path}`);
+      for (const id of ['0199d3a47c1e7b529d0f3a2b1c4d5e6f', 'x', '', 1]) assert.ok(!validate(id), `${method} ${path}`);
       return true;
     });
-    assert.equal(judged.length, 5);
+    assert.equal(withTaskId.length, 5);
   });
 
-  test('has an example of every body, answer and parameter, and each one is valid', () => {
+  test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
-    for (const name of ['NewTask', 'TaskChange', 'Task', 'TaskList', 'DeletedTask']) {
+    for (const name of ['TaskCreate', 'TaskUpdate', 'Task', 'TaskList', 'DeletedTask']) {
       assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     }
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
-    assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.NewTask.properties.title'));
+    assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.TaskCreate.properties.title'));
     for (const { path, schema } of described) {
       for (const example of schema.examples ?? []) {
         assert.deepEqual(faults(api.at(...path), example), [], `${path.join('.')}: ${JSON.stringify(example)}`);
@@ -131,26 +131,26 @@ describe('the OpenAPI document', () => {
     for (const { path, method, operation } of api.operations()) {
       for (const [index, { example }] of (operation.parameters ?? []).entries()) {
         assert.notEqual(example, undefined, `${method} ${path}`);
-        const judge = api.at('paths', path, method, 'parameters', String(index), 'schema');
-        assert.deepEqual(faults(judge, example), []);
+        const validate = api.at('paths', path, method, 'parameters', String(index), 'schema');
+        assert.deepEqual(faults(validate, example), []);
       }
     }
   });
 
-  test('has examples of bodies that the service takes as they stand', async () => {
+  test('has examples of bodies that the service accepts', async () => {
     const { schemas } = api.document.components;
-    for (const example of schemas.NewTask?.examples ?? []) {
+    for (const example of schemas.TaskCreate?.examples ?? []) {
       assert.equal((await person.send('POST', '/api/tasks', example)).statusCode, 201);
     }
     const task = await person.create('x');
-    for (const example of schemas.TaskChange?.examples ?? []) {
+    for (const example of schemas.TaskUpdate?.examples ?? []) {
       for (const method of ['PUT', 'PATCH']) {
         assert.equal((await person.send(method, `/api/tasks/${task.id}`, example)).statusCode, 200);
       }
     }
   });
 
-  test('an answer has the fields that it says, and not one more or less', async () => {
+  test('its response schemas require every field and allow no other', async () => {
     const task = await person.create('x', { description: 'y' });
     const answers: Readonly<Record<string, object>> = {
       Task: task,
@@ -161,12 +161,12 @@ describe('the OpenAPI document', () => {
       Error: (await person.send('GET', `/api/tasks/${task.id}`)).json<object>(),
     };
     for (const [name, answer] of Object.entries(answers)) {
-      const judge = api.named(name);
-      assert.deepEqual(faults(judge, answer), [], name);
-      assert.ok(!judge({ ...answer, colour: 'red' }), `${name} may have a field more`);
+      const validate = api.named(name);
+      assert.deepEqual(faults(validate, answer), [], name);
+      assert.ok(!validate({ ...answer, colour: 'red' }), `${name} allows an unknown field`);
       for (const field of Object.keys(answer)) {
         const less = Object.fromEntries(Object.entries(answer).filter(([key]) => key !== field));
-        assert.ok(!judge(less), `${name} may go without ${field}`);
+        assert.ok(!validate(less), `${name} does not require ${field}`);
       }
     }
     assert.equal(Object.keys(task).length, 7);
@@ -186,7 +186,7 @@ describe('the OpenAPI document', () => {
     assert.ok(api.named('Task')({ ...task, title: '😀'.repeat(200), description: '😀'.repeat(2000) }));
   });
 
-  test('is the document that the reference shows', async () => {
+  test('is the document that /docs shows', async () => {
     const shown = await service.app.inject('/docs/json');
     assert.deepEqual(shown.json(), api.document);
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { METHODS } from 'node:http';
 import { test } from 'node:test';
-import { onEachDatabase } from './support/service.ts';
+import { onAnyDatabase } from './support/service.ts';
 
 const ID = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
@@ -17,8 +17,8 @@ const PATHS: Readonly<Record<string, readonly string[]>> = {
   '/docs': ['GET', 'HEAD'],
 };
 
-onEachDatabase('paths and methods', (service) => {
-  test('a task id that is no UUID is 400, in the form of every other error', async () => {
+onAnyDatabase('paths and methods', (service) => {
+  test('a task id that is not a UUID is 400 VALIDATION_ERROR', async () => {
     const person = await service().person();
     for (const id of [
       '1',
@@ -61,7 +61,7 @@ onEachDatabase('paths and methods', (service) => {
     assert.match(String(answer.headers['content-type']), /^application\/json/);
   });
 
-  test('an id of any UUID version is looked for', async () => {
+  test('a UUID of any version is a valid task id', async () => {
     const person = await service().person();
     for (const id of [
       '00000000-0000-0000-0000-000000000000',
@@ -95,7 +95,7 @@ onEachDatabase('paths and methods', (service) => {
     assert.deepEqual(statuses, [200, 201, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200]);
   });
 
-  test('HEAD answers like GET without a body', async () => {
+  test('HEAD is like GET without a body', async () => {
     const person = await service().person();
     const task = await person.create('x');
     for (const url of ['/api/tasks', `/api/tasks/${task.id}`, '/health', '/openapi.json', `/api/tasks/${ID}`]) {
@@ -108,7 +108,7 @@ onEachDatabase('paths and methods', (service) => {
     }
   });
 
-  test('every other method on a known path is 405 with Allow, and OPTIONS is answered without a token', async () => {
+  test('any other method on a known path is 405 with Allow, and OPTIONS needs no token', async () => {
     const stranger = service().stranger();
     for (const [path, methods] of Object.entries(PATHS)) {
       const allow = [...methods, 'OPTIONS'].sort().join(', ');
@@ -129,7 +129,7 @@ onEachDatabase('paths and methods', (service) => {
     assert.equal((await stranger.send('OPTIONS', '/api/tasks')).statusCode, 204);
   });
 
-  test('a path that is none is 404, with or without a token, whatever the method', async () => {
+  test('an unknown path is 404, with or without a token, whatever the method', async () => {
     const person = await service().person();
     for (const url of [
       '/',
@@ -152,7 +152,7 @@ onEachDatabase('paths and methods', (service) => {
     }
   });
 
-  test('headers that claim another method, user or origin change nothing', async () => {
+  test('headers that override the method, user or host have no effect', async () => {
     const person = await service().person();
     const other = await service().person();
     await other.create('not yours');

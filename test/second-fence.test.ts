@@ -1,33 +1,38 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type Database, defineStatement } from '../dist/database/database.js';
+import type { Database } from '../dist/database/database.js';
 import { type OpenDatabase, onEachDatabase, type Service, startService, type Task } from './support/service.ts';
+import { baseName, statement } from './support/statements.ts';
 
-const OWNER = /\buser_id = \$1\b/g;
+const OWNER = /\buser_id = \$(\d+)\b/g;
 
-/** `database`, but that no statement says any more whose tasks are meant. Notes the names of those that did. */
-function careless(database: Database, changed: Set<string>): Database {
+/** `database` with the owner removed from every statement; adds the names of those that named one to `changed`. */
+function withoutOwners(database: Database, changed: Set<string>): Database {
   return {
     ping: () => database.ping(),
     close: () => Promise.resolve(),
-    asUser: (user, { name, text, access }, values) => {
-      const anybody = text.replace(OWNER, '$1::text is not null');
-      if (anybody !== text) changed.add(name.replace(/_[0-9a-f]{8}$/, ''));
-      return database.asUser(user, defineStatement(`careless_${name}`, access, anybody), values);
-    },
+    transaction: (identity, statements) =>
+      database.transaction(
+        identity,
+        statements.map((bound) => {
+          const text = bound.statement.text.replace(OWNER, '$$$1::text is not null');
+          if (text !== bound.statement.text) changed.add(baseName(bound.statement));
+          return statement(text, bound.values, bound.statement.access);
+        }),
+      ),
   };
 }
 
-onEachDatabase('with the owner taken out of every statement', (service) => {
+onEachDatabase('row-level security alone: with the owner removed from every statement', (service) => {
   const changed = new Set<string>();
   let broken: Service;
   before(async () => {
-    const opened: OpenDatabase = { ...service().opened, database: careless(service().opened.database, changed) };
+    const opened: OpenDatabase = { ...service().opened, database: withoutOwners(service().opened.database, changed) };
     broken = await startService({ ...opened, remove: () => Promise.resolve() });
   });
   after(() => broken.close());
 
-  test("still no request shows or changes another's task", async () => {
+  test("no request shows or changes another user's task", async () => {
     const owner = await broken.person();
     const other = await broken.person();
     const task = await owner.create('guarded');

@@ -12,7 +12,7 @@ onEachDatabase('tasks', (service) => {
     assert.equal(answer.body, '{"tasks":[]}');
   });
 
-  test('a created task has exactly the seven fields, and its Location leads to it', async () => {
+  test('a created task has exactly the seven fields, and Location is its URL', async () => {
     const person = await service().person();
     const answer = await person.send('POST', '/api/tasks', { title: '  Buy oat milk\n' });
     assert.equal(answer.statusCode, 201);
@@ -73,7 +73,7 @@ onEachDatabase('tasks', (service) => {
     assert.equal(described.description, 'again');
   });
 
-  test('updated_at moves with every change and created_at never does', async () => {
+  test('updated_at increases with every change and created_at stays', async () => {
     const person = await service().person();
     let last = await person.create('task');
     const created = last.created_at;
@@ -90,7 +90,7 @@ onEachDatabase('tasks', (service) => {
     }
   });
 
-  test('a client may send back the whole task it was given, with fields of its own', async () => {
+  test('a client may send back a whole task; fields of the service and unknown fields are ignored', async () => {
     const person = await service().person();
     const task = await person.create('mine', { description: 'd' });
     const foreign = {
@@ -127,7 +127,7 @@ onEachDatabase('tasks', (service) => {
     assert.deepEqual(await person.list(), []);
   });
 
-  test('a task id in upper case names the same task', async () => {
+  test('a task id is case-insensitive', async () => {
     const person = await service().person();
     const task = await person.create('shout');
     const answer = await person.send('GET', `/api/tasks/${task.id.toUpperCase()}`);
@@ -136,7 +136,7 @@ onEachDatabase('tasks', (service) => {
     assert.equal(deleted.json<Task>().id, task.id);
   });
 
-  test('the list is newest first, also for tasks made in one instant', async () => {
+  test('the list is newest first, also for tasks created within one millisecond', async () => {
     const person = await service().person();
     for (const index of range(30)) await person.create(`task ${index}`);
     const titles = (await person.list()).map((task) => task.title);
@@ -146,7 +146,7 @@ onEachDatabase('tasks', (service) => {
     );
   });
 
-  test('of 1,200 tasks the list shows exactly the newest 1,000', async () => {
+  test('of 1,200 tasks the list contains the newest 1,000', async () => {
     const person = await service().person();
     for (const hundred of range(12))
       await Promise.all(range(100).map((index) => person.create(`${hundred * 100 + index}`)));
@@ -156,11 +156,11 @@ onEachDatabase('tasks', (service) => {
     assert.deepEqual(order, [...order].sort().reverse());
     assert.ok(
       tasks.every((task) => Number(task.title) >= 100),
-      'a task of the oldest hundred is in the list',
+      'one of the oldest hundred tasks is in the list',
     );
   });
 
-  test('100 creates and then 100 lists at once by one user are all answered', async () => {
+  test('100 concurrent creates and then 100 concurrent lists of one user all succeed', async () => {
     const person = await service().person();
     const created = await Promise.all(
       range(100).map((index) => person.send('POST', '/api/tasks', { title: `${index}` })),
@@ -170,7 +170,7 @@ onEachDatabase('tasks', (service) => {
     for (const tasks of lists) assert.equal(tasks.length, 100);
   });
 
-  test('toggled 101 times in parallel, a task ends completed', async () => {
+  test('101 concurrent toggles are applied 101 times', async () => {
     const person = await service().person();
     const task = await person.create('flip');
     const answers = await Promise.all(range(101).map(() => person.send('POST', `/api/tasks/${task.id}/toggle`)));

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { onEachDatabase, type Task } from './support/service.ts';
 
 const codePoints = (text: string) => [...text].length;
-/** Text as clients send it: any code unit, also lone surrogates and NUL, and lengths around the limits. */
+/** Any code units, lone surrogates and NUL included, and lengths around the limits. */
 const anyText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 30 }),
   fc.string({ unit: 'grapheme', maxLength: 30 }),
@@ -22,7 +22,7 @@ const anyText = fc.oneof(
 const storable = (text: string) => text.isWellFormed() && !text.includes('\0');
 
 onEachDatabase('any text', (service) => {
-  test('a title or description is either refused with 400 or comes back trimmed and otherwise unchanged', async () => {
+  test('a title or description is either rejected with 400 or returned trimmed and otherwise unchanged', async () => {
     const person = await service().person();
     await fc.assert(
       fc.asyncProperty(anyText, fc.option(anyText), async (title, description) => {

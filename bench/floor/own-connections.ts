@@ -1,16 +1,16 @@
 import type { AsUser, Statement } from './statements.ts';
 
-interface OwnStatement extends Statement {
-  readonly access: 'write';
+interface BoundStatement {
+  readonly statement: Statement & { readonly access: 'write' };
+  readonly values: readonly (string | null)[];
 }
 
 /** The part of the service's database that is used here. */
 interface OwnDatabase {
-  asUser(
-    user: string,
-    statement: OwnStatement,
-    values: readonly (string | null)[],
-  ): Promise<readonly (string | null)[][]>;
+  transaction(
+    identity: { readonly kind: 'user'; readonly userId: string },
+    statements: readonly BoundStatement[],
+  ): Promise<readonly (readonly (string | null)[])[][]>;
 }
 
 /** The statement by way of the connections that the service itself uses: what is left of its cost is HTTP. */
@@ -23,11 +23,12 @@ export async function openOwnConnections(url: string, connections: number): Prom
     namedStatements: true,
     purpose: 'serve',
     onWarning: () => undefined,
-    onUnusable: () => process.exit(1),
+    onFatal: () => process.exit(1),
   });
   return async (user, statement, values) => {
     const texts = values.map((value) => (value === null ? null : String(value)));
-    const rows = await database.asUser(user, { ...statement, access: 'write' }, texts);
-    return rows[0]?.[0] ?? null;
+    const bound: BoundStatement = { statement: { ...statement, access: 'write' }, values: texts };
+    const [rows] = await database.transaction({ kind: 'user', userId: user }, [bound]);
+    return rows?.[0]?.[0] ?? null;
   };
 }

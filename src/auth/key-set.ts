@@ -1,4 +1,12 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey, jwtVerify } from 'jose';
+import {
+  createLocalJWKSet,
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { KeySource } from './token-verifier.ts';
@@ -9,160 +17,107 @@ export interface KeySetOptions {
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
-const ALGORITHMS = ['EdDSA', 'ES256', 'RS256'];
 const FETCH_TIMEOUT_MS = 3_000;
 const MAX_BYTES = 65_536;
-/** At most two fetches in any half minute, and these some seconds apart, whatever the requests ask for. */
-const WINDOW_MS = 30_000;
-const APART_MS = 5_000;
-/** A set older than this is fetched again behind the scenes. */
-const FRESH_MS = 600_000;
-/** A set that cannot be fetched again goes on being trusted for this long. */
-const TRUSTED_MS = 86_400_000;
-
-async function readLimited(response: Response): Promise<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let text = '';
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_BYTES) throw new Error('The key set is larger than 64 KiB');
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
-}
-
-function isKeySet(value: unknown): value is JSONWebKeySet {
-  return typeof value === 'object' && value !== null && 'keys' in value && Array.isArray(value.keys);
-}
-
-/** @throws {Error} that shows nothing of `text`, unlike what `JSON.parse` throws. */
-function parseKeySet(text: string): JSONWebKeySet {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw new Error('The answer is not JSON');
-  }
-  if (!isKeySet(value)) throw new Error('The answer is no key set');
-  return value;
-}
+/** At most two fetches in any 30 s, at least the cooldown apart. */
+const RATE_WINDOW_MS = 30_000;
+const COOLDOWN_MS = 5_000;
+/** An older key set is reloaded in the background. */
+const CACHE_MAX_AGE_MS = 600_000;
+const STALE_IF_ERROR_MS = 86_400_000;
 
 async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
-  const response = await fetch(url, {
-    headers: { accept: 'application/json' },
-    redirect: 'error',
-    signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
-  });
+  const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+  const response = await fetch(url, { headers: { accept: 'application/json' }, redirect: 'error', signal });
   if (response.status !== 200) {
     await response.body?.cancel();
-    throw new Error(`The key set was answered with status ${response.status}`);
+    throw new Error(`The key set response has status ${response.status}`);
   }
-  return createLocalJWKSet(parseKeySet(await readLimited(response)));
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAX_BYTES) throw new Error('The key set response exceeds 64 KiB');
+    chunks.push(chunk);
+  }
+  const text = Buffer.concat(chunks).toString('utf8');
+  let keySet: JSONWebKeySet;
+  try {
+    keySet = JSON.parse(text);
+  } catch {
+    throw new Error('The key set response is not JSON'); // JSON.parse's own message quotes the text
+  }
+  return createLocalJWKSet(keySet); // throws unless it is a JWK Set
+}
+
+async function verifyWith(keys: JWTVerifyGetKey | null, token: string, options: JWTVerifyOptions): Promise<JWTPayload> {
+  if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
+  try {
+    return (await jwtVerify(token, keys, options)).payload;
+  } catch (error) {
+    if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
+    for await (const key of error) {
+      try {
+        return (await jwtVerify(token, key, options)).payload;
+      } catch (cause) {
+        if (!(cause instanceof errors.JWSSignatureVerificationFailed)) throw cause;
+      }
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
 }
 
 /**
- * The keys an issuer publishes (RFC 7517), fetched when they are needed and no oftener than the limits above: neither an
- * issuer that is down nor a flood of unknown key ids causes a flood of fetches, and known keys outlive an outage.
+ * Verifies tokens with the key set that an issuer publishes at `url` (RFC 7517); starts the first fetch. Unlike jose's
+ * createRemoteJWKSet it limits the rate of failing fetches and the size of a response, and serves stale keys on error.
  */
-class RemoteKeySet implements KeySource {
-  readonly algorithms = ALGORITHMS;
-  readonly #options: KeySetOptions;
-  #keys: JWTVerifyGetKey | null = null;
-  #fetchedAt = Number.NEGATIVE_INFINITY;
-  #attempts: readonly number[] = [];
-  #fetching: Promise<void> | null = null;
+export function remoteKeySet({ url, clock, onWarning }: KeySetOptions): KeySource {
+  let keys: JWTVerifyGetKey | null = null;
+  let fetchedAt = Number.NEGATIVE_INFINITY;
+  let attempts: readonly number[] = [];
+  let reloading: Promise<void> | null = null;
 
-  constructor(options: KeySetOptions) {
-    this.#options = options;
+  function mayReload(): boolean {
+    const now = clock();
+    attempts = attempts.filter((at) => Math.abs(now - at) < RATE_WINDOW_MS); // the clock can be set back
+    return attempts.length < 2 && attempts.every((at) => now - at >= COOLDOWN_MS);
   }
 
-  trusted(): object | null {
-    if (Math.abs(this.#age()) > FRESH_MS) void this.refresh();
-    return this.#trustedKeys();
-  }
-
-  async verify(...[token, options]: Parameters<KeySource['verify']>): ReturnType<KeySource['verify']> {
-    if (this.trusted() === null) await this.refresh();
+  async function load(): Promise<void> {
+    attempts = [...attempts, clock()];
     try {
-      return await this.#verifyWith(this.#keysOrThrow(), token, options);
+      keys = await fetchKeySet(url);
+      fetchedAt = clock();
     } catch (error) {
-      if (!(error instanceof errors.JWKSNoMatchingKey) || !this.#mayFetch()) throw error;
-      await this.refresh();
-      return this.#verifyWith(this.#keysOrThrow(), token, options);
+      onWarning('The key set could not be fetched', error);
+    }
+    reloading = null;
+  }
+
+  /** Fetches the key set unless the rate limit forbids it. Concurrent calls share one fetch. */
+  async function reload(): Promise<void> {
+    if (reloading === null && mayReload()) reloading = load();
+    await reloading;
+  }
+
+  /** Reloads stale keys in the background. */
+  function currentKeys(): JWTVerifyGetKey | null {
+    const age = clock() - fetchedAt;
+    if (Math.abs(age) > CACHE_MAX_AGE_MS) void reload();
+    return age < STALE_IF_ERROR_MS ? keys : null;
+  }
+
+  async function verify(token: string, options: JWTVerifyOptions): Promise<JWTPayload> {
+    if (currentKeys() === null) await reload();
+    try {
+      return await verifyWith(currentKeys(), token, options);
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
+      await reload();
+      return verifyWith(currentKeys(), token, options);
     }
   }
 
-  /** Fetches the set, unless the limits forbid it or a fetch is under way. Never throws. */
-  refresh(): Promise<void> {
-    if (this.#fetching !== null) return this.#fetching;
-    if (!this.#mayFetch()) return Promise.resolve();
-    this.#attempts = [...this.#recentAttempts(), this.#options.clock()];
-    this.#fetching = fetchKeySet(this.#options.url)
-      .then(
-        (keys) => {
-          this.#keys = keys;
-          this.#fetchedAt = this.#options.clock();
-        },
-        (error: unknown) => this.#options.onWarning('The key set could not be fetched', error),
-      )
-      .finally(() => {
-        this.#fetching = null;
-      });
-    return this.#fetching;
-  }
-
-  async #verifyWith(keys: JWTVerifyGetKey, ...[token, options]: Parameters<KeySource['verify']>) {
-    try {
-      return (await jwtVerify(token, keys, options)).payload;
-    } catch (error) {
-      if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
-      for await (const key of error) {
-        const payload = await jwtVerify(token, key, options).then(
-          (result) => result.payload,
-          (cause: unknown) => {
-            if (cause instanceof errors.JWSSignatureVerificationFailed) return null;
-            throw cause;
-          },
-        );
-        if (payload !== null) return payload;
-      }
-      throw new errors.JWSSignatureVerificationFailed();
-    }
-  }
-
-  #age(): number {
-    return this.#options.clock() - this.#fetchedAt;
-  }
-
-  #trustedKeys(): JWTVerifyGetKey | null {
-    return this.#age() < TRUSTED_MS ? this.#keys : null;
-  }
-
-  #keysOrThrow(): JWTVerifyGetKey {
-    const keys = this.#trustedKeys();
-    if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
-    return keys;
-  }
-
-  /** A fetch under way may be joined at any time. */
-  #mayFetch(): boolean {
-    if (this.#fetching !== null) return true;
-    const now = this.#options.clock();
-    const recent = this.#recentAttempts();
-    return recent.length < 2 && recent.every((attempt) => now - attempt >= APART_MS);
-  }
-
-  /** Attempts that seem to lie in the future were made before the clock was set back. */
-  #recentAttempts(): readonly number[] {
-    const now = this.#options.clock();
-    return this.#attempts.filter((attempt) => Math.abs(now - attempt) < WINDOW_MS);
-  }
-}
-
-/** Trusts the keys published at `url`; the first fetch is under way when this returns. */
-export function remoteKeySet(options: KeySetOptions): KeySource {
-  const keys = new RemoteKeySet(options);
-  void keys.refresh();
-  return keys;
+  void reload();
+  return { algorithms: ['EdDSA', 'ES256', 'RS256'], verify, currentKeys };
 }

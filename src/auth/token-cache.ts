@@ -1,36 +1,37 @@
 import type { Principal } from '../core/user.ts';
 
-interface Remembered {
+interface CachedToken {
   readonly principal: Principal;
   readonly expiresAtMs: number;
-  /** The keys that proved it, as `KeySource.trusted` gives them. */
-  readonly provenBy: object;
+  /** The keys that verified it, as returned by `KeySource.currentKeys`. */
+  readonly keys: object;
 }
 
-const MOST = 5_000;
+const MAX_ENTRIES = 5_000;
 
 /**
- * Tokens whose signature has been checked, under the whole token, the least recently used forgotten first.
- * None is remembered past its `exp`, nor when the keys that proved it are no longer the trusted ones.
+ * Cache of verified tokens, keyed by the whole token. Entries expire with `exp` and when the keys change. Approximately
+ * LRU: of two generations, the older is discarded when the younger is full.
  */
-export class VerifiedTokens {
-  readonly #tokens = new Map<string, Remembered>();
+export class TokenCache {
+  #young = new Map<string, CachedToken>();
+  #old = new Map<string, CachedToken>();
 
-  add(token: string, proof: Remembered): void {
-    this.#tokens.set(token, proof);
-    if (this.#tokens.size <= MOST) return;
-    for (const oldest of this.#tokens.keys()) {
-      this.#tokens.delete(oldest);
-      return;
+  set(token: string, entry: CachedToken): void {
+    if (this.#young.size >= MAX_ENTRIES / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
     }
+    this.#young.set(token, entry);
   }
 
-  find(token: string, nowMs: number, trusted: object | null): Principal | null {
-    const found = this.#tokens.get(token);
-    if (found === undefined) return null;
-    this.#tokens.delete(token);
-    if (nowMs >= found.expiresAtMs || found.provenBy !== trusted) return null;
-    this.#tokens.set(token, found);
-    return found.principal;
+  get(token: string, nowMs: number, currentKeys: object | null): Principal | null {
+    let entry = this.#young.get(token);
+    if (entry === undefined) {
+      entry = this.#old.get(token);
+      if (entry === undefined) return null;
+      this.set(token, entry);
+    }
+    return nowMs < entry.expiresAtMs && entry.keys === currentKeys ? entry.principal : null;
   }
 }

@@ -2,32 +2,29 @@ import { errors, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { type Principal, parseEmail, parseUserId } from '../core/user.ts';
-import { VerifiedTokens } from './token-cache.ts';
+import { TokenCache } from './token-cache.ts';
 
-/** Proves a token's signature with the keys it trusts. */
+/** The keys that token signatures are verified with. */
 export interface KeySource {
-  /** The JWS algorithms that are accepted, and no others (RFC 7518). */
+  /** The accepted JWS algorithms (RFC 7518). */
   readonly algorithms: readonly string[];
   /**
-   * @returns the claims of a token whose signature and registered claims hold.
-   * @throws {AppError} `SERVICE_UNAVAILABLE` while no key has been fetched; jose's errors otherwise.
+   * Verifies the signature and the registered claims of a JWT.
+   * @throws {AppError} `SERVICE_UNAVAILABLE` before the first key set has been fetched; jose's errors otherwise.
    */
   verify(token: string, options: JWTVerifyOptions): Promise<JWTPayload>;
-  /**
-   * @returns what stands for the keys trusted now, and another object once other keys are; `null` while there are none.
-   *   Asks for fresh ones where that is due.
-   */
-  trusted(): object | null;
+  /** Identity of the current key set, `null` before the first fetch; starts a reload when it is stale. */
+  currentKeys(): object | null;
 }
 
 export interface TokenVerifier {
   /**
-   * @param token a JWT in compact form (RFC 7519).
-   * @returns whoever it proves; at once, without a promise, when the token is remembered.
+   * @param token a JWT in compact serialization (RFC 7519).
+   * @returns the user; synchronously if the token is cached.
    * @throws {AppError} `INVALID_TOKEN`, `TOKEN_EXPIRED` or `SERVICE_UNAVAILABLE`.
    */
   verify(token: string): Principal | Promise<Principal>;
-  /** Whether tokens can be judged at all. */
+  /** Whether keys are available. */
   isReady(): boolean;
 }
 
@@ -41,24 +38,36 @@ interface VerifierOptions {
 const CLOCK_TOLERANCE_S = 30;
 const MAX_TOKEN_LENGTH = 8_192;
 
-function tokenError(error: unknown): AppError {
+/** Log reasons by jose's error code; that of a claim is its name. */
+const REASONS: Readonly<Record<string, string>> = {
+  [errors.JOSEAlgNotAllowed.code]: 'alg',
+  [errors.JOSENotSupported.code]: 'crit',
+  [errors.JWKSNoMatchingKey.code]: 'kid',
+  [errors.JWSSignatureVerificationFailed.code]: 'signature',
+};
+
+const invalidToken = (reason: string, cause?: unknown) => new AppError('INVALID_TOKEN', { reason, cause });
+
+function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
-  return new AppError(error instanceof errors.JWTExpired ? 'TOKEN_EXPIRED' : 'INVALID_TOKEN', { cause: error });
+  if (error instanceof errors.JWTExpired) return new AppError('TOKEN_EXPIRED', { reason: 'exp', cause: error });
+  if (error instanceof errors.JWTClaimValidationFailed) {
+    return invalidToken(error.reason === 'missing' ? `${error.claim} missing` : error.claim, error);
+  }
+  return invalidToken((error instanceof errors.JOSEError && REASONS[error.code]) || 'malformed', error);
 }
 
-/** The claims that jose does not judge as the contract does. @throws {AppError} `INVALID_TOKEN` */
-function principalOf(claims: JWTPayload, nowMs: number): Principal {
+/** Validates the claims that jose does not check as the contract requires. @throws {AppError} `INVALID_TOKEN` */
+function toPrincipal(claims: JWTPayload, nowMs: number): Principal {
   const userId = parseUserId(claims.sub);
-  if (userId === null) throw new AppError('INVALID_TOKEN', { cause: new Error('sub is not usable') });
-  if (claims.iat !== undefined && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S) {
-    throw new AppError('INVALID_TOKEN', { cause: new Error('iat is in the future') });
-  }
+  if (userId === null) throw invalidToken('sub');
+  if (claims.iat !== undefined && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S) throw invalidToken('iat');
   return { userId, email: parseEmail(claims.email) };
 }
 
 export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierOptions): TokenVerifier {
-  const remembered = new VerifiedTokens();
-  const fixed: JWTVerifyOptions = {
+  const cache = new TokenCache();
+  const options: JWTVerifyOptions = {
     algorithms: [...keys.algorithms],
     clockTolerance: CLOCK_TOLERANCE_S,
     requiredClaims: ['sub', 'exp'],
@@ -66,25 +75,26 @@ export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierO
     ...(audience === null ? {} : { audience }),
   };
 
-  async function verifyAnew(token: string): Promise<Principal> {
+  async function verifyUncached(token: string): Promise<Principal> {
     const nowMs = clock();
-    const provenBy = keys.trusted(); // asked before, so that keys that change meanwhile cost a proof, not the change
+    // Read before verifying: if the keys change meanwhile, the entry is stale instead of cached under the new keys.
+    const verifiedWith = keys.currentKeys();
     try {
-      const claims = await keys.verify(token, { ...fixed, currentDate: new Date(nowMs) });
-      const principal = principalOf(claims, nowMs);
+      const claims = await keys.verify(token, { ...options, currentDate: new Date(nowMs) });
+      const principal = toPrincipal(claims, nowMs);
       const expiresAtMs = (claims.exp ?? 0) * 1000;
-      if (provenBy !== null) remembered.add(token, { principal, expiresAtMs, provenBy });
+      if (verifiedWith !== null) cache.set(token, { principal, expiresAtMs, keys: verifiedWith });
       return principal;
     } catch (error) {
-      throw tokenError(error);
+      throw toAppError(error);
     }
   }
 
   return {
     verify: (token) => {
-      if (token.length > MAX_TOKEN_LENGTH) throw new AppError('INVALID_TOKEN');
-      return remembered.find(token, clock(), keys.trusted()) ?? verifyAnew(token);
+      if (token.length > MAX_TOKEN_LENGTH) throw invalidToken('length');
+      return cache.get(token, clock(), keys.currentKeys()) ?? verifyUncached(token);
     },
-    isReady: () => keys.trusted() !== null,
+    isReady: () => keys.currentKeys() !== null,
   };
 }

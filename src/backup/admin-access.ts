@@ -1,51 +1,71 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../core/errors.ts';
-import type { Row, Statement, Values } from '../database/database.ts';
-import { sqlStateOf } from '../database/errors.ts';
-import { OPERATOR_STATEMENTS, type OperatorStatement } from './admin-sql.ts';
+import type { Database } from '../database/database.ts';
+import { sqlStateOf, TransactionAbortedError } from '../database/errors.ts';
+import type { Rows } from '../database/sql.ts';
+import { type AdminRequest, CHECKED, statementsOf } from './admin-sql.ts';
 
-/** What backup and restore work with: all users' rows, a page at a time. */
-export interface Operator {
-  /** Runs the statement called `name` as a transaction of its own. @throws {OperatorError} */
-  run(name: OperatorStatement, values: Values): Promise<readonly Row[]>;
+/** Access of backup and restore to the rows of all users, a page at a time. */
+export interface AdminAccess {
+  /** Runs one request as one transaction. @returns the rows of each statement. @throws {AdminError} */
+  run(request: AdminRequest): Promise<readonly Rows[]>;
   close(): Promise<void>;
 }
 
-export class OperatorError extends Error {
-  /** The same again may succeed: the database was busy or out of reach, and what was asked may or may not have happened. */
-  readonly passing: boolean;
+export class AdminError extends Error {
+  /** Whether the same request may succeed later; whether it was executed is then unknown. */
+  readonly retryable: boolean;
 
-  constructor(message: string, passing: boolean) {
+  constructor(message: string, retryable: boolean) {
     super(message);
-    this.name = 'OperatorError';
-    this.passing = passing;
+    this.name = 'AdminError';
+    this.retryable = retryable;
   }
 }
 
-/** A database that lets the role `todo_operator` in. */
-export interface OperatorAccess {
-  /** Runs one statement as one transaction that sees the rows of all users. @throws {AppError} as `asUser` does. */
-  asOperator(statement: Statement, values: Values): Promise<readonly Row[]>;
-  close(): Promise<void>;
-}
+/** SQLSTATE classes of errors in the statement itself: its values, constraints, privileges, syntax. */
+const STATEMENT_ERROR = /^(08P01|21|22|23|42)/;
 
-/** SQLSTATEs of what a statement itself is to blame for: its values' number, data, constraints, rights, syntax. */
-const STATEMENT_AT_FAULT = /^(08P01|21|22|23|42)/;
-
-function operatorError(error: unknown): OperatorError {
+function adminError(error: unknown): AdminError {
   const cause = error instanceof AppError ? error.cause : error;
   const sqlState = sqlStateOf(cause);
-  const passing = error instanceof AppError && (sqlState === null || !STATEMENT_AT_FAULT.test(sqlState));
-  return new OperatorError(cause instanceof Error ? cause.message : String(cause), passing);
+  const retryable = error instanceof AppError && (sqlState === null || !STATEMENT_ERROR.test(sqlState));
+  return new AdminError(cause instanceof Error ? cause.message : String(cause), retryable);
 }
 
-/** @returns `access` with the statements of `operator-sql.ts`, and no other. */
-export function operate(access: OperatorAccess): Operator {
+/** @returns admin access through `database`. */
+export function adminAccess(database: Pick<Database, 'transaction' | 'close'>): AdminAccess {
   return {
-    run: async (name, values) => {
+    run: async (request) => {
       try {
-        return await access.asOperator(OPERATOR_STATEMENTS[name], values);
+        return await database.transaction({ kind: 'admin' }, statementsOf(request));
       } catch (error) {
-        throw operatorError(error);
+        if (error instanceof TransactionAbortedError && error.code === CHECKED) return [];
+        throw adminError(error);
+      }
+    },
+    close: () => database.close(),
+  };
+}
+
+/** For how long a request is retried while the database is busy, restarting or resuming. */
+const RETRY_FOR_MS = 60_000;
+const RETRY_INTERVAL_MS = 500;
+
+/** @returns `access`, retrying what failed for up to a minute. Every request is idempotent: it may be executed twice. */
+export function withRetries(access: AdminAccess, onRetry: (message: string) => void): AdminAccess {
+  return {
+    run: async (request) => {
+      const startedAt = performance.now();
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          return await access.run(request);
+        } catch (error) {
+          const retryable = error instanceof AdminError && error.retryable;
+          if (!retryable || performance.now() - startedAt > RETRY_FOR_MS) throw error;
+          if (attempt === 1) onRetry(`${error.message}; retrying`);
+          await delay(RETRY_INTERVAL_MS);
+        }
       }
     },
     close: () => access.close(),

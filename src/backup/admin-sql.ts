@@ -1,71 +1,81 @@
-import { defineStatement, type Statement, utcText } from '../database/database.ts';
+import { z } from 'zod';
+import { type BoundStatement, sql } from '../database/sql.ts';
 
-/** Rows in one page: little enough that requests wait a few milliseconds for it where they share its connection. */
+/** Rows in one page: few enough that requests on the same connection are delayed by milliseconds. */
 export const PAGE_ROWS = 500;
 
-const GIVEN_USERS = `json_to_recordset($1::json) as given(id text, email text, created_at timestamptz)`;
+/** The tables of a backup, parents before children; a key is in the order of its bytes. */
+export const TABLES = {
+  users: { key: ['id'], types: ['text'], first: [''] },
+  tasks: { key: ['user_id', 'id'], types: ['text', 'uuid'], first: ['', '00000000-0000-0000-0000-000000000000'] },
+} as const;
 
-const GIVEN_TASKS = `json_to_recordset($1::json) as given(
-  id uuid, user_id text, title text, description text, is_completed boolean, created_at timestamptz, updated_at timestamptz)`;
+export type Table = keyof typeof TABLES;
 
-const PUT_TASKS = `insert into todo.tasks (user_id, id, title, description, is_completed, created_at, updated_at)
-  select user_id, id, title, description, is_completed, created_at, updated_at from ${GIVEN_TASKS}
-  on conflict (user_id, id)`;
+/** A whole row, by column; which columns there are is the database's concern alone. */
+export const TableRow = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), z.unknown());
+export type TableRow = z.output<typeof TableRow>;
 
-/** All that the role `todo_operator` is ever asked. `id` and `user_id` are in the order of their bytes. */
-export const OPERATOR_STATEMENTS = {
-  /** How many users and tasks there are. */
-  count: defineStatement(
-    'operator_count',
-    'read',
-    'select (select count(*) from todo.users), (select count(*) from todo.tasks)',
-  ),
+/**
+ * - `count`: the number of users and of tasks.
+ * - `page`: the rows of a table after a key: the columns of the key, then the whole row as JSON.
+ * - `put`: inserts users and tasks in one transaction; a row for each that was inserted or changed. A row whose key
+ *   exists is kept or, for tasks, replaced. `check` does the same and rolls back.
+ */
+export const AdminRequest = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('count') }),
+  z.strictObject({ kind: z.literal('page'), table: z.enum(['users', 'tasks']), after: z.array(z.string()) }),
+  z.strictObject({
+    kind: z.literal('put'),
+    users: z.array(TableRow),
+    tasks: z.array(TableRow),
+    mode: z.enum(['check', 'keep', 'replace']),
+  }),
+]);
+export type AdminRequest = z.output<typeof AdminRequest>;
 
-  /** The page of users after user `$1`: id, JSON. */
-  users_after: defineStatement(
-    'operator_users_after',
-    'read',
-    `select id, row_to_json(page)::text from (
-       select id, email, ${utcText('created_at')} from todo.users where id > $1 order by users.id limit ${PAGE_ROWS}
-     ) as page`,
-  ),
+/** The SQLSTATE with which a `check` that found no fault rolls back. */
+export const CHECKED = 'TD000';
 
-  /** The page of tasks after task `$2` of user `$1`: user's id, id, JSON. */
-  tasks_after: defineStatement(
-    'operator_tasks_after',
-    'read',
-    `select user_id, id, row_to_json(page)::text from (
-       select id, user_id, title, description, is_completed, ${utcText('created_at')}, ${utcText('updated_at')}
-       from todo.tasks where (user_id, id) > ($1, $2::uuid) order by tasks.user_id, tasks.id limit ${PAGE_ROWS}
-     ) as page`,
-  ),
+const COUNT = sql('admin_count', 'read', 'select (select count(*) from todo.users), (select count(*) from todo.tasks)');
+const ROLL_BACK = sql<{ code: string }>('admin_roll_back', 'write', `select todo.abort($code, 'checked')`);
 
-  /** Makes those users of the JSON array `$1` who are not there: one row for each made. */
-  put_users: defineStatement(
-    'operator_put_users',
-    'write',
-    `insert into todo.users (id, email, created_at) select id, email, created_at from ${GIVEN_USERS}
-     on conflict (id) do nothing returning ''`,
-  ),
+function page(table: Table, after: readonly string[]): BoundStatement {
+  const { key, types } = TABLES[table];
+  const names = key.join(', ');
+  const from = key.map((column, index) => `$${column}::${types[index]}`).join(', ');
+  const text = `select ${names}, row_to_json(whole)::text from todo.${table} as whole
+    where (${names}) > (${from}) order by ${names} limit ${PAGE_ROWS}`;
+  const statement = sql(`admin_${table}_page`, 'read', text);
+  return statement(Object.fromEntries(key.map((column, index) => [column, after[index] ?? ''])));
+}
 
-  /** Puts in those tasks of the JSON array `$1` that are not there: one row for each. */
-  put_missing_tasks: defineStatement('operator_put_missing_tasks', 'write', `${PUT_TASKS} do nothing returning ''`),
+/** Columns that the rows do not have get their default. */
+function put(table: Table, rows: readonly TableRow[], mode: 'keep' | 'replace'): BoundStatement {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].sort();
+  const of = (prefix: string) => columns.map((column) => `${prefix}"${column}"`).join(', ');
+  const replace = `do update set (${of('')}) = row(${of('excluded.')})
+    where (${of(`${table}.`)}) is distinct from (${of('excluded.')})`;
+  const text = `insert into todo.${table} (${of('')})
+    select ${of('')} from json_populate_recordset(null::todo.${table}, $rows::json)
+    on conflict (${TABLES[table].key.join(', ')}) ${mode === 'replace' ? replace : 'do nothing'} returning ''`;
+  return sql<{ rows: readonly TableRow[] }>(`admin_${table}_put`, 'write', text)({ rows });
+}
 
-  /** Puts in the tasks of the JSON array `$1`, over those that are there and differ: one row for each put. */
-  put_tasks: defineStatement(
-    'operator_put_tasks',
-    'write',
-    `${PUT_TASKS} do update set
-       title = excluded.title, description = excluded.description, is_completed = excluded.is_completed,
-       created_at = excluded.created_at, updated_at = excluded.updated_at
-     where (tasks.title, tasks.description, tasks.is_completed, tasks.created_at, tasks.updated_at) is distinct from
-       (excluded.title, excluded.description, excluded.is_completed, excluded.created_at, excluded.updated_at)
-     returning ''`,
-  ),
-} as const satisfies Record<string, Statement>;
-
-export type OperatorStatement = keyof typeof OPERATOR_STATEMENTS;
-
-export function isOperatorStatement(name: string): name is OperatorStatement {
-  return Object.hasOwn(OPERATOR_STATEMENTS, name);
+/** @returns the statements of `request`, to be run as one transaction. */
+export function statementsOf(request: AdminRequest): readonly BoundStatement[] {
+  switch (request.kind) {
+    case 'count':
+      return [COUNT({})];
+    case 'page':
+      return [page(request.table, request.after)];
+    case 'put': {
+      const { users, tasks, mode } = request;
+      return [
+        ...(users.length > 0 ? [put('users', users, 'keep')] : []),
+        ...(tasks.length > 0 ? [put('tasks', tasks, mode === 'replace' ? 'replace' : 'keep')] : []),
+        ...(mode === 'check' ? [ROLL_BACK({ code: CHECKED })] : []),
+      ];
+    }
+  }
 }

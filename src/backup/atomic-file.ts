@@ -2,23 +2,23 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-const PART_BYTES = 1_048_576;
+const BUFFER_BYTES = 1_048_576;
 
-/** @returns the file that `path` leads to; `path` itself where there is none. @throws {TypeError} when it is no file. */
+/** @returns `path` with symbolic links resolved, if it exists. @throws {TypeError} if it is not a regular file. */
 async function destinationOf(path: string): Promise<string> {
   const destination = await realpath(path).catch(() => path);
   const isFile = await stat(destination).then(
     (found) => found.isFile(),
     () => true,
   );
-  if (!isFile) throw new TypeError(`${path} is no file`);
+  if (!isFile) throw new TypeError(`${path} is not a regular file`);
   return destination;
 }
 
-/** What systems say that have no way to do it, or none for this user. */
+/** errno values meaning that fsync of a directory is unsupported or not permitted. */
 const CANNOT_SYNC: readonly unknown[] = ['EACCES', 'EPERM', 'EISDIR', 'EINVAL', 'EBADF', 'ENOTSUP'];
 
-/** Makes a change of names in `directory` outlast a power cut, where the system allows it. */
+/** Flushes the entries of `directory` to the disk, if the system allows it. */
 async function syncDirectory(directory: string): Promise<void> {
   try {
     const handle = await open(directory, 'r');
@@ -28,8 +28,8 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-/** A text file, mode 0600, that has its name only once it is whole and on the disk; a file of that name is replaced. */
-export class DraftFile {
+/** A text file, mode 0600, that is renamed to its path, replacing any file there, only when complete and on the disk. */
+export class AtomicFile {
   readonly #destination: string;
   readonly #draft: string;
   readonly #handle: FileHandle;
@@ -42,19 +42,19 @@ export class DraftFile {
     this.#handle = handle;
   }
 
-  static async create(path: string): Promise<DraftFile> {
+  static async create(path: string): Promise<AtomicFile> {
     const destination = await destinationOf(path);
     const draft = `${destination}.${randomBytes(6).toString('hex')}.partial`;
-    return new DraftFile(destination, draft, await open(draft, 'wx', 0o600));
+    return new AtomicFile(destination, draft, await open(draft, 'wx', 0o600));
   }
 
   async writeLine(line: string): Promise<void> {
     this.#lines.push(line, '\n');
     this.#bytes += line.length;
-    if (this.#bytes >= PART_BYTES) await this.#flush();
+    if (this.#bytes >= BUFFER_BYTES) await this.#flush();
   }
 
-  /** Gives the file its name. To be called last. */
+  /** Flushes the file to the disk and renames it to its path. */
   async finish(): Promise<void> {
     await this.#flush();
     await this.#handle.sync();
@@ -63,7 +63,7 @@ export class DraftFile {
     await syncDirectory(dirname(this.#destination));
   }
 
-  /** Leaves nothing of it; does no harm to one that is finished. */
+  /** Deletes an unfinished file. */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
     await rm(this.#draft, { force: true });

@@ -1,52 +1,39 @@
-import type { Operator } from './admin-access.ts';
-import { DraftFile } from './atomic-file.ts';
-import { endLine, entryLine, headLine, type Totals } from './file.ts';
+import type { AdminAccess } from './admin-access.ts';
+import { TABLES, type Table } from './admin-sql.ts';
+import { AtomicFile } from './atomic-file.ts';
+import { footer, header, line, type Totals } from './file.ts';
 
 export interface Progress {
   readonly done: Totals;
-  /** What there is to do, as far as it was known when the work began; null while a file is only being judged. */
+  /** The totals, as counted at the start; null while a file is being checked. */
   readonly total: Totals | null;
 }
-
-const BEFORE_EVERY_TASK = '00000000-0000-0000-0000-000000000000';
 
 interface Row {
   readonly userId: string;
   readonly json: string;
 }
 
-/** All users in the order of their ids' bytes, page by page. */
-async function* usersOf(operator: Operator): AsyncGenerator<Row> {
-  for (let after = ''; ; ) {
-    const page = await operator.run('users_after', [after]);
-    if (page.length === 0) return;
-    for (const [id, json] of page) {
-      after = id ?? '';
-      yield { userId: after, json: json ?? '' };
-    }
-  }
-}
-
-/** All tasks in the order of their users' ids' bytes, page by page. */
-async function* tasksOf(operator: Operator): AsyncGenerator<Row> {
-  let after: [string, string] = ['', BEFORE_EVERY_TASK];
+/** All rows of `table` in the order of its key, the user's id first, read page by page. */
+async function* rowsOf(access: AdminAccess, table: Table): AsyncGenerator<Row> {
+  let after: readonly string[] = TABLES[table].first;
   for (;;) {
-    const page = await operator.run('tasks_after', after);
+    const [page = []] = await access.run({ kind: 'page', table, after: [...after] });
     if (page.length === 0) return;
-    for (const [userId, id, json] of page) {
-      after = [userId ?? '', id ?? ''];
-      yield { userId: after[0], json: json ?? '' };
+    for (const columns of page) {
+      after = columns.slice(0, -1).map((column) => column ?? '');
+      yield { userId: after[0] ?? '', json: columns.at(-1) ?? '' };
     }
   }
 }
 
 const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
 
-/** Each user followed by their tasks. A user who came while this was under way, and their tasks, may be left out. */
-async function* entriesOf(operator: Operator): AsyncGenerator<{ kind: 'user' | 'task'; json: string }> {
-  const tasks = tasksOf(operator);
+/** Each user followed by their tasks. A user created meanwhile, with their tasks, may be left out. */
+async function* entriesOf(access: AdminAccess): AsyncGenerator<{ kind: 'user' | 'task'; json: string }> {
+  const tasks = rowsOf(access, 'tasks');
   let task = await tasks.next();
-  for await (const { userId, json } of usersOf(operator)) {
+  for await (const { userId, json } of rowsOf(access, 'users')) {
     yield { kind: 'user', json };
     while (task.done !== true && !isBefore(userId, task.value.userId)) {
       if (task.value.userId === userId) yield { kind: 'task', json: task.value.json };
@@ -55,33 +42,32 @@ async function* entriesOf(operator: Operator): AsyncGenerator<{ kind: 'user' | '
   }
 }
 
-async function countRows(operator: Operator): Promise<Totals> {
-  const [users = '0', tasks = '0'] = (await operator.run('count', []))[0] ?? [];
+async function countRows(access: AdminAccess): Promise<Totals> {
+  const [[[users = '0', tasks = '0'] = []] = []] = await access.run({ kind: 'count' });
   return { users: Number(users), tasks: Number(tasks) };
 }
 
 /**
- * Writes all users and tasks to `path`, which has its name only once it is whole and on the disk; a file of that name is
- * replaced. The service may go on meanwhile: of a task that is created, changed or deleted at the same time, the state
- * before or after is in the file, and every other task is in it as it is.
- * @returns how many there are in it.
+ * Writes all users and tasks to `path`, atomically: the file appears complete and on the disk, or not at all. The
+ * service may serve meanwhile: of a task that is changed at the same time, the state before or after is in the file.
+ * @returns how many were written.
  */
 export async function backUp(
-  operator: Operator,
+  access: AdminAccess,
   path: string,
   onProgress: (progress: Progress) => void,
 ): Promise<Totals> {
-  const total = await countRows(operator);
+  const total = await countRows(access);
   const done = { users: 0, tasks: 0 };
-  const file = await DraftFile.create(path);
+  const file = await AtomicFile.create(path);
   try {
-    await file.writeLine(headLine(new Date()));
-    for await (const { kind, json } of entriesOf(operator)) {
-      await file.writeLine(entryLine(kind, json));
+    await file.writeLine(header(new Date()));
+    for await (const { kind, json } of entriesOf(access)) {
+      await file.writeLine(line(kind, json));
       done[kind === 'user' ? 'users' : 'tasks'] += 1;
       onProgress({ done, total });
     }
-    await file.writeLine(endLine(done));
+    await file.writeLine(footer(done));
     await file.finish();
   } catch (error) {
     await file.discard();

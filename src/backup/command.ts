@@ -1,73 +1,75 @@
-import { parseArgs } from 'node:util';
-import type { Operator } from './admin-access.ts';
+import { existsSync } from 'node:fs';
+import type { Database } from '../database/database.ts';
+import { type AdminAccess, adminAccess, withRetries } from './admin-access.ts';
+import { connectAdminSocket } from './admin-socket.ts';
 import { backUp, type Progress } from './backup.ts';
 import type { Totals } from './file.ts';
 import { restore } from './restore.ts';
-import { patiently } from './retries.ts';
 
-/** What the program was started to do. */
-export type Command =
-  | { readonly kind: 'serve' }
-  | { readonly kind: 'help' }
+export type BackupCommand =
   | { readonly kind: 'backup'; readonly path: string }
   | { readonly kind: 'restore'; readonly path: string; readonly existing: 'keep' | 'replace' };
 
-export const USAGE = `node dist/main.js                            serves
-node dist/main.js backup FILE                writes all users and tasks to FILE
-node dist/main.js restore FILE [--replace]   puts the users and tasks of FILE into the database; a task that is there
-                                             already stays as it is, or with --replace becomes what the file says
-`;
-
-/** @param args what followed the program's name. @throws {TypeError} when it is no command. */
-export function parseCommand(args: readonly string[]): Command {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { replace: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
-  });
-  if (values.help) return { kind: 'help' };
-  const [name, path, ...more] = positionals;
-  if (name === undefined && !values.replace) return { kind: 'serve' };
-  if (path !== undefined && more.length === 0) {
-    if (name === 'backup' && !values.replace) return { kind: 'backup', path };
-    if (name === 'restore') return { kind: 'restore', path, existing: values.replace ? 'replace' : 'keep' };
-  }
-  throw new TypeError(`There is no such command:\n\n${USAGE}`);
+export interface BackupOptions {
+  /** The data directory of the embedded database, or the URL of a PostgreSQL database. */
+  readonly database:
+    | { readonly kind: 'embedded'; readonly directory: string }
+    | { readonly kind: 'postgres'; readonly url: string };
+  /** Opens that database in this process. */
+  readonly openDatabase: () => Promise<Database>;
+  /** Prints a line of progress. */
+  readonly print: (line: string) => void;
 }
 
-const EVERY_MS = 1_000;
+const PROGRESS_INTERVAL_MS = 1_000;
 const number = new Intl.NumberFormat('en');
-const told = ({ users, tasks }: Totals) => `${number.format(users)} users, ${number.format(tasks)} tasks`;
+const format = ({ users, tasks }: Totals) => `${number.format(users)} users, ${number.format(tasks)} tasks`;
 
-/** @returns a function that tells people how far the work has come, once a second. */
-function progressTo(say: (line: string) => void): (progress: Progress) => void {
+/** @returns a function that prints progress once a second. */
+function progressPrinter(print: (line: string) => void): (progress: Progress) => void {
   let last = performance.now();
   return ({ done, total }) => {
-    if (performance.now() - last < EVERY_MS) return;
+    if (performance.now() - last < PROGRESS_INTERVAL_MS) return;
     last = performance.now();
     const share = total === null || total.tasks === 0 ? 1 : Math.min(1, done.tasks / total.tasks);
-    say(`${total === null ? 'read' : `${Math.floor(share * 100)} %`}: ${told(done)}`);
+    print(`${total === null ? 'checked' : `${Math.floor(share * 100)} %`}: ${format(done)}`);
   };
 }
 
 /**
- * Backs up or restores.
- * @param say is told how the work goes on, a line at a time.
- * @throws {BackupFault} when the file is no whole backup; {OperatorError} when the database gave no answer for a minute.
+ * Uses the running service's admin socket if it holds the embedded database; otherwise opens the database directly.
+ * @throws {Error} for a backup of a data directory that does not exist.
  */
-export async function runCommand(
-  command: Extract<Command, { path: string }>,
-  operator: Operator,
-  say: (line: string) => void,
-): Promise<void> {
-  const { path } = command;
-  const patient = patiently(operator, say);
-  const onProgress = progressTo(say);
-  if (command.kind === 'backup') {
-    say(`Backed up to ${path}: ${told(await backUp(patient, path, onProgress))}`);
-    return;
+async function openAccess(command: BackupCommand, options: BackupOptions): Promise<AdminAccess> {
+  const { database, openDatabase, print } = options;
+  if (database.kind === 'postgres') {
+    const { host, pathname } = new URL(database.url);
+    print(`Database: PostgreSQL, ${decodeURIComponent(pathname.slice(1))} on ${host}`);
+    return adminAccess(await openDatabase());
   }
-  const { total, put } = await restore(patient, { path, existing: command.existing, onProgress });
-  const rest = { users: total.users - put.users, tasks: total.tasks - put.tasks };
-  say(`Restored from ${path}: ${told(put)}; there already: ${told(rest)}`);
+  if (command.kind === 'backup' && !existsSync(database.directory)) {
+    throw new Error(`There is no data directory ${database.directory}: set DATA_DIR, or DATABASE_URL for PostgreSQL`);
+  }
+  const service = await connectAdminSocket(database.directory);
+  print(`Database: embedded, in ${database.directory}${service === null ? '' : ', through the running service'}`);
+  return service ?? adminAccess(await openDatabase());
+}
+
+/**
+ * Backs up or restores.
+ * @throws {BackupFileError} if the file is not a complete backup; {AdminError} if the database failed for a minute.
+ */
+export async function runBackupCommand(command: BackupCommand, options: BackupOptions): Promise<void> {
+  const { print } = options;
+  const access = withRetries(await openAccess(command, options), print);
+  const { path } = command;
+  const onProgress = progressPrinter(print);
+  if (command.kind === 'backup') {
+    print(`Backed up to ${path}: ${format(await backUp(access, path, onProgress))}`);
+  } else {
+    const { total, put } = await restore(access, { path, existing: command.existing, onProgress });
+    const existed = { users: total.users - put.users, tasks: total.tasks - put.tasks };
+    print(`Restored from ${path}: ${format(put)}; existed already: ${format(existed)}`);
+  }
+  await access.close();
 }

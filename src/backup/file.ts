@@ -1,88 +1,66 @@
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
-import { codePointLength, isStorableText } from '../core/text.ts';
-import { MAX_USER_ID_LENGTH } from '../core/user.ts';
-import { MAX_DESCRIPTION_LENGTH, MAX_TITLE_LENGTH } from '../tasks/task.ts';
+import { TableRow } from './admin-sql.ts';
 
 /*
- * A backup is newline-delimited JSON in UTF-8: a line that says so, each user followed by that user's tasks, and a line with
- * the totals, without which the file is not whole.
+ * A backup is newline-delimited JSON in UTF-8: a header, each user followed by that user's tasks, and a footer with the
+ * totals, without which the file is incomplete. A row has every column that its table had; version 1 named them.
  */
 
-const text = (least: number, most: number) =>
-  z
-    .string()
-    .refine((value) => isStorableText(value), 'has characters that cannot be stored')
-    .refine((value) => codePointLength(value) >= least, 'is empty')
-    .refine((value) => codePointLength(value) <= most, `is longer than ${most} characters`);
-
-/** RFC 3339 in UTC, to the microsecond as PostgreSQL keeps it; PostgreSQL has no year 0. */
-const timestamp = z.iso
-  .datetime()
-  .refine((value) => !value.startsWith('0000'), 'has a year 0')
-  .refine((value) => !/\.\d{7}/.test(value), 'is finer than a microsecond');
-
-/** Far more than the service takes: what a database has, its backup must be able to bring back. */
-const MAX_EMAIL_LENGTH = 10_000;
 const count = z.int().nonnegative();
+const id = z.string();
 
-const User = z.strictObject({
-  id: text(1, MAX_USER_ID_LENGTH),
-  email: text(0, MAX_EMAIL_LENGTH).nullable(),
-  created_at: timestamp,
-});
+/** PostgreSQL keeps timestamps to the microsecond, and would round finer ones. */
+const isTooFine = (columns: TableRow) =>
+  Object.entries(columns).some(([name, value]) => name.endsWith('_at') && /\.\d{7}/.test(`${value}`));
 
-const Task = z.strictObject({
-  id: z.guid().transform((id) => id.toLowerCase()),
-  user_id: text(1, MAX_USER_ID_LENGTH),
-  title: text(1, MAX_TITLE_LENGTH),
-  description: text(1, MAX_DESCRIPTION_LENGTH).nullable(),
-  is_completed: z.boolean(),
-  created_at: timestamp,
-  updated_at: timestamp,
-});
+const row = <Key extends z.ZodRawShape>(key: Key) =>
+  z
+    .intersection(z.looseObject(key), TableRow)
+    .refine((columns) => !isTooFine(columns), 'has a timestamp finer than a microsecond');
 
-const Head = z.strictObject({
+const Header = z.looseObject({
   format: z.literal('todo-api backup'),
-  version: z.literal(1, 'is of a version that this program does not know'),
-  created_at: timestamp,
+  version: z.literal([1, 2], 'is unknown: the file was made by a newer todo-api'),
 });
 
 const Line = z.union([
-  z.strictObject({ user: User }),
-  z.strictObject({ task: Task }),
+  z.strictObject({ user: row({ id }) }),
+  z.strictObject({ task: row({ user_id: id, id }) }),
   z.strictObject({ end: z.strictObject({ users: count, tasks: count }) }),
 ]);
-
-export type BackupUser = z.output<typeof User>;
-export type BackupTask = z.output<typeof Task>;
-export type Entry = Exclude<z.output<typeof Line>, { end: unknown }>;
 
 export interface Totals {
   readonly users: number;
   readonly tasks: number;
 }
 
-/** The file is no whole backup; `message` names the line and what is wrong with it. */
-class BackupFault extends Error {
+/** One row of a backup, with the number of its line. */
+export interface Entry {
+  readonly kind: 'user' | 'task';
+  readonly row: TableRow;
+  readonly line: number;
+}
+
+/** The file is not a complete backup; `message` names the line and its fault. */
+export class BackupFileError extends Error {
   constructor(message: string) {
     super(message);
-    this.name = 'BackupFault';
+    this.name = 'BackupFileError';
   }
 }
 
-/** The lines that stand before and after all others. */
-export const headLine = (now: Date) =>
-  JSON.stringify({ format: 'todo-api backup', version: 1, created_at: now.toISOString() });
-export const endLine = (totals: Totals) => JSON.stringify({ end: totals });
-/** `json` is the row as the database wrote it. */
-export const entryLine = (kind: 'user' | 'task', json: string) => `{"${kind}":${json}}`;
+export const header = (now: Date) =>
+  JSON.stringify({ format: 'todo-api backup', version: 2, created_at: now.toISOString() });
+export const footer = (totals: Totals) => JSON.stringify({ end: totals });
+/** @param json the row as the database wrote it. */
+export const line = (kind: Entry['kind'], json: string) => `{"${kind}":${json}}`;
 
 const NEWLINE = 0x0a;
 const MAX_LINE_BYTES = 1_048_576;
 
-/** The lines of the file, cut at U+000A alone: a title may hold other line separators. */
-async function* linesOf(path: string): AsyncGenerator<Buffer> {
+/** The lines of the file, separated by U+000A alone: a title may contain other line separators. */
+async function* readLines(path: string): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of createReadStream(path)) {
     rest = Buffer.concat([rest, chunk]);
@@ -95,43 +73,27 @@ async function* linesOf(path: string): AsyncGenerator<Buffer> {
   if (rest.length > 0) yield rest;
 }
 
-function decode(line: Buffer): string {
-  if (line.length > MAX_LINE_BYTES) throw new TypeError('is too long');
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(line);
-  } catch {
-    throw new TypeError('is not UTF-8');
-  }
-}
-
-function parseLine<Schema extends z.ZodType>(schema: Schema, line: string): z.output<Schema> {
+function parseLine<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.output<Schema> {
+  if (bytes.length > MAX_LINE_BYTES) throw new TypeError('is too long');
   let value: unknown;
   try {
-    value = JSON.parse(line);
-  } catch {
-    throw new TypeError('is not JSON');
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new TypeError(error instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8');
   }
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.flatMap((issue) =>
-    issue.code === 'invalid_union' ? (issue.errors.at(closest(value)) ?? []) : [issue],
+    issue.code === 'invalid_union' ? (issue.errors.find((errors) => errors[0]?.path.length !== 0) ?? []) : [issue],
   );
-  throw new TypeError(issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; '));
+  const faults = issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim());
+  throw new TypeError(faults.join('; ') || 'is neither a user, a task nor the end');
 }
 
-/** Which member of `Line` a value that is none was probably meant for. */
-function closest(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0;
-  return Math.max(
-    0,
-    ['user', 'task', 'end'].findIndex((key) => key in value),
-  );
-}
-
-/** Sees to it that what each line says fits what the lines before it said. */
-class Bookkeeping {
+/** Checks each line against those before it. */
+class Consistency {
   readonly #users = new Set<string>();
-  #current = '';
+  #user = '';
   #ids = new Set<string>();
   #tasks = 0;
 
@@ -139,62 +101,62 @@ class Bookkeeping {
     return { users: this.#users.size, tasks: this.#tasks };
   }
 
-  enter(entry: Entry): void {
-    if ('user' in entry) {
-      const { id } = entry.user;
-      if (this.#users.has(id)) throw new TypeError('names a user for the second time');
-      this.#users.add(id);
-      this.#current = id;
-      this.#ids = new Set();
-    } else {
-      const { id, user_id } = entry.task;
-      if (user_id !== this.#current) throw new TypeError('is a task that does not follow its user');
-      if (this.#ids.has(id)) throw new TypeError('names a task for the second time');
-      this.#ids.add(id);
-      this.#tasks += 1;
-    }
+  addUser(userId: string): void {
+    if (this.#users.has(userId)) throw new TypeError('is a duplicate of a user');
+    this.#users.add(userId);
+    this.#user = userId;
+    this.#ids = new Set();
   }
 
-  finish({ users, tasks }: Totals): void {
+  addTask(userId: string, taskId: string): void {
+    if (userId !== this.#user) throw new TypeError('is a task that does not follow its user');
+    if (this.#ids.has(taskId)) throw new TypeError('is a duplicate of a task');
+    this.#ids.add(taskId);
+    this.#tasks += 1;
+  }
+
+  verify({ users, tasks }: Totals): void {
     const { totals } = this;
     if (users === totals.users && tasks === totals.tasks) return;
     throw new TypeError(
-      `promises ${users} users and ${tasks} tasks, and the file has ${totals.users} and ${totals.tasks}`,
+      `counts ${users} users and ${tasks} tasks, but the file has ${totals.users} and ${totals.tasks}`,
     );
   }
 }
 
 /**
- * Reads a backup from its first line to its last, each entry as soon as it has been judged.
- * @returns the totals, once every entry has been given.
- * @throws {BackupFault} at the first line that is wrong, or when the file has no end.
+ * Reads a backup from its first line to its last. Values are not checked: the database does that.
+ * @returns the totals, after every entry has been given.
+ * @throws {BackupFileError} at the first faulty line, or if the file has no end.
  */
 export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
-  const books = new Bookkeeping();
+  const consistency = new Consistency();
   let number = 0;
   let ended = false;
   try {
-    for await (const bytes of linesOf(path)) {
+    for await (const bytes of readLines(path)) {
       number += 1;
-      const line = decode(bytes);
-      if (ended) throw new TypeError('stands behind the end');
       if (number === 1) {
-        parseLine(Head, line);
+        parseLine(Header, bytes);
         continue;
       }
-      const entry = parseLine(Line, line);
-      if ('end' in entry) {
-        books.finish(entry.end);
-        ended = true;
+      const entry = parseLine(Line, bytes);
+      if (ended) throw new TypeError('is after the end');
+      if ('user' in entry) {
+        consistency.addUser(entry.user.id);
+        yield { kind: 'user', row: entry.user, line: number };
+      } else if ('task' in entry) {
+        consistency.addTask(entry.task.user_id, entry.task.id.toLowerCase());
+        yield { kind: 'task', row: entry.task, line: number };
       } else {
-        books.enter(entry);
-        yield entry;
+        consistency.verify(entry.end);
+        ended = true;
       }
     }
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new BackupFault(`Line ${number} of ${path} ${error.message}`);
+    throw new BackupFileError(`Line ${number} of ${path} ${error.message}`);
   }
-  if (!ended) throw new BackupFault(`${path} is not whole: it stops after line ${number}, without its end`);
-  return books.totals;
+  if (!ended) throw new BackupFileError(`${path} is incomplete: it ends after line ${number}, without its totals`);
+  return consistency.totals;
 }

@@ -1,58 +1,100 @@
-import type { Operator } from './admin-access.ts';
+import { type AdminAccess, AdminError } from './admin-access.ts';
 import { PAGE_ROWS } from './admin-sql.ts';
 import type { Progress } from './backup.ts';
-import { type BackupTask, type BackupUser, readBackup, type Totals } from './file.ts';
+import { BackupFileError, type Entry, readBackup, type Totals } from './file.ts';
 
 export interface RestoreOptions {
   readonly path: string;
-  /** What becomes of a task that is there and differs from the file's. */
+  /** What happens to a task that exists and differs from the file's. */
   readonly existing: 'keep' | 'replace';
   readonly onProgress: (progress: Progress) => void;
 }
 
 export interface Restored {
-  /** What the file has. */
+  /** What the file contains. */
   readonly total: Totals;
-  /** What was put in; the rest was there already. */
+  /** What was inserted or replaced; the rest existed already. */
   readonly put: Totals;
 }
 
-async function judge(path: string, onProgress: (progress: Progress) => void): Promise<Totals> {
-  const seen = { users: 0, tasks: 0 };
+type Mode = 'check' | RestoreOptions['existing'];
+
+/** Consecutive entries that can be inserted by themselves: if the first is a task, its user precedes it. */
+type Page = readonly Entry[];
+
+const rowsOf = (page: Page, kind: Entry['kind']) =>
+  page.filter((entry) => entry.kind === kind).map((entry) => entry.row);
+
+/** @returns the totals of the file, after every page has been given. */
+async function* pagesOf(path: string): AsyncGenerator<Page, Totals> {
   const entries = readBackup(path);
+  let user: Entry | null = null;
+  let page: Entry[] = [];
   for (;;) {
     const { done, value } = await entries.next();
+    if (done !== true) {
+      if (value.kind === 'user') user = value;
+      else if (page.length === 0 && user !== null) page.push(user);
+      page.push(value);
+      if (page.length < PAGE_ROWS) continue;
+    }
+    if (page.length > 0) yield page;
+    page = [];
     if (done === true) return value;
-    seen['user' in value ? 'users' : 'tasks'] += 1;
-    onProgress({ done: seen, total: null });
+  }
+}
+
+const put = (access: AdminAccess, page: Page, mode: Mode) =>
+  access.run({ kind: 'put', users: rowsOf(page, 'user'), tasks: rowsOf(page, 'task'), mode });
+
+/** @returns the first line of `page` that the database refuses; null if there is none. */
+async function refusedLine(access: AdminAccess, page: Page): Promise<string | null> {
+  let user: Page = [];
+  for (const entry of page) {
+    if (entry.kind === 'user') user = [entry];
+    try {
+      await put(access, entry.kind === 'user' ? user : [...user, entry], 'check');
+    } catch (error) {
+      return `Line ${entry.line}: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+  return null;
+}
+
+/** Inserts the page and rolls back. @throws {BackupFileError} naming the line that the database refuses. */
+async function check(access: AdminAccess, page: Page, path: string): Promise<void> {
+  try {
+    await put(access, page, 'check');
+  } catch (error) {
+    if (!(error instanceof AdminError) || error.retryable) throw error;
+    throw new BackupFileError(`${path} cannot be restored. ${(await refusedLine(access, page)) ?? error.message}`);
   }
 }
 
 /**
- * Puts the users and tasks of a backup into the database, with their ids, owners and times, page by page. The whole file is
- * judged before the first page, so that one with a fault changes nothing; cut short, it may be run again. Users and
- * tasks that the file does not have stay, and so does a user who is there.
- * @throws {BackupFault} when the file is no whole backup.
+ * Inserts the users and tasks of a backup, whole rows with their ids, owners and times, page by page. The whole file is
+ * checked first, by the database itself in transactions that are rolled back, so that a faulty file changes nothing.
+ * Idempotent: after an interruption it may be run again. Users who exist, and tasks not in the file, are kept.
+ * @throws {BackupFileError} if the file is not a complete backup that fits this database.
  */
-export async function restore(operator: Operator, { path, existing, onProgress }: RestoreOptions): Promise<Restored> {
-  const total = await judge(path, onProgress);
-  const done = { users: 0, tasks: 0 };
-  const put = { users: 0, tasks: 0 };
-  const users: BackupUser[] = [];
-  const tasks: BackupTask[] = [];
-  const putTasks = existing === 'replace' ? 'put_tasks' : 'put_missing_tasks';
-  const flush = async () => {
-    if (users.length > 0) put.users += (await operator.run('put_users', [JSON.stringify(users)])).length;
-    if (tasks.length > 0) put.tasks += (await operator.run(putTasks, [JSON.stringify(tasks)])).length;
-    done.users += users.splice(0).length;
-    done.tasks += tasks.splice(0).length;
-    onProgress({ done, total });
-  };
-  for await (const entry of readBackup(path)) {
-    if ('user' in entry) users.push(entry.user);
-    else tasks.push(entry.task);
-    if (users.length >= PAGE_ROWS || tasks.length >= PAGE_ROWS) await flush();
+export async function restore(access: AdminAccess, { path, existing, onProgress }: RestoreOptions): Promise<Restored> {
+  const seen = { users: 0, tasks: 0 };
+  const checks = pagesOf(path);
+  let next = await checks.next();
+  for (; next.done !== true; next = await checks.next()) {
+    await check(access, next.value, path);
+    for (const { kind } of next.value) seen[kind === 'user' ? 'users' : 'tasks'] += 1;
+    onProgress({ done: seen, total: null });
   }
-  await flush();
-  return { total, put };
+  const total = next.value;
+  const done = { users: 0, tasks: 0 };
+  const written = { users: 0, tasks: 0 };
+  for await (const page of pagesOf(path)) {
+    const [users = [], tasks = []] = await put(access, page, existing);
+    written.users += users.length;
+    written.tasks += tasks.length;
+    for (const { kind } of page) done[kind === 'user' ? 'users' : 'tasks'] += 1;
+    onProgress({ done, total });
+  }
+  return { total, put: written };
 }

@@ -1,62 +1,68 @@
-/** One faulty field of a request; `field` is its name, or `body` for the body as a whole. */
-export interface FieldFault {
+/** A validation error of one request field; `field` is its name, or `body` for the body as a whole. */
+export interface FieldError {
   readonly field: string;
   readonly message: string;
 }
 
-/** Everything that can be answered instead of a result. The list is closed: a code never changes its meaning. */
+/** All error codes of the API. The list is closed; a code never changes its meaning. */
 export const ERROR_CODES = [
+  // Domain: independent of the transport.
   'UNAUTHORIZED',
   'INVALID_TOKEN',
   'TOKEN_EXPIRED',
   'VALIDATION_ERROR',
-  'INVALID_REQUEST',
   'NOT_FOUND',
-  'METHOD_NOT_ALLOWED',
-  'PAYLOAD_TOO_LARGE',
   'RATE_LIMITED',
-  'HEADERS_TOO_LARGE',
   'DATABASE_ERROR',
   'INTERNAL_ERROR',
   'SERVICE_UNAVAILABLE',
+  // Transport: HTTP only.
+  'INVALID_REQUEST',
+  'METHOD_NOT_ALLOWED',
+  'PAYLOAD_TOO_LARGE',
+  'HEADERS_TOO_LARGE',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
-/** The sentence a client reads with each code, where nothing more exact is said. */
-const ERROR_MESSAGES: Readonly<Record<ErrorCode, string>> = {
+/** The default message of each code. */
+const DEFAULT_MESSAGES: Readonly<Record<ErrorCode, string>> = {
   UNAUTHORIZED: 'Invalid or missing authentication token',
   INVALID_TOKEN: 'Authentication token is invalid',
   TOKEN_EXPIRED: 'Authentication token has expired',
   VALIDATION_ERROR: 'Validation failed',
-  INVALID_REQUEST: 'Request body is not valid JSON',
   NOT_FOUND: 'Task not found',
-  METHOD_NOT_ALLOWED: 'Method not allowed',
-  PAYLOAD_TOO_LARGE: 'Request body is too large',
   RATE_LIMITED: 'Too many requests',
-  HEADERS_TOO_LARGE: 'Request headers are too large',
   DATABASE_ERROR: 'A database error occurred',
   INTERNAL_ERROR: 'An internal server error occurred',
   SERVICE_UNAVAILABLE: 'Service temporarily unavailable',
+  INVALID_REQUEST: 'Request body is not valid JSON',
+  METHOD_NOT_ALLOWED: 'Method not allowed',
+  PAYLOAD_TOO_LARGE: 'Request body is too large',
+  HEADERS_TOO_LARGE: 'Request headers are too large',
 };
 
 interface AppErrorOptions {
-  /** What the client reads instead of the code's usual sentence. */
+  /** Replaces the default message of the code. */
   readonly message?: string;
-  readonly details?: readonly FieldFault[];
-  /** What went wrong underneath; goes to the log, never to the client. */
+  readonly details?: readonly FieldError[];
+  /** Machine-readable reason: logged, never sent to the client. */
+  readonly reason?: string;
+  /** The underlying error: logged, never sent to the client. */
   readonly cause?: unknown;
 }
 
-/** An error that a client may read: its `message` and `details` hold nothing internal. */
+/** An error whose `code`, `message` and `details` are sent to the client, so they contain nothing internal. */
 export class AppError extends Error {
   readonly code: ErrorCode;
-  readonly details: readonly FieldFault[] | undefined;
+  readonly details: readonly FieldError[] | undefined;
+  readonly reason: string | undefined;
 
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
-    super(options.message ?? ERROR_MESSAGES[code], { cause: options.cause });
+    super(options.message ?? DEFAULT_MESSAGES[code], { cause: options.cause });
     this.name = 'AppError';
     this.code = code;
     this.details = options.details;
+    this.reason = options.reason;
   }
 }

@@ -2,10 +2,10 @@ import { codePointLength, isStorableText } from './text.ts';
 
 declare const userId: unique symbol;
 
-/** A proven `sub`: non-empty, at most 255 code points, no NUL, well-formed Unicode. */
+/** The `sub` claim of a verified token: non-empty, at most 255 code points, no NUL, well-formed Unicode. */
 export type UserId = string & { readonly [userId]: true };
 
-/** Whoever the token proves. */
+/** The authenticated user. */
 export interface Principal {
   readonly userId: UserId;
   readonly email: string | null;
@@ -21,12 +21,12 @@ function isUserId(value: unknown): value is UserId {
   );
 }
 
-/** @returns the user a `sub` claim names (RFC 7519, 4.1.2), or `null` when it can name nobody. */
+/** @returns `value` as a user id if it is a valid `sub` claim (RFC 7519, 4.1.2), else `null`. */
 export function parseUserId(value: unknown): UserId | null {
   return isUserId(value) ? value : null;
 }
 
-/** @returns the `email` claim where it is usable text of at most 320 characters (RFC 3696 errata), else `null`. */
+/** @returns `value` if it is storable text of 1 to 320 characters (RFC 3696, erratum 1690), else `null`. */
 export function parseEmail(value: unknown): string | null {
   if (typeof value !== 'string' || value === '' || value.length > MAX_EMAIL_LENGTH) return null;
   return isStorableText(value) ? value : null;

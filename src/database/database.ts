@@ -1,43 +1,24 @@
-import { createHash } from 'node:crypto';
-import type { UserId } from '../core/user.ts';
+import type { Identity } from './identity.ts';
+import type { BoundStatement, Rows } from './sql.ts';
 
-/** One parameterized SQL statement; `name` is the prepared statement's, and differs whenever the text does. */
-export interface Statement {
-  readonly name: string;
-  readonly text: string;
-  /** A read may be sent again when its connection is lost; a write never is. */
-  readonly access: 'read' | 'write';
-}
-
-/** The values of a statement's `$1`, `$2`…, in PostgreSQL's text format. */
-export type Values = readonly (string | null)[];
-
-/** One row of an answer in PostgreSQL's text format. */
-export type Row = readonly (string | null)[];
-
-/** Where tasks are kept. Every method may be called by any number of requests at once. */
+/** Where tasks are stored. Every method is safe to call concurrently. */
 export interface Database {
   /**
-   * Runs one statement as one transaction that the database itself confines to `userId` (row-level security),
-   * in one network round trip.
-   * @throws {AppError} `DATABASE_ERROR` when it failed, ran over 10 s, or its fate is unknown (a write is then never
-   *   sent again); `SERVICE_UNAVAILABLE` when no connection was free for 2 s or the database takes no writes.
+   * Runs `statements` in order as one transaction, in one network round trip, as `identity`: the database itself
+   * confines a user's transaction to that user's rows (row-level security). Read committed: each statement has a
+   * snapshot of its own. If one fails, the rest are skipped and nothing is committed.
+   *
+   * A transaction of reads alone is sent again if its connection is lost; one with a write never is.
+   * @returns the rows of each statement, in order.
+   * @throws {AppError} `DATABASE_ERROR` if it failed, took longer than 10 s, or its connection was lost (a write may
+   *   then have been committed); `SERVICE_UNAVAILABLE` if no connection was free for 2 s or the server is read-only.
+   * @throws {TransactionAbortedError} if a statement called `todo.abort`.
    */
-  asUser(userId: UserId, statement: Statement, values: Values): Promise<readonly Row[]>;
+  transaction(identity: Identity, statements: readonly BoundStatement[]): Promise<readonly Rows[]>;
 
-  /** Answers once the database does. @throws {AppError} as `asUser` does. */
+  /** Resolves once the database has answered a query. @throws {AppError} as `transaction` does. */
   ping(): Promise<void>;
 
-  /** Lets what is under way finish, then lets go of every connection. */
+  /** Graceful shutdown: waits for transactions in flight, then closes all connections. */
   close(): Promise<void>;
-}
-
-/** @returns SQL for the `timestamptz` column `name` as RFC 3339 text in UTC, to the microsecond. */
-export const utcText = (name: string) =>
-  `to_char(${name} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as ${name}`;
-
-/** @returns a statement whose prepared name carries a digest of its text, so that two versions never share a name. */
-export function defineStatement(name: string, access: Statement['access'], text: string): Statement {
-  const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
-  return { name: `${name}_${digest}`, text, access };
 }

@@ -1,20 +1,24 @@
-/** What an SQLSTATE asks of us (PostgreSQL manual, appendix A). */
-export type Verdict =
-  /** The transaction lost a race; it may be run again. */
+import { AppError } from '../core/errors.ts';
+
+/** How to react to an SQLSTATE (PostgreSQL manual, appendix A). */
+export type SqlStateClass =
+  /** The transaction lost a race: run it again. */
   | 'retry'
-  /** A pooler between us and the server does not know our prepared statements; run it again without. */
-  | 'retry-unnamed'
-  /** The server cannot serve this now, and another connection may reach one that can. */
+  /** A prepared statement is missing or exists already, as behind a pooler that does not track them: retry without. */
+  | 'retry-unprepared'
+  /** This server cannot serve now; another connection may reach one that can. */
   | 'unavailable'
-  /** The settings are wrong: no amount of waiting helps. */
+  /** A wrong setting: retrying does not help. */
   | 'misconfigured'
+  /** A statement called `todo.abort`. */
+  | 'aborted'
   | 'failed';
 
-const VERDICTS: ReadonlyMap<string, Verdict> = new Map([
+const CLASSES: ReadonlyMap<string, SqlStateClass> = new Map([
   ['40001', 'retry'], // serialization_failure
   ['40P01', 'retry'], // deadlock_detected
-  ['26000', 'retry-unnamed'], // invalid_sql_statement_name
-  ['42P05', 'retry-unnamed'], // duplicate_prepared_statement
+  ['26000', 'retry-unprepared'], // invalid_sql_statement_name
+  ['42P05', 'retry-unprepared'], // duplicate_prepared_statement
   ['25006', 'unavailable'], // read_only_sql_transaction
   ['53300', 'unavailable'], // too_many_connections
   ['57P01', 'unavailable'], // admin_shutdown
@@ -26,12 +30,40 @@ const VERDICTS: ReadonlyMap<string, Verdict> = new Map([
   ['42501', 'misconfigured'], // insufficient_privilege
 ]);
 
-export function judge(sqlState: string): Verdict {
-  return VERDICTS.get(sqlState) ?? 'failed';
+export function classify(sqlState: string): SqlStateClass {
+  return sqlState.startsWith('TD') ? 'aborted' : (CLASSES.get(sqlState) ?? 'failed');
 }
 
-/** @returns the SQLSTATE that a driver's error carries, or null where it never came from the server. */
+/** @returns the SQLSTATE of an error that the server reported; null for any other error. */
 export function sqlStateOf(error: unknown): string | null {
   if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return null;
   return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
+}
+
+/** The error of a transaction that failed because of `cause`: 503 if another attempt may succeed, else 500. */
+export function transactionError(cause: Error): AppError | TransactionAbortedError {
+  const sqlState = sqlStateOf(cause);
+  const sqlStateClass = sqlState === null ? 'failed' : classify(sqlState);
+  if (sqlStateClass === 'aborted' && sqlState !== null) return new TransactionAbortedError(sqlState, cause);
+  return new AppError(sqlStateClass === 'unavailable' ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause });
+}
+
+/** A statement aborted its transaction with `todo.abort`; nothing was committed. */
+export class TransactionAbortedError extends Error {
+  /** The SQLSTATE given to `todo.abort`: `TD` and three digits. */
+  readonly code: string;
+
+  constructor(code: string, cause: Error) {
+    super(`The transaction was aborted with ${code}`, { cause });
+    this.name = 'TransactionAbortedError';
+    this.code = code;
+  }
+}
+
+/** The database answers but must not be served from; `message` says why and what to do. */
+export class DatabaseUnusableError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'DatabaseUnusableError';
+  }
 }

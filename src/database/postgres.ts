@@ -1,59 +1,64 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import type { OperatorAccess } from '../backup/admin-access.ts';
+import { connectClient } from './client.ts';
 import type { Database } from './database.ts';
-import { UnusableDatabase } from './pool/connector.ts';
-import { SharedConnections } from './pool/pool.ts';
-import { prepareToOperate, prepareToServe } from './schema/verify.ts';
+import { DatabaseUnusableError } from './errors.ts';
+import { ConnectionPool } from './pool/pool.ts';
+import { connectWhenReady } from './schema/ready.ts';
+import { migrateAndVerify, migrateOnly } from './schema/verify.ts';
 
 export interface PostgresOptions {
   /** `postgresql://…`, with `sslmode` and the rest as libpq reads them. */
   readonly url: string;
-  /** Connections that all requests share. */
+  /** Maximum number of connections, shared by all requests. */
   readonly connections: number;
-  /** False gives each connection one transaction at a time. */
+  /** False limits each connection to one transaction in flight. */
   readonly pipeline: boolean;
   readonly namedStatements: boolean;
-  /** Whether requests will be served, or all users' rows backed up and restored. */
-  readonly purpose: 'serve' | 'operate';
+  /** Whether requests will be served, or the rows of all users backed up or restored. */
+  readonly purpose: 'serve' | 'admin';
+  /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
+  readonly statementTimeoutMs?: number;
+  /** For how long statements are sent unnamed after a prepared one was missing, in milliseconds; 60,000 if not given. */
+  readonly unnamedMs?: number;
   readonly onWarning: (message: string, error?: unknown) => void;
-  readonly onUnusable: (error: unknown) => void;
+  /** Called once if the database must not be used. */
+  readonly onFatal: (error: DatabaseUnusableError) => void;
 }
 
 const PIPELINE_DEPTH = 16;
-
 const FIRST_ATTEMPT_MS = 3_000;
-/** Neon may take 5 s to wake. */
-const CONNECT_TIMEOUT_MS = 8_000;
 
 /**
- * Opens PostgreSQL 15 or newer. Settles after the first attempt, or 3 s: while the server is out of reach, attempts go on
- * behind the scenes and requests are answered with errors.
+ * Opens PostgreSQL 15 or newer. Resolves after the first attempt, or after 3 s: while the server cannot be reached,
+ * attempts go on in the background and transactions fail.
+ * @throws {DatabaseUnusableError} if a parameter of the URL cannot be used.
  */
-export async function openPostgres(options: PostgresOptions): Promise<Database & OperatorAccess> {
-  const createClient = () =>
-    new pg.Client({
-      connectionString: options.url,
-      application_name: 'todo-api',
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      keepAlive: true,
-      enableChannelBinding: true,
-    });
+export async function openPostgres(options: PostgresOptions): Promise<Database> {
+  const config: pg.ClientConfig = {
+    connectionString: options.url,
+    application_name: 'todo-api',
+    keepAlive: true,
+    enableChannelBinding: true,
+  };
   try {
-    createClient(); // reads the URL's parameters, and the files they name
+    new pg.Client(config); // reads the URL's parameters, and the files they name
   } catch (error) {
-    options.onUnusable(new UnusableDatabase('DATABASE_URL has a parameter that cannot be used', error));
+    throw new DatabaseUnusableError('DATABASE_URL has a parameter that cannot be used', error);
   }
-  const database = new SharedConnections({
-    createClient,
-    prepare: options.purpose === 'serve' ? prepareToServe : prepareToOperate,
+  const pool = new ConnectionPool({
+    connect: connectWhenReady({
+      connect: () => connectClient(config),
+      prepare: options.purpose === 'serve' ? migrateAndVerify : migrateOnly,
+      onFatal: options.onFatal,
+    }),
     connections: options.connections,
     depth: options.pipeline ? PIPELINE_DEPTH : 1,
     namedStatements: options.namedStatements,
+    statementTimeoutMs: options.statementTimeoutMs,
+    unnamedMs: options.unnamedMs,
     onWarning: options.onWarning,
-    onUnusable: options.onUnusable,
   });
-  // A server that is slow or silent is waited for behind the scenes.
-  await Promise.race([database.open(), delay(FIRST_ATTEMPT_MS, undefined, { ref: false })]);
-  return database;
+  await Promise.race([pool.open(), delay(FIRST_ATTEMPT_MS, undefined, { ref: false })]);
+  return pool;
 }

@@ -3,36 +3,38 @@ import type { TokenVerifier } from '../auth/token-verifier.ts';
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
 
-/** The credentials of RFC 6750, section 2.1: a scheme in any case, spaces, one token. */
+/** RFC 6750, section 2.1; the scheme is case-insensitive (RFC 9110, 11.1). */
 const BEARER = /^Bearer +([^\s,]+) *$/i;
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whoever the token proves; null where none was asked for. */
+    /** The authenticated user; null on public routes. */
     principal: Principal | null;
   }
 }
 
-/** A hook that lets only requests with a good token pass, and notes whose they are. It runs before a body is read. */
+/** onRequest hook: verifies the bearer token before the body is read and sets `request.principal`. */
 export function authenticate(tokens: TokenVerifier): onRequestHookHandler {
   return (request, _reply, done) => {
-    const token = BEARER.exec(request.headers.authorization ?? '')?.[1];
-    if (token === undefined) return done(new AppError('UNAUTHORIZED'));
+    const { authorization } = request.headers;
+    if (authorization === undefined) return done(new AppError('UNAUTHORIZED', { reason: 'authorization missing' }));
+    const token = BEARER.exec(authorization)?.[1];
+    if (token === undefined) return done(new AppError('UNAUTHORIZED', { reason: 'authorization' }));
     const accept = (principal: Principal) => {
       request.principal = principal;
       done();
     };
     try {
-      const proven = tokens.verify(token);
-      if (proven instanceof Promise) proven.then(accept, done);
-      else accept(proven);
+      const principal = tokens.verify(token);
+      if (principal instanceof Promise) principal.then(accept, done);
+      else accept(principal);
     } catch (error) {
-      done(error instanceof Error ? error : new Error('The token could not be judged'));
+      done(error instanceof Error ? error : new Error('Token verification failed', { cause: error }));
     }
   };
 }
 
-/** @returns the principal of an authenticated request. @throws {AppError} `UNAUTHORIZED` where no hook asked for one. */
+/** @throws {AppError} `UNAUTHORIZED` on a route without the authentication hook. */
 export function principalOf(request: { readonly principal: Principal | null }): Principal {
   if (request.principal === null) throw new AppError('UNAUTHORIZED');
   return request.principal;

@@ -3,33 +3,33 @@ import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 
-/** A request that was on its way when the stop came still finds its connection open. */
-const GRACE_MS = 250;
-const DRAIN_MS = 8_000;
+/** Grace period for requests already on the network. */
+const GRACE_PERIOD_MS = 250;
+const DRAIN_TIMEOUT_MS = 8_000;
 const POLL_MS = 50;
 
-/** Closes idle connections, once the kernel has taken the whole of their last answer. */
-function closeWhatIsDone(server: Server, sockets: ReadonlySet<Socket>): void {
+/** Closes idle connections once every response has been handed to the kernel. */
+function closeIdleConnections(server: Server, sockets: ReadonlySet<Socket>): void {
   for (const socket of sockets) if (socket.writableLength > 0) return;
   server.closeIdleConnections();
 }
 
 /**
- * A connection that still waits to be accepted is reset when the server stops listening, and a turn of the event loop may
- * accept no more than one: returns after two turns that accepted none.
+ * close() resets connections still in the accept queue, and libuv may accept only one per event-loop turn: waits until
+ * two turns accepted none, at most `GRACE_PERIOD_MS`.
  */
-async function acceptWhatWaits(count: () => number): Promise<void> {
-  const until = performance.now() + GRACE_MS;
-  for (let quietTurns = 0; quietTurns < 2 && performance.now() < until; ) {
+async function drainAcceptQueue(count: () => number): Promise<void> {
+  const deadline = performance.now() + GRACE_PERIOD_MS;
+  for (let idleTurns = 0; idleTurns < 2 && performance.now() < deadline; ) {
     const before = count();
     await nextTurn();
-    quietTurns = count() === before ? quietTurns + 1 : 0;
+    idleTurns = count() === before ? idleTurns + 1 : 0;
   }
 }
 
 /**
- * Makes `app.close()` lose no request: no new connection is taken, every answer from now on says `Connection: close`
- * (RFC 9112, 9.6), idle connections are closed after a quarter of a second, and what is under way has 8 s to end.
+ * Graceful shutdown in `app.close()`: stops accepting connections, sends `Connection: close` with every response
+ * (RFC 9112, 9.6), closes idle connections after 250 ms, and requests in flight after 8 s.
  */
 export function drainOnClose(app: FastifyInstance): void {
   const sockets = new Set<Socket>();
@@ -42,14 +42,14 @@ export function drainOnClose(app: FastifyInstance): void {
   app.addHook('preClose', async () => {
     const { server } = app;
     if (!server.listening) return;
-    await acceptWhatWaits(() => accepted);
-    // http.Server's own close would cut idle connections at once.
-    const ended = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
-    const late = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
-    await delay(GRACE_MS);
-    const closing = setInterval(() => closeWhatIsDone(server, sockets), POLL_MS);
-    await ended;
-    clearInterval(closing);
-    clearTimeout(late);
+    await drainAcceptQueue(() => accepted);
+    // http.Server.close would close idle connections at once.
+    const closed = new Promise<void>((resolve) => NetServer.prototype.close.call(server, () => resolve()));
+    const timeout = setTimeout(() => server.closeAllConnections(), DRAIN_TIMEOUT_MS);
+    await delay(GRACE_PERIOD_MS);
+    const poll = setInterval(() => closeIdleConnections(server, sockets), POLL_MS);
+    await closed;
+    clearInterval(poll);
+    clearTimeout(timeout);
   });
 }

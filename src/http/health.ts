@@ -1,56 +1,42 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import type { TokenVerifier } from '../auth/token-verifier.ts';
 import { AppError } from '../core/errors.ts';
-import type { Database } from '../database/database.ts';
 import { errorResponses, jsonResponse, SERVICE_ERRORS } from './openapi.ts';
 
 const Healthy = z.object({ status: z.literal('healthy') }).meta({ id: 'Healthy' });
 const Ready = z.object({ status: z.literal('ready') }).meta({ id: 'Ready' });
 
-/** `GET /health` answers while the process serves; `GET /ready` only while its database and its keys are in reach. */
-export function exposeHealth(app: FastifyInstance, database: Database, tokens: TokenVerifier): void {
-  app.get(
-    '/health',
-    {
-      schema: {
-        tags: ['Service'],
-        summary: 'Whether the process serves',
-        operationId: 'health',
-        response: { 200: jsonResponse('The process serves.', Healthy), ...errorResponses(SERVICE_ERRORS) },
-      },
-    },
-    () => ({ status: 'healthy' }) as const,
-  );
+/**
+ * `GET /health` (liveness) and `GET /ready` (readiness).
+ * @param isReady rejects while requests cannot be served; concurrent requests share one call.
+ */
+export function exposeHealth(app: FastifyInstance, isReady: () => Promise<void>): void {
+  app.get('/health', {
+    schema: { tags: ['Service'], summary: 'Liveness', operationId: 'health' },
+    config: { responses: { 200: jsonResponse('The process is running.', Healthy), ...errorResponses(SERVICE_ERRORS) } },
+    handler: () => ({ status: 'healthy' }) as const,
+  });
 
-  let pinging: Promise<void> | null = null;
-  /** However many ask at once, the database is asked once. */
-  const ping = () => {
-    pinging ??= database.ping().finally(() => {
-      pinging = null;
+  let checking: Promise<void> | null = null;
+  const check = () => {
+    checking ??= isReady().finally(() => {
+      checking = null;
     });
-    return pinging;
+    return checking;
   };
-  app.get(
-    '/ready',
-    {
-      schema: {
-        tags: ['Service'],
-        summary: 'Whether requests for tasks can be answered',
-        operationId: 'ready',
-        response: {
-          200: jsonResponse('The database and the keys are in reach.', Ready),
-          ...errorResponses([...SERVICE_ERRORS, 503]),
-        },
+  app.get('/ready', {
+    schema: { tags: ['Service'], summary: 'Readiness', operationId: 'ready' },
+    config: {
+      responses: {
+        200: jsonResponse('The database is reachable and token keys are available.', Ready),
+        ...errorResponses([...SERVICE_ERRORS, 'SERVICE_UNAVAILABLE']),
       },
     },
-    async () => {
-      if (!tokens.isReady())
-        throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
-      await ping().catch((cause: unknown) => {
+    handler: async () => {
+      await check().catch((cause: unknown) => {
         throw new AppError('SERVICE_UNAVAILABLE', { cause });
       });
       return { status: 'ready' } as const;
     },
-  );
+  });
 }

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 
-const JSON_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?;?$/i;
+const ACCEPTED_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?;?$/i;
 
 const invalid = (message: string) => new AppError('INVALID_REQUEST', { message });
 
@@ -20,30 +20,31 @@ function parseObject(bytes: Buffer): object {
   return value;
 }
 
-function takesBody(request: FastifyRequest): boolean {
+function acceptsBody(request: FastifyRequest): boolean {
   return request.routeOptions.schema?.body !== undefined;
 }
 
 /**
- * Lets routes with a body schema take JSON objects in UTF-8 (RFC 8259) under `application/json`, and nothing else.
- * Other routes take no notice of a body. Errors are `INVALID_REQUEST`.
+ * Routes with a body schema accept only a JSON object in UTF-8 (RFC 8259) as `application/json`; other routes ignore
+ * the body. Errors are `INVALID_REQUEST`.
  */
 export function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
     try {
-      done(null, takesBody(request) ? parseObject(bytes) : undefined);
+      done(null, acceptsBody(request) ? parseObject(bytes) : undefined);
     } catch (error) {
-      done(error instanceof Error ? error : new Error('Unreadable body'));
+      done(error instanceof Error ? error : new Error('Body parser failed', { cause: error }));
     }
   });
   app.addHook('preParsing', (request, _reply, _payload, done) => {
-    if (!takesBody(request)) return done();
+    const bodyError = app.clientErrors.bodyError(request.raw);
+    if (bodyError !== undefined || !acceptsBody(request)) return done(bodyError);
     const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
     if (encoding.toLowerCase() !== 'identity') return done(invalid('Content-Encoding is not supported'));
-    return done(JSON_TYPE.test(type) ? undefined : invalid('Content-Type must be application/json'));
+    return done(ACCEPTED_TYPE.test(type) ? undefined : invalid('Content-Type must be application/json'));
   });
   app.addHook('preValidation', (request, _reply, done) => {
-    done(takesBody(request) && request.body === undefined ? invalid('Request body is missing') : undefined);
+    done(acceptsBody(request) && request.body === undefined ? invalid('Request body is missing') : undefined);
   });
 }

@@ -2,7 +2,7 @@ import { METHODS } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../core/errors.ts';
 
-/** Notes which methods each path has; to be called before routes are made. */
+/** Collects the methods of each path. Call before any route is registered. */
 export function collectMethods(app: FastifyInstance): ReadonlyMap<string, ReadonlySet<string>> {
   const methods = new Map<string, Set<string>>();
   app.addHook('onRoute', ({ path, method }) => {
@@ -15,10 +15,10 @@ export function collectMethods(app: FastifyInstance): ReadonlyMap<string, Readon
 }
 
 /**
- * Answers every other method on the known paths with 405 and `Allow` (RFC 9110, 15.5.6), and `OPTIONS` with 204;
- * to be called after all routes are made.
+ * Responds to `OPTIONS` on the collected paths with 204, and to every other method with 405, both with `Allow`
+ * (RFC 9110, 15.5.6). Call after all routes are registered.
  */
-export function refuseOtherMethods(app: FastifyInstance, methods: ReadonlyMap<string, ReadonlySet<string>>): void {
+export function rejectOtherMethods(app: FastifyInstance, methods: ReadonlyMap<string, ReadonlySet<string>>): void {
   for (const method of METHODS) {
     if (!app.supportedMethods.includes(method)) app.addHttpMethod(method);
   }

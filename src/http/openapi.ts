@@ -1,146 +1,138 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
-import { createJsonSchemaTransform, createJsonSchemaTransformObject } from 'fastify-type-provider-zod';
 import { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode } from '../core/errors.ts';
-import { errorReply, STATUS } from './error-reply.ts';
+import { VERSION } from '../core/version.ts';
+import { errorReply, JSON_TYPE } from './error-reply.ts';
+
+type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** A response in the OpenAPI document (OpenAPI 3.1, Response Object); header descriptions are part of their schema. */
+export interface DocumentedResponse {
+  readonly description: string;
+  readonly headers: Readonly<Record<string, JsonSchema>>;
+  readonly content: Readonly<Record<string, { readonly schema: JsonSchema; readonly examples?: object }>>;
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** The documented responses of the route, by status. */
+    readonly responses?: Readonly<Record<string, DocumentedResponse>>;
+  }
+}
 
 const ErrorBody = z
   .object({
-    error: z.string().meta({ description: 'A sentence for people.' }),
-    code: z.enum(ERROR_CODES).meta({ description: 'A word for programs.' }),
+    error: z.string().meta({ description: 'Human-readable message.' }),
+    code: z.enum(ERROR_CODES).meta({ description: 'Machine-readable error code.' }),
     details: z
       .array(z.object({ field: z.string(), message: z.string() }))
       .optional()
-      .meta({ description: 'One entry for each faulty field.' }),
+      .meta({ description: 'One entry for each invalid field.' }),
   })
-  .meta({ id: 'Error', description: 'What every error looks like.' });
+  .meta({ id: 'Error', description: 'Body of every error response.' });
 
-type ErrorStatus = 400 | 401 | 404 | 413 | 429 | 431 | 500 | 503;
-
-const ERROR_DESCRIPTIONS: Readonly<Record<ErrorStatus, string>> = {
-  400: 'The request, or a field of it, is not right.',
-  401: 'There is no good token.',
-  404: 'This user has no such task.',
-  413: 'The body is larger than 64 KiB.',
-  429: 'This user has sent too many requests in this minute.',
-  431: 'The headers are larger than 16 KiB.',
-  500: 'The database failed, or there is a bug.',
-  503: 'The service cannot answer at this moment.',
+const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
+  400: 'The request or one of its fields is invalid.',
+  401: 'Missing, invalid or expired token.',
+  404: 'Not found, or owned by another user.',
+  413: 'The request body exceeds 64 KiB.',
+  429: 'Rate limit of the user exceeded.',
+  431: 'The request headers exceed 16 KiB.',
+  500: 'Database error or internal error.',
+  503: 'Overloaded, or database unavailable; retry after the given time.',
 };
 
-const codesOf = (status: number): readonly ErrorCode[] => ERROR_CODES.filter((code) => STATUS[code] === status);
-
-/** A documented answer with a JSON body. */
-export function jsonResponse<Schema extends z.ZodType>(description: string, schema: Schema) {
-  return { description, content: { 'application/json': { schema } } };
-}
-
-/** What any route can be answered with, whether or not it asks for a token. */
-export const SERVICE_ERRORS = [400, 431, 500] as const;
-
-/** The documented errors of a route, by status. */
-export function errorResponses(statuses: readonly ErrorStatus[]) {
-  return Object.fromEntries(statuses.map((status) => [status, jsonResponse(ERROR_DESCRIPTIONS[status], ErrorBody)]));
-}
-
-const text = { schema: { type: 'string' } };
-const seconds = { schema: { type: 'integer', minimum: 0 } };
-const RESPONSE_HEADERS: Readonly<Record<string, object>> = {
-  201: { Location: { description: "The new task's path.", ...text } },
-  401: { 'WWW-Authenticate': { description: 'RFC 6750', ...text } },
-  429: {
-    'Retry-After': { description: 'Seconds to wait.', ...seconds },
-    'RateLimit-Limit': seconds,
-    'RateLimit-Remaining': seconds,
-    'RateLimit-Reset': seconds,
-  },
-  503: { 'Retry-After': { description: 'Seconds to wait.', ...seconds } },
+const seconds = { type: 'integer', minimum: 0 };
+const retryAfter = { 'Retry-After': { ...seconds, description: 'Seconds to wait.' } };
+const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
+  401: { 'WWW-Authenticate': { type: 'string', description: 'RFC 6750' } },
+  429: { ...retryAfter, 'RateLimit-Limit': seconds, 'RateLimit-Remaining': seconds, 'RateLimit-Reset': seconds },
+  503: retryAfter,
 };
 
-interface Response {
-  headers?: object;
-  content?: Record<string, { schema?: object; examples?: object }>;
+const componentUri = (id: string) => `#/components/schemas/${id}`;
+
+/** zod omits the examples of schemas with a transform from input schemas; ours are valid as input too. */
+const override = (context: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
+  const examples = z.globalRegistry.get(context.zodSchema)?.examples;
+  if (Array.isArray(examples)) context.jsonSchema.examples = examples;
+};
+
+/** A schema with an `id` becomes a reference to `components.schemas`; others are inlined. */
+function toJsonSchema(schema: z.ZodType): JsonSchema {
+  const id = z.globalRegistry.get(schema)?.id;
+  return id === undefined ? z.toJSONSchema(schema, { io: 'input', override }) : { $ref: componentUri(id) };
 }
 
-interface Operation {
-  readonly parameters?: readonly object[];
-  readonly requestBody?: object;
-  readonly security?: readonly object[];
-  readonly responses?: Record<string, Response>;
-}
-
-/** An error of `code` as `operation` answers it; null where it never does. */
-function exampleOf(code: ErrorCode, { parameters, requestBody, security }: Operation): AppError | null {
-  if (code === 'VALIDATION_ERROR') {
-    if (requestBody === undefined && parameters === undefined) return null;
-    const [field, message] =
-      requestBody === undefined ? ['task_id', 'Task id must be a UUID'] : ['title', 'Title cannot be empty'];
-    return new AppError(code, { details: [{ field, message }] });
-  }
-  if (code === 'INVALID_REQUEST' && requestBody === undefined) {
-    return new AppError(code, { message: 'Request is not valid HTTP' });
-  }
-  return code === 'DATABASE_ERROR' && security === undefined ? null : new AppError(code);
-}
-
-function errorExamples(status: number, operation: Operation): object {
-  const examples = codesOf(status).flatMap((code) => {
-    const error = exampleOf(code, operation);
-    return error === null ? [] : [[code, { value: JSON.parse(errorReply(error).body) as unknown }] as const];
+/** All schemas with an `id`; `requestBodies` are the ids of those that describe the value before parsing. */
+function componentSchemas(requestBodies: ReadonlySet<string>): Record<string, JsonSchema> {
+  const convert = (io: 'input' | 'output') =>
+    z.toJSONSchema(z.globalRegistry, { io, uri: componentUri, override, unrepresentable: 'any' }).schemas;
+  const input = convert('input');
+  const schemas = Object.entries(convert('output')).map(([id, output]) => {
+    const { $schema, $id, ...schema } = (requestBodies.has(id) && input[id]) || output;
+    return [id, schema];
   });
-  return Object.fromEntries(examples);
+  return Object.fromEntries(schemas);
 }
 
-/** Adds what the route schemas cannot say: response headers, and an example of each error. */
-function complete(operation: Operation, status: string, response: Response): void {
-  response.headers = {
-    'X-Request-Id': { description: 'Names this request in the log.', ...text },
-    ...RESPONSE_HEADERS[status],
-  };
-  const json = response.content?.['application/json'];
-  if (json !== undefined && Number(status) >= 400) json.examples = errorExamples(Number(status), operation);
+const REQUEST_ID = { 'X-Request-Id': { type: 'string', description: 'Request id, as in the log.' } };
+
+/** A response with a JSON body; `examples` are OpenAPI Example Objects by name. */
+export function jsonResponse(
+  description: string,
+  schema: z.ZodType,
+  headers: DocumentedResponse['headers'] = {},
+  examples?: object,
+): DocumentedResponse {
+  const body = { schema: toJsonSchema(schema), ...(examples && { examples }) };
+  return { description, headers: { ...REQUEST_ID, ...headers }, content: { 'application/json': body } };
 }
 
-interface OpenApiDocument {
-  components?: { schemas?: Record<string, object> };
-  paths?: Record<string, Record<string, Operation>>;
+/** A response with a plain text body. */
+export function textResponse(description: string): DocumentedResponse {
+  return { description, headers: REQUEST_ID, content: { 'text/plain': { schema: { type: 'string' } } } };
 }
 
-/** Leaves out schemas that nothing refers to, and the `Input` that tells a request's schema from an answer's. */
-function nameSchemas(text: string): OpenApiDocument {
-  const document: OpenApiDocument = JSON.parse(text);
-  const schemas = Object.entries(document.components?.schemas ?? {});
-  const kept = schemas.filter(([name]) => text.includes(`"#/components/schemas/${name}"`));
-  const components = { ...document.components, schemas: Object.fromEntries(kept) };
-  return JSON.parse(JSON.stringify({ ...document, components }).replace(/(schemas\/|")(\w+)Input"/g, '$1$2"'));
+/** The errors of every route. */
+export const SERVICE_ERRORS: readonly (ErrorCode | AppError)[] = [
+  new AppError('INVALID_REQUEST', { message: 'Request is not valid HTTP' }),
+  'HEADERS_TOO_LARGE',
+  'INTERNAL_ERROR',
+];
+
+/** Error responses by status, each error as an example; of two with the same code, the later replaces the earlier. */
+export function errorResponses(errors: readonly (ErrorCode | AppError)[]): Record<string, DocumentedResponse> {
+  const examples: Record<number, Record<string, { value: unknown }>> = {};
+  for (const error of errors) {
+    const example = typeof error === 'string' ? new AppError(error) : error;
+    const { status, body } = errorReply(example);
+    examples[status] = { ...examples[status], [example.code]: { value: JSON.parse(body) } };
+  }
+  const responses = Object.entries(examples).map(([key, ofStatus]) => {
+    const status = Number(key);
+    return [key, jsonResponse(ERROR_DESCRIPTIONS[status] ?? '', ErrorBody, ERROR_HEADERS[status], ofStatus)];
+  });
+  return Object.fromEntries(responses);
 }
 
-/** Keeps the examples of what a request may hold, which zod drops wherever it transforms: here they are input as well. */
-const zodToJsonConfig = {
-  override: ({ zodSchema, jsonSchema }: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
-    const examples = z.globalRegistry.get(zodSchema)?.examples;
-    if (Array.isArray(examples)) jsonSchema.examples = examples;
-  },
-};
-
-/** The hash is that of the one `style` element that Swagger UI makes; the browser test tells when it changes. */
+/** The hash is that of the one `style` element of Swagger UI; the browser test fails if it changes. */
 const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; " +
   "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-const nameComponents = createJsonSchemaTransformObject({ zodToJsonConfig });
-
-/** Starts collecting the routes that follow into an OpenAPI 3.1 document; to be called before they are made. */
+/** Collects the routes registered afterwards into an OpenAPI 3.1 document. */
 export async function collectOpenApi(app: FastifyInstance): Promise<void> {
+  const requestBodies = new Set<string>();
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.1',
       info: {
         title: 'todo-api',
-        version: '0.1.0',
-        description: 'Tasks, each seen and touched by its owner alone. Every error is JSON of one form.',
+        version: VERSION,
+        description: 'Tasks, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
@@ -149,19 +141,27 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       },
     },
-    transform: createJsonSchemaTransform({ zodToJsonConfig }),
-    transformObject: (collected) => {
-      const document = nameSchemas(JSON.stringify(nameComponents(collected)));
-      for (const operation of Object.values(document.paths ?? {}).flatMap((path) => Object.values(path))) {
-        for (const [status, response] of Object.entries(operation.responses ?? {}))
-          complete(operation, status, response);
+    transform: ({ schema, url, route }) => {
+      const documented = { ...schema, response: route.config?.responses };
+      const { body, params } = documented;
+      if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
+      if (body instanceof z.ZodType) {
+        documented.body = toJsonSchema(body);
+        requestBodies.add(z.globalRegistry.get(body)?.id ?? '');
       }
-      return document;
+      return { url, schema: documented };
+    },
+    transformObject: (document) => {
+      if ('swaggerObject' in document) throw new Error('Expected an OpenAPI document');
+      const { openapiObject } = document;
+      return Object.assign(openapiObject, {
+        components: { ...openapiObject.components, schemas: componentSchemas(requestBodies) },
+      });
     },
   });
 }
 
-/** `GET /openapi.json` and the interactive reference at `GET /docs`, which loads nothing from elsewhere. */
+/** `GET /openapi.json`, and the interactive reference at `GET /docs`, which loads nothing from other hosts. */
 export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
   await app.register(fastifySwaggerUi, {
     routePrefix: '/docs',
@@ -170,14 +170,13 @@ export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
     theme: { title: 'todo-api' },
   });
   let document: string | null = null;
-  const schema = {
-    tags: ['Service'],
-    summary: 'This document',
-    operationId: 'openapi',
-    response: { 200: jsonResponse('OpenAPI 3.1.', z.looseObject({})), ...errorResponses(SERVICE_ERRORS) },
+  const schema = { tags: ['Service'], summary: 'OpenAPI document', operationId: 'openapi' };
+  const responses = {
+    200: jsonResponse('OpenAPI 3.1 document.', z.looseObject({})),
+    ...errorResponses(SERVICE_ERRORS),
   };
-  app.get('/openapi.json', { schema }, (_request, reply) => {
+  app.get('/openapi.json', { schema, config: { responses } }, (_request, reply) => {
     document ??= JSON.stringify(app.swagger());
-    return reply.type('application/json; charset=utf-8').send(document);
+    return reply.type(JSON_TYPE).send(document);
   });
 }

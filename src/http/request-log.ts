@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-/** Stands where a client hung up before it was answered; nobody ever receives it. */
+/** nginx's 499: the client closed the connection before the response. Log only. */
 const CLIENT_CLOSED_REQUEST = 499;
 
 function levelFor(status: number): 'info' | 'warn' | 'error' {
@@ -16,13 +16,13 @@ function levelFor(status: number): 'info' | 'warn' | 'error' {
   return status === 503 ? 'warn' : 'error';
 }
 
-/** Why an answer was an error: with the stack where the fault is ours, by its code alone where it is the client's. */
-function reason(failure: AppError, status: number): object {
-  if (status >= 500) return { code: failure.code, err: failure.cause ?? failure };
-  return { code: failure.code };
+/** Log fields of an error: the stack only for server errors. */
+function errorFields(failure: AppError, status: number): object {
+  const { code, reason } = failure;
+  return status >= 500 ? { code, err: failure.cause ?? failure } : { code, reason };
 }
 
-/** One line a request, once it has been answered. Nothing the client wrote is in it but a request id that is sane. */
+/** One log line per request, at the end of the response. The only client input in it is a valid request id. */
 export function logRequests(app: FastifyInstance): void {
   const write = (request: FastifyRequest, status: number, durationMs: number) => {
     const line = {
@@ -32,14 +32,14 @@ export function logRequests(app: FastifyInstance): void {
       status,
       duration_ms: Math.round(durationMs * 1000) / 1000,
       user_id: request.principal?.userId,
-      ...(request.failure === null ? {} : reason(request.failure, status)),
     };
     request.isLogged = true;
-    request.log[levelFor(status)](line, 'request');
+    const { failure } = request;
+    app.log[levelFor(status)](failure === null ? line : { ...line, ...errorFields(failure, status) }, 'request');
   };
   app.decorateRequest('isLogged', false);
   app.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => {
+    reply.raw.on('close', () => {
       if (!request.isLogged) write(request, CLIENT_CLOSED_REQUEST, reply.elapsedTime);
     });
     done();
@@ -48,8 +48,8 @@ export function logRequests(app: FastifyInstance): void {
     write(request, reply.statusCode, reply.elapsedTime);
     done();
   });
-  app.brokenRequests.on('unreadable', ({ requestId, status, failure }) => {
+  app.clientErrors.on('response', ({ requestId, status, failure }) => {
     const line = { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0 };
-    app.log.info({ ...line, ...reason(failure, status) }, 'request');
+    app.log.info({ ...line, ...errorFields(failure, status) }, 'request');
   });
 }

@@ -3,7 +3,8 @@ import type { IncomingMessage } from 'node:http';
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyReply, LogController } from 'fastify';
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../core/errors.ts';
-import { BrokenRequests } from './client-errors.ts';
+import { ClientErrors } from './client-errors.ts';
+import { CONSTANT_HEADERS } from './cors-and-headers.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import { parseJsonBodies } from './json-body.ts';
@@ -12,28 +13,25 @@ const MAX_BODY_BYTES = 65_536;
 const MAX_HEADER_BYTES = 16_384;
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
-/** A client that reads nothing of its answer for this long is let go. */
-const SILENCE_TIMEOUT_MS = 30_000;
-/** Longer than load balancers keep their side of a connection open, so that it is they who close it. */
+/** Socket timeout, for example if the client does not read its response. */
+const SOCKET_TIMEOUT_MS = 30_000;
+/** Longer than the idle timeout of common load balancers (60 s), so that the server never closes first. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 const TIMEOUT_CHECK_MS = 500;
 
-/** A path that is readable and nobody's. */
+/** A path without a route. */
 const NO_ROUTE = '/%25';
 
-const SANE_REQUEST_ID = /^[\w.:-]{1,128}$/;
+const REQUEST_ID_FORMAT = /^[\w.:-]{1,128}$/;
 
 function requestId(request: IncomingMessage): string {
   const given = request.headers['x-request-id'];
-  return typeof given === 'string' && SANE_REQUEST_ID.test(given) ? given : randomUUID();
+  return typeof given === 'string' && REQUEST_ID_FORMAT.test(given) ? given : randomUUID();
 }
 
-/**
- * An HTTP server without routes: the limits of the contract, JSON bodies and nothing else, and one form for every
- * error, whatever layer it comes from.
- */
+/** A Fastify instance without routes: timeouts and size limits, JSON bodies, graceful shutdown, and JSON errors. */
 export function createServer(logger: FastifyBaseLogger): FastifyInstance {
-  const broken = new BrokenRequests();
+  const clientErrors = new ClientErrors();
   const undecodable = new WeakSet<IncomingMessage>();
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
@@ -42,37 +40,37 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     genReqId: requestId,
     bodyLimit: MAX_BODY_BYTES,
     requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: SILENCE_TIMEOUT_MS,
+    connectionTimeout: SOCKET_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     return503OnClosing: false,
     http: {
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: HEADERS_TIMEOUT_MS,
       connectionsCheckingInterval: TIMEOUT_CHECK_MS,
-      requireHostHeader: false, // checked below, to answer in the contract's form
+      requireHostHeader: false, // checked below, for a JSON error
     },
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEADER_BYTES },
-    clientErrorHandler: broken.answer,
+    clientErrorHandler: clientErrors.onClientError,
     frameworkErrors: (_error, { raw }, reply: FastifyReply) => {
       undecodable.add(raw);
-      raw.url = NO_ROUTE; // the router cannot read the path: led to where every unknown path goes, hooks and all
+      // Undecodable path: dispatch to a path without a route, so that hooks and the 404 handler run.
+      raw.url = NO_ROUTE;
       app.routing(raw, reply.raw);
     },
   });
 
   app.setValidatorCompiler(validatorCompiler);
-  app.setSerializerCompiler(() => JSON.stringify);
   app.decorateRequest('failure', null);
-  app.decorate('brokenRequests', broken);
+  app.decorate('clientErrors', clientErrors);
   drainOnClose(app);
 
   app.addHook('onRequest', (request, reply, done) => {
-    void reply.headers({ 'x-request-id': request.id, vary: 'Origin' });
-    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
-    void reply.headers({ connection: 'close', 'x-content-type-options': 'nosniff' });
+    clientErrors.track(request, reply);
+    void reply.header('x-request-id', request.id).headers(CONSTANT_HEADERS);
+    if (request.headers.host !== undefined || request.raw.httpVersion !== '1.1') return done();
+    void reply.header('connection', 'close');
     done(new AppError('INVALID_REQUEST', { message: 'Host header is missing' }));
   });
-  broken.watch(app);
   parseJsonBodies(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = toAppError(error);
@@ -86,18 +84,19 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
       throw new AppError('VALIDATION_ERROR', { details: [{ field: 'path', message }] });
     }
     if (request.method === 'CONNECT') {
-      void reply.header('allow', ''); // another host's address has no methods here
+      void reply.header('allow', ''); // the target is another host, which has no methods here
       throw new AppError('METHOD_NOT_ALLOWED');
     }
     throw new AppError('NOT_FOUND', { message: 'Route not found' });
   });
+  app.server.on('connect', (request, socket) => clientErrors.onConnect(request, socket, app.routing));
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));
   return app;
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** What the request was answered with instead of a result. */
+    /** The error that was sent as the response. */
     failure: AppError | null;
   }
 }

@@ -2,43 +2,58 @@ import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
-import type { NewTask, TaskChange, TaskId } from './task.ts';
+import type { BoundStatement, Rows } from '../database/sql.ts';
+import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import { deleteTask, getTask, insertTask, listTasks, toggleTask, updateTask } from './task-sql.ts';
 
-/**
- * The use cases: what a user may do with their tasks, whatever door they come through. Tasks and lists are given as the
- * JSON text that the database built (schemas `Task` and `TaskList`), which doors hand on unread.
- */
-export interface TaskService {
-  /** The user's newest tasks, newest first, at most 1000. */
-  list(user: Principal): Promise<string>;
-  /** @throws {AppError} `NOT_FOUND` when this user has no such task; so do the others that take an id. */
-  get(user: Principal, id: TaskId): Promise<string>;
-  /** Creates a task, and the user's row with it where that is missing. */
-  create(user: Principal, task: NewTask): Promise<{ readonly id: string; readonly task: string }>;
-  /** Changes what is given and nothing else. */
-  update(user: Principal, id: TaskId, change: TaskChange): Promise<string>;
-  /** Flips `is_completed`; of toggles at the same time none is lost. */
-  toggle(user: Principal, id: TaskId): Promise<string>;
-  /** @returns the id of the task that is gone. */
-  delete(user: Principal, id: TaskId): Promise<string>;
+/** A task as the database built it: `json` is text of the schema `Task`, which doors pass on without parsing. */
+export interface TaskAnswer {
+  readonly id: string;
+  readonly json: string;
 }
 
-function found(answer: string | null): string {
-  if (answer === null) throw new AppError('NOT_FOUND');
-  return answer;
+/** The use cases: what a user may do with their tasks, through any door. */
+export interface TaskService {
+  /** @returns JSON text of the schema `TaskList`: the user's newest tasks, newest first, at most 1000. */
+  list(user: Principal): Promise<{ readonly json: string }>;
+  /** @throws {AppError} `NOT_FOUND` if the user has no such task, as do the other methods that take an id. */
+  get(user: Principal, id: TaskId): Promise<TaskAnswer>;
+  /** Creates a task, and the user's row if that is missing. */
+  create(user: Principal, task: TaskCreate): Promise<TaskAnswer>;
+  /** Changes the given fields and no others. */
+  update(user: Principal, id: TaskId, changes: TaskUpdate): Promise<TaskAnswer>;
+  /** Inverts `is_completed`, atomically. */
+  toggle(user: Principal, id: TaskId): Promise<TaskAnswer>;
+  /** @returns the id of the deleted task. */
+  delete(user: Principal, id: TaskId): Promise<{ readonly id: string }>;
 }
 
 export function createTaskService(database: Database): TaskService {
+  /** @returns the rows of the last statement. */
+  const run = async (user: Principal, statement: BoundStatement): Promise<Rows> =>
+    (await database.transaction({ kind: 'user', userId: user.userId }, [statement])).at(-1) ?? [];
+
+  const runForTask = async (user: Principal, statement: BoundStatement): Promise<TaskAnswer> => {
+    const [[id, json] = []] = await run(user, statement);
+    if (typeof id !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
+    return { id, json };
+  };
+
   return {
-    list: async (user) => found(await listTasks(database, user.userId)),
-    get: async (user, id) => found(await getTask(database, user.userId, id)),
-    create: async (user, task) => {
-      const id = uuidv7(); // ordered by time, so that tasks made in one instant list in the order they were made
-      return { id, task: found(await insertTask(database, user, id, task)) };
+    list: async (user) => {
+      const [[json] = []] = await run(user, listTasks({ owner: user.userId }));
+      if (typeof json !== 'string') throw new AppError('INTERNAL_ERROR', { cause: new Error('The list has no row') });
+      return { json };
     },
-    update: async (user, id, change) => found(await updateTask(database, user.userId, id, change)),
-    toggle: async (user, id) => found(await toggleTask(database, user.userId, id)),
-    delete: async (user, id) => found(await deleteTask(database, user.userId, id)),
+    get: (user, id) => runForTask(user, getTask({ owner: user.userId, id })),
+    // UUIDv7 is ordered by time: tasks created in one instant are listed in the order in which they were created.
+    create: (user, task) => runForTask(user, insertTask(user, uuidv7(), task)),
+    update: (user, id, changes) => runForTask(user, updateTask(user.userId, id, changes)),
+    toggle: (user, id) => runForTask(user, toggleTask({ owner: user.userId, id })),
+    delete: async (user, id) => {
+      const [[deleted] = []] = await run(user, deleteTask({ owner: user.userId, id }));
+      if (typeof deleted !== 'string') throw new AppError('NOT_FOUND');
+      return { id: deleted };
+    },
   };
 }

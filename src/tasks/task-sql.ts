@@ -1,136 +1,111 @@
 import type { Principal, UserId } from '../core/user.ts';
-import { type Database, defineStatement, type Row, utcText } from '../database/database.ts';
-import { MAX_TASKS_IN_LIST, type NewTask, type TaskChange, type TaskId } from './task.ts';
+import { type BoundStatement, type SqlValue, sql, utcText } from '../database/sql.ts';
+import { MAX_TASKS_IN_LIST, type TaskCreate, type TaskId, type TaskUpdate } from './task.ts';
 
-/** The seven fields of a task, in the order of the contract. */
-const FIELDS = `id, user_id, title, description, is_completed,
-  ${utcText('created_at')}, ${utcText('updated_at')}`;
+interface Column {
+  readonly type: string;
+  /** SQL for the value in a task that is created without it. */
+  readonly absent: string;
+}
 
-/** Answers with the JSON text of the task that the common table expression `name` returned, or with no row. */
-const taskJson = (name: string, expressions: string) => `with ${expressions}
-  select row_to_json(task)::text from (select ${FIELDS} from ${name}) as task`;
+/** The columns that users write, in the order of the answer: the one place where a new field enters the statements. */
+const COLUMNS: Readonly<Record<keyof TaskCreate, Column>> = {
+  title: { type: 'text', absent: 'null' },
+  description: { type: 'text', absent: 'null' },
+  is_completed: { type: 'boolean', absent: 'false' },
+};
 
-/** Later than the last change even where the clock stands still or several changes share an instant. */
-const MOVED_ON = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
+const columns = Object.entries(COLUMNS).map(([name, column]) => ({ name, ...column }));
+const names = columns.map(({ name }) => name).join(', ');
 
-const LIST = defineStatement(
+/** The fields of a task, in the order of the contract. */
+const TASK = `id, user_id, ${names}, ${utcText('created_at')}, ${utcText('updated_at')}`;
+
+/** `updated_at` increases strictly, even if the clock does not. */
+const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
+
+/** Returns one row, id and JSON text, for each task written by `write`, after the common table expressions `before`. */
+const returningTask = (write: string, before = '') => `with ${before} written as (${write} returning *)
+  select id, row_to_json(task)::text from (select ${TASK} from written) as task`;
+
+/** For each column that users write: whether `fields` has it, and its value. */
+function parametersOf(fields: TaskUpdate): Record<string, SqlValue> {
+  const given: Readonly<Partial<Record<string, SqlValue>>> = fields;
+  return Object.fromEntries(
+    columns.flatMap(({ name }) => [
+      [`has_${name}`, given[name] !== undefined],
+      [name, given[name] ?? null],
+    ]),
+  );
+}
+
+export const listTasks = sql<{ owner: UserId }>(
   'task_list',
   'read',
   `select '{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'
    from (
-     select ${FIELDS}
+     select ${TASK}
      from (
-       select * from todo.tasks where user_id = $1 order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}
+       select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}
      ) as newest
    ) as task`,
 );
 
-const GET = defineStatement(
+export const getTask = sql<{ owner: UserId; id: TaskId }>(
   'task_get',
   'read',
-  `select row_to_json(task)::text from (select ${FIELDS} from todo.tasks where user_id = $1 and id = $2) as task`,
+  `select id, row_to_json(task)::text from (select ${TASK} from todo.tasks where user_id = $owner and id = $id) as task`,
 );
 
-/** The user's row is made, or its email brought up to date, in the same statement, and only where that is needed. */
-const INSERT = defineStatement(
+/** The user's row is created, or its email updated, in the same statement and only if needed. */
+const insert = sql(
   'task_insert',
   'write',
-  taskJson(
-    'created',
+  returningTask(
+    `insert into todo.tasks (user_id, id, ${names}, created_at, updated_at)
+     select $owner, $id::uuid, ${columns.map(({ name, type, absent }) => `case when $has_${name} then $${name}::${type} else ${absent} end`).join(', ')},
+       now, now
+     from clock_timestamp() as now`,
     `owner as (
        insert into todo.users (id, email)
-       select $1, $2::text
+       select $owner, $email::text
        where not exists (
-         select from todo.users where id = $1 and ($2::text is null or email is not distinct from $2::text)
+         select from todo.users where id = $owner and ($email::text is null or email is not distinct from $email::text)
        )
        on conflict (id) do update set email = coalesce(excluded.email, users.email)
-     ),
-     created as (
-       insert into todo.tasks (user_id, id, title, description, is_completed, created_at, updated_at)
-       select $1, $3::uuid, $4, $5, $6::boolean, now, now from clock_timestamp() as now
-       returning *
-     )`,
+     ),`,
   ),
 );
 
-const UPDATE = defineStatement(
+/** Creates a task, and its owner's row if that is missing. */
+export const insertTask = (owner: Principal, id: string, task: TaskCreate): BoundStatement =>
+  insert({ owner: owner.userId, email: owner.email, id, ...parametersOf(task) });
+
+const update = sql(
   'task_update',
   'write',
-  taskJson(
-    'changed',
-    `changed as (
-       update todo.tasks set
-         title = coalesce($3, title),
-         description = case when $4::boolean then $5 else description end,
-         is_completed = coalesce($6, is_completed),
-         updated_at = ${MOVED_ON}
-       where user_id = $1 and id = $2
-       returning *
-     )`,
+  returningTask(
+    `update todo.tasks set
+       ${columns.map(({ name, type }) => `${name} = case when $has_${name} then $${name}::${type} else ${name} end`).join(', ')},
+       updated_at = ${NEXT_UPDATED_AT}
+     where user_id = $owner and id = $id::uuid`,
   ),
 );
 
-const TOGGLE = defineStatement(
+export const updateTask = (owner: UserId, id: TaskId, changes: TaskUpdate): BoundStatement =>
+  update({ owner, id, ...parametersOf(changes) });
+
+export const toggleTask = sql<{ owner: UserId; id: TaskId }>(
   'task_toggle',
   'write',
-  taskJson(
-    'toggled',
-    `toggled as (
-       update todo.tasks set is_completed = not is_completed, updated_at = ${MOVED_ON}
-       where user_id = $1 and id = $2
-       returning *
-     )`,
+  returningTask(
+    `update todo.tasks set is_completed = not is_completed, updated_at = ${NEXT_UPDATED_AT}
+     where user_id = $owner and id = $id`,
   ),
 );
 
-const DELETE = defineStatement(
+export const deleteTask = sql<{ owner: UserId; id: TaskId }>(
   'task_delete',
   'write',
-  'delete from todo.tasks where user_id = $1 and id = $2 returning id',
+  'delete from todo.tasks where user_id = $owner and id = $id returning id',
 );
-
-/** The first column of the only row, or null where there is no row. */
-function onlyText(rows: readonly Row[]): string | null {
-  return rows[0]?.[0] ?? null;
-}
-
-const booleanText = (value: boolean) => (value ? 'true' : 'false');
-
-export async function listTasks(database: Database, owner: UserId): Promise<string | null> {
-  return onlyText(await database.asUser(owner, LIST, [owner]));
-}
-
-export async function getTask(database: Database, owner: UserId, id: TaskId): Promise<string | null> {
-  return onlyText(await database.asUser(owner, GET, [owner, id]));
-}
-
-export async function insertTask(
-  database: Database,
-  owner: Principal,
-  id: string,
-  task: NewTask,
-): Promise<string | null> {
-  const { title, description = null, is_completed = false } = task;
-  const values = [owner.userId, owner.email, id, title, description, booleanText(is_completed)];
-  return onlyText(await database.asUser(owner.userId, INSERT, values));
-}
-
-export async function updateTask(
-  database: Database,
-  owner: UserId,
-  id: TaskId,
-  change: TaskChange,
-): Promise<string | null> {
-  const { title = null, description, is_completed } = change;
-  const describes = booleanText(description !== undefined);
-  const completes = is_completed === undefined ? null : booleanText(is_completed);
-  return onlyText(await database.asUser(owner, UPDATE, [owner, id, title, describes, description ?? null, completes]));
-}
-
-export async function toggleTask(database: Database, owner: UserId, id: TaskId): Promise<string | null> {
-  return onlyText(await database.asUser(owner, TOGGLE, [owner, id]));
-}
-
-export async function deleteTask(database: Database, owner: UserId, id: TaskId): Promise<string | null> {
-  return onlyText(await database.asUser(owner, DELETE, [owner, id]));
-}

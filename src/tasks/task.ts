@@ -2,15 +2,15 @@ import { z } from 'zod';
 import { codePointLength, isStorableText } from '../core/text.ts';
 
 /*
- * The schemas that everything else is derived from: validation, types and the OpenAPI document. Text is judged after
- * trimming, so the document's limits are patterns over the untrimmed text (ECMA-262 with the `u` flag).
+ * The schemas from which validation, types and the OpenAPI document are derived. Text is checked after trimming, so the
+ * document's limits for requests are patterns over the untrimmed text (ECMA-262 with the `u` flag).
  */
 
-/** What `String.prototype.trim` takes away, and what PostgreSQL cannot keep, as character classes. */
+/** What `String.prototype.trim` removes, and what PostgreSQL cannot store, as character classes. */
 const SPACE = '\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
 const UNSTORABLE = '\\u0000\\ud800-\\udfff';
 
-/** A pattern for text of 1 to `most` code points after trimming. */
+/** @returns a pattern for text of 1 to `most` code points after trimming. */
 function trimmedPattern(most: number): string {
   const edge = `[^${SPACE}${UNSTORABLE}]`;
   return `[${SPACE}]*${edge}(?:[^${UNSTORABLE}]{0,${most - 2}}${edge})?[${SPACE}]*`;
@@ -27,93 +27,94 @@ const EXAMPLE = {
   updated_at: '2026-11-21T09:30:00.123456Z',
 };
 
-export const MAX_TITLE_LENGTH = 200;
-export const MAX_DESCRIPTION_LENGTH = 2000;
+const MAX_TITLE_LENGTH = 200;
+const MAX_DESCRIPTION_LENGTH = 2000;
 
-interface TextMessages {
-  readonly label: string;
-  readonly absent: string;
-  readonly limit: number;
+/** @returns `value` trimmed; adds an issue to `context` if that cannot be stored or has over `limit` code points. */
+function trimmed(value: string, label: string, limit: number, context: z.RefinementCtx): string {
+  const text = value.trim();
+  if (!isStorableText(text)) {
+    context.addIssue({ code: 'custom', message: `${label} contains characters that cannot be stored` });
+  } else if (codePointLength(text) > limit) {
+    context.addIssue({ code: 'custom', message: `${label} cannot exceed ${limit} characters` });
+  }
+  return text;
 }
 
-const text = ({ label, absent, limit }: TextMessages) =>
+/** @param absent the message for a title that is missing or null. */
+const title = (absent: string) =>
   z
-    .string({ error: ({ input }) => (input === undefined || input === null ? absent : `${label} must be a string`) })
-    .transform((value, context) => {
-      const trimmed = value.trim();
-      const fault = !isStorableText(trimmed)
-        ? `${label} contains characters that cannot be stored`
-        : codePointLength(trimmed) > limit
-          ? `${label} cannot exceed ${limit} characters`
-          : null;
-      if (fault !== null) context.issues.push({ code: 'custom', message: fault, input: value });
-      return trimmed;
-    });
-
-const titleText = (absent: string) =>
-  text({ label: 'Title', absent, limit: MAX_TITLE_LENGTH })
-    .refine((title) => title !== '', 'Title cannot be empty')
+    .string({ error: ({ input }) => (input === undefined || input === null ? absent : 'Title must be a string') })
     .meta({
       description: 'Trimmed; 1 to 200 Unicode code points after trimming.',
       pattern: `^${trimmedPattern(MAX_TITLE_LENGTH)}$`,
       examples: [EXAMPLE.title],
-    });
+    })
+    .transform((value, context) => {
+      const text = trimmed(value, 'Title', MAX_TITLE_LENGTH, context);
+      if (text === '') context.addIssue({ code: 'custom', message: 'Title cannot be empty' });
+      return text;
+    })
+    .pipe(z.string().meta({ minLength: 1, maxLength: MAX_TITLE_LENGTH, examples: [EXAMPLE.title] }));
 
-const description = text({
-  label: 'Description',
-  absent: 'Description must be a string',
-  limit: MAX_DESCRIPTION_LENGTH,
-})
-  .transform((value) => (value === '' ? null : value))
+const description = z
+  .string({ error: 'Description must be a string' })
   .nullable()
   .meta({
     description: 'Trimmed; at most 2000 Unicode code points after trimming; empty becomes null.',
     pattern: `^(?:${trimmedPattern(MAX_DESCRIPTION_LENGTH)}|[${SPACE}]*)$`,
     examples: [EXAMPLE.description],
-  });
+  })
+  .transform((value, context) =>
+    value === null ? null : trimmed(value, 'Description', MAX_DESCRIPTION_LENGTH, context) || null,
+  )
+  .pipe(
+    z
+      .string()
+      .nullable()
+      .meta({ minLength: 1, maxLength: MAX_DESCRIPTION_LENGTH, examples: [EXAMPLE.description, null] }),
+  );
 
 const isCompleted = z
   .boolean({ error: 'Completed status must be true or false' })
-  .meta({ description: 'Whether the task is done.', examples: [EXAMPLE.is_completed] });
+  .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
 
-/** The body of a create. Fields the service owns and unknown fields are ignored. */
-export const NewTask = z
-  .object({
-    title: titleText('Title is required and cannot be empty'),
-    description: description.optional(),
-    is_completed: isCompleted.optional(),
-  })
+/** What users write: a new field is one line here. Requests have the schemas as input, answers as output. */
+const TaskFields = z.object({
+  title: title('Title cannot be empty'),
+  description,
+  is_completed: isCompleted,
+});
+
+/** The body of a create. Fields that the service owns and unknown fields are ignored. */
+export const TaskCreate = TaskFields.partial()
+  .extend({ title: title('Title is required and cannot be empty') })
   .meta({
-    id: 'NewTask',
+    id: 'TaskCreate',
     description: 'A task to create. Other fields are ignored.',
     examples: [{ title: EXAMPLE.title, description: EXAMPLE.description }],
   });
 
-export type NewTask = z.output<typeof NewTask>;
+export type TaskCreate = z.output<typeof TaskCreate>;
 
-/** The body of an update: any non-empty subset of the fields a user may change. */
-export const TaskChange = z
-  .object({
-    title: titleText('Title cannot be empty').optional(),
-    description: description.optional(),
-    is_completed: isCompleted.optional(),
-  })
-  .refine((change) => Object.values(change).some((value) => value !== undefined), {
+/** The body of an update: any non-empty subset of the fields that users write. */
+export const TaskUpdate = TaskFields.partial()
+  .refine((changes) => Object.values(changes).some((value) => value !== undefined), {
     path: ['body'],
     message: 'At least one field must be provided',
   })
   .meta({
-    id: 'TaskChange',
-    description: 'What to change: at least one of the fields; those not given stay. Other fields are ignored.',
-    anyOf: [{ required: ['title'] }, { required: ['description'] }, { required: ['is_completed'] }],
+    id: 'TaskUpdate',
+    description: 'The fields to change: at least one. Fields not given keep their values; other fields are ignored.',
+    anyOf: Object.keys(TaskFields.shape).map((name) => ({ required: [name] })),
     examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
   });
 
-export type TaskChange = z.output<typeof TaskChange>;
+export type TaskUpdate = z.output<typeof TaskUpdate>;
 
 const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
 
-/** A task's id in any case; lower case afterwards (RFC 9562, section 4). */
+/** A task's id in upper or lower case; converted to lower case (RFC 9562, section 4). */
 export const TaskId = z
   .string()
   .regex(UUID, 'Task id must be a UUID')
@@ -131,7 +132,7 @@ const taskIdInAnswers = z.string().meta({
   examples: [EXAMPLE.id],
 });
 
-/** A task as every answer shows it: exactly these seven fields. */
+/** A task in an answer. */
 export const Task = z
   .object({
     id: taskIdInAnswers,
@@ -140,18 +141,7 @@ export const Task = z
       .min(1)
       .max(255)
       .meta({ description: "The token's `sub`.", examples: [EXAMPLE.user_id] }),
-    title: z
-      .string()
-      .min(1)
-      .max(MAX_TITLE_LENGTH)
-      .meta({ examples: [EXAMPLE.title] }),
-    description: z
-      .string()
-      .min(1)
-      .max(MAX_DESCRIPTION_LENGTH)
-      .nullable()
-      .meta({ examples: [EXAMPLE.description, null] }),
-    is_completed: z.boolean().meta({ examples: [EXAMPLE.is_completed] }),
+    ...TaskFields.shape,
     created_at: timestamp,
     updated_at: timestamp,
   })
@@ -163,15 +153,16 @@ export const TaskList = z
   .object({ tasks: z.array(Task).max(MAX_TASKS_IN_LIST) })
   .meta({ id: 'TaskList', description: "The user's newest tasks, newest first.", examples: [{ tasks: [EXAMPLE] }] });
 
-const DELETED = 'Task deleted successfully';
+/** The `message` of a deletion's answer. */
+export const DELETED_MESSAGE = 'Task deleted successfully';
 
 export const DeletedTask = z
   .object({
-    message: z.literal(DELETED),
+    message: z.literal(DELETED_MESSAGE),
     id: taskIdInAnswers,
   })
   .meta({
     id: 'DeletedTask',
-    description: 'The task is gone.',
-    examples: [{ message: DELETED, id: EXAMPLE.id }],
+    description: 'The task was deleted.',
+    examples: [{ message: DELETED_MESSAGE, id: EXAMPLE.id }],
   });

@@ -6,7 +6,7 @@ import { memoryAdapter } from 'better-auth/adapters/memory';
 import { toNodeHandler } from 'better-auth/node';
 import { jwt } from 'better-auth/plugins';
 
-/** A Better Auth server as its documentation sets it up, on a loopback port, with everything kept in memory. */
+/** A Better Auth server, set up as its documentation describes, on a loopback port, with its data in memory. */
 export class BetterAuthServer {
   readonly base: string;
   readonly close: () => Promise<void>;
@@ -38,7 +38,7 @@ export class BetterAuthServer {
     });
   }
 
-  /** Signs somebody new up, as a web page does. @returns the id they were given and a token in their name. */
+  /** Signs a new user up, as a web page does. @returns the user's id and a token. */
   async signUp(email: string): Promise<{ readonly id: string; readonly token: string }> {
     const signedUp = await fetch(`${this.base}/api/auth/sign-up/email`, {
       method: 'POST',

@@ -6,13 +6,13 @@ process.once('exit', () => {
     try {
       end();
     } catch {
-      // the others are to end as well
+      // the others still have to be ended
     }
   }
 });
 
-/** Sees to it that `child` does not outlive this process: `end` is called at the exit, should it still run then. */
-export function endWithUs(child: ChildProcess, end: () => void = () => child.kill('SIGKILL')): void {
+/** Calls `end`, which kills `child` by default, if the child still runs when this process exits. */
+export function killOnExit(child: ChildProcess, end: () => void = () => child.kill('SIGKILL')): void {
   running.set(child, end);
   child.once('close', () => running.delete(child));
 }

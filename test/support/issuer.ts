@@ -6,12 +6,12 @@ import { exportJWK, exportSPKI, generateKeyPair, type JWK, SignJWT } from 'jose'
 import type { ServiceOptions } from './service.ts';
 import { Gate } from './tokens.ts';
 
-/** A key pair of an issuer. */
+/** An issuer's key pair. */
 export interface SigningKey {
-  /** What the issuer publishes of it. */
+  /** The public key, as published. */
   readonly jwk: JWK;
   readonly pem: string;
-  /** A token with these claims; `header` may change or, with `undefined`, leave out `kid`. */
+  /** Signs a token with these claims; `header` may replace `kid` or, with `undefined`, omit it. */
   sign(claims: Record<string, unknown>, header?: { readonly kid?: string | undefined }): Promise<string>;
 }
 
@@ -34,9 +34,9 @@ const send = (status: number, type: string, body: string) => (_request: Incoming
 
 const keySetText = (keys: readonly object[], more: object = {}) => JSON.stringify({ keys, ...more });
 
-/** An issuer of tokens on a port of its own, which does with its key set whatever a test asks for. */
+/** A token issuer on a loopback port, whose key set endpoint responds as configured. */
 export class Issuer {
-  /** How often something was asked of it, whatever was answered. */
+  /** The number of requests received. */
   requests = 0;
   readonly paths: string[] = [];
   readonly #server: Server;
@@ -61,9 +61,9 @@ export class Issuer {
     return new URL(`http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/api/auth/jwks`);
   }
 
-  /** Settings of a service that trusts this issuer. */
+  /** The configuration of a service that trusts this issuer. */
   get trusted(): NonNullable<ServiceOptions['config']> {
-    return { trust: { kind: 'key-set', url: this.url } };
+    return { tokenKeys: { kind: 'key-set', url: this.url } };
   }
 
   publish(...keys: readonly SigningKey[]): void {
@@ -74,13 +74,13 @@ export class Issuer {
     this.#answer = send(status, type, body);
   }
 
-  /** The key set, made up to exactly `bytes` bytes. */
+  /** Publishes the key set, padded to exactly `bytes` bytes. */
   publishPadded(bytes: number, key: SigningKey): void {
     const bare = Buffer.byteLength(keySetText([key.jwk], { padding: '' }));
     this.publishRaw(keySetText([key.jwk], { padding: 'x'.repeat(bytes - bare) }));
   }
 
-  /** Every connection is cut before anything is answered. */
+  /** Closes every connection without a response. */
   goDown(): void {
     this.#answer = (request) => request.socket.destroy();
   }
@@ -95,7 +95,7 @@ export class Issuer {
   }
 }
 
-/** An issuer that `prepare` has made ready, and a service that trusts it; both end with the test. */
+/** Starts an issuer, calls `prepare` with it, and starts a service that trusts it; both are closed after the test. */
 export async function openGateWithIssuer(
   context: TestContext,
   prepare: (issuer: Issuer) => void,
@@ -108,7 +108,7 @@ export async function openGateWithIssuer(
   return { issuer, gate };
 }
 
-/** Asks until `holds` says so: for what happens behind the scenes. What never holds ends with the test's time limit. */
+/** Polls until `holds` is true, for what happens in the background. @throws when `signal` aborts. */
 export async function eventually(holds: () => Promise<boolean>, signal: AbortSignal): Promise<void> {
   while (!(await holds())) {
     signal.throwIfAborted();

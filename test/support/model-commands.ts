@@ -5,35 +5,35 @@ import { assertError } from './envelope.ts';
 import type { Person, Task } from './service.ts';
 import type { Change, ExpectedTask, ExpectedTasks, Fields } from './task-model.ts';
 
-/** One user in front of the service, among others. */
-export interface Seat {
+/** One of several concurrent users. */
+export interface Session {
   readonly person: Person;
-  /** All tasks of all users so far, to trespass on. */
+  /** The tasks of all users so far. */
   readonly everyTask: Task[];
-  /** Whether connections are being cut, so that an answer may be an error. */
+  /** Whether responses may be errors, because connections are being closed. */
   readonly mayFail: boolean;
-  /** Called after each answer. */
+  /** Called after each response. */
   readonly onAnswer: () => Promise<void>;
-  /** Resolves once whatever failed with its fate unknown has either happened or never will. */
+  /** Resolves once each write that failed has either been committed or never will be. */
   readonly settled: () => Promise<void>;
 }
 
-export type UserCommand = fc.AsyncCommand<ExpectedTasks, Seat>;
+export type UserCommand = fc.AsyncCommand<ExpectedTasks, Session>;
 
 const MISSING = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
-/** `unknown`: it failed, and may have happened all the same; `nothing`: it failed, and did not happen. */
-type Fate = 'done' | 'missing' | 'unknown' | 'nothing';
+/** `unknown`: it failed, and may have been committed; `not-done`: it failed, and was not. */
+type Outcome = 'done' | 'missing' | 'unknown' | 'not-done';
 
-async function ask(seat: Seat, method: string, path: string, body?: object) {
-  const answer = await seat.person.send(method, `/api/tasks${path}`, body);
-  await seat.onAnswer();
-  const fate = fateOf(seat, answer);
-  if (fate === 'unknown') await seat.settled();
-  return { answer, fate };
+async function ask(session: Session, method: string, path: string, body?: object) {
+  const answer = await session.person.send(method, `/api/tasks${path}`, body);
+  await session.onAnswer();
+  const outcome = outcomeOf(session, answer);
+  if (outcome === 'unknown') await session.settled();
+  return { answer, outcome };
 }
 
-function fateOf({ mayFail }: Seat, answer: LightMyRequestResponse): Fate {
+function outcomeOf({ mayFail }: Session, answer: LightMyRequestResponse): Outcome {
   const { statusCode } = answer;
   if (statusCode === 200 || statusCode === 201) return 'done';
   if (statusCode === 404) {
@@ -43,58 +43,58 @@ function fateOf({ mayFail }: Seat, answer: LightMyRequestResponse): Fate {
   assert.ok(mayFail, `answered ${statusCode}: ${answer.body}`);
   if (statusCode === 503) {
     assertError(answer, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
-    return 'nothing';
+    return 'not-done';
   }
   assertError(answer, 500, 'DATABASE_ERROR', 'A database error occurred');
   return 'unknown';
 }
 
-/** A command that is always possible. */
-function command(told: string, run: (expected: ExpectedTasks, seat: Seat) => Promise<void>): UserCommand {
-  return { check: () => true, run, toString: () => told };
+/** A command without a precondition. */
+function command(description: string, run: (expected: ExpectedTasks, session: Session) => Promise<void>): UserCommand {
+  return { check: () => true, run, toString: () => description };
 }
 
 const create = (fields: Fields) =>
-  command(`create ${JSON.stringify(fields)}`, async (expected, seat) => {
-    const { answer, fate } = await ask(seat, 'POST', '', fields);
-    assert.notEqual(fate, 'missing');
-    if (fate === 'unknown') expected.mayBeCreated(fields);
-    if (fate !== 'done') return;
+  command(`create ${JSON.stringify(fields)}`, async (expected, session) => {
+    const { answer, outcome } = await ask(session, 'POST', '', fields);
+    assert.notEqual(outcome, 'missing');
+    if (outcome === 'unknown') expected.mayBeCreated(fields);
+    if (outcome !== 'done') return;
     const task = answer.json<Task>();
     expected.isCreated(fields, task);
-    seat.everyTask.push(task);
+    session.everyTask.push(task);
   });
 
 /** Changes one of the user's tasks. */
-function write(told: string, at: number, request: { method: string; path?: string; body?: object }, change: Change) {
-  return command(`${told} task ${at}`, async (expected, seat) => {
+function write(name: string, at: number, request: { method: string; path?: string; body?: object }, change: Change) {
+  return command(`${name} task ${at}`, async (expected, session) => {
     const task = expected.pick(at);
     const path = `/${task?.id ?? MISSING}${request.path ?? ''}`;
-    const { answer, fate } = await ask(seat, request.method, path, request.body);
-    if (task === undefined) assert.notEqual(fate, 'done');
-    else if (fate === 'done') task.isChanged(change, request.method === 'DELETE' ? null : answer.json<Task>());
-    else if (fate === 'missing') task.isMissed();
-    else if (fate === 'unknown') task.mayBeChanged(change);
+    const { answer, outcome } = await ask(session, request.method, path, request.body);
+    if (task === undefined) assert.notEqual(outcome, 'done');
+    else if (outcome === 'done') task.isChanged(change, request.method === 'DELETE' ? null : answer.json<Task>());
+    else if (outcome === 'missing') task.isMissed();
+    else if (outcome === 'unknown') task.mayBeChanged(change);
   });
 }
 
 const list = () =>
-  command('list', async (expected, seat) => {
-    const { answer, fate } = await ask(seat, 'GET', '');
-    assert.notEqual(fate, 'missing');
-    if (fate === 'done') expected.isListed(answer.json<{ tasks: Task[] }>().tasks);
+  command('list', async (expected, session) => {
+    const { answer, outcome } = await ask(session, 'GET', '');
+    assert.notEqual(outcome, 'missing');
+    if (outcome === 'done') expected.isListed(answer.json<{ tasks: Task[] }>().tasks);
   });
 
 const get = (at: number) =>
-  command(`get task ${at}`, async (expected, seat) => {
+  command(`get task ${at}`, async (expected, session) => {
     const task: ExpectedTask | undefined = expected.pick(at);
-    const { answer, fate } = await ask(seat, 'GET', `/${task?.id ?? MISSING}`);
-    if (task === undefined) assert.notEqual(fate, 'done');
-    else if (fate === 'done') task.isSeen(answer.json<Task>());
-    else if (fate === 'missing') task.isMissed();
+    const { answer, outcome } = await ask(session, 'GET', `/${task?.id ?? MISSING}`);
+    if (task === undefined) assert.notEqual(outcome, 'done');
+    else if (outcome === 'done') task.isSeen(answer.json<Task>());
+    else if (outcome === 'missing') task.isMissed();
   });
 
-const WAYS = [
+const ATTEMPTS = [
   { method: 'GET', path: '' },
   { method: 'PUT', path: '', body: { title: 'taken' } },
   { method: 'PATCH', path: '', body: { is_completed: true } },
@@ -102,14 +102,14 @@ const WAYS = [
   { method: 'DELETE', path: '' },
 ];
 
-/** Tries a task that may be another user's. */
-const trespass = (way: number, at: number) =>
-  command(`trespass ${way} on ${at}`, async (_expected, seat) => {
-    const task = seat.everyTask[at % seat.everyTask.length];
-    const how = WAYS[way % WAYS.length];
-    if (how === undefined || task?.user_id === seat.person.sub) return;
-    const { fate } = await ask(seat, how.method, `/${task?.id ?? MISSING}${how.path}`, how.body);
-    assert.notEqual(fate, 'done', 'a foreign task was reached');
+/** Requests a task that may be another user's. */
+const accessForeign = (attempt: number, at: number) =>
+  command(`foreign access ${attempt} on ${at}`, async (_expected, session) => {
+    const task = session.everyTask[at % session.everyTask.length];
+    const how = ATTEMPTS[attempt % ATTEMPTS.length];
+    if (how === undefined || task?.user_id === session.person.sub) return;
+    const { outcome } = await ask(session, how.method, `/${task?.id ?? MISSING}${how.path}`, how.body);
+    assert.notEqual(outcome, 'done', 'a request for a foreign task succeeded');
   });
 
 const at = fc.nat(1_000);
@@ -118,10 +118,10 @@ const text = fc
   .map((some) => `${some.replaceAll('\0', '')}.`.trim());
 const description = fc.option(text);
 const is_completed = fc.boolean();
-/** Titles of new tasks are unique, to know them by where the answer was lost. */
+/** Titles of new tasks are unique, to find those whose response was lost. */
 const newTask = fc
   .record({ text, unique: fc.uuid(), description, is_completed })
-  .map(({ text: said, unique, ...rest }): Fields => ({ title: `${said} ${unique}`, ...rest }));
+  .map(({ text: words, unique, ...rest }): Fields => ({ title: `${words} ${unique}`, ...rest }));
 const change = fc.record({ title: text, description, is_completed }, { requiredKeys: [] });
 
 const update = (method: string) =>
@@ -137,7 +137,7 @@ const toggle = (place: number) =>
   }));
 const remove = (place: number) => write('delete', place, { method: 'DELETE' }, () => null);
 
-/** What one user does, one thing after the other; creates and lists are the more frequent. */
+/** The commands of one user; creates and lists are more frequent than others. */
 export const commandsOfUser = (most: number) =>
   fc.commands(
     [
@@ -149,7 +149,9 @@ export const commandsOfUser = (most: number) =>
       at.map(remove),
       at.map(get),
       fc.constant(list()),
-      fc.record({ way: fc.nat(WAYS.length - 1), at }).map(({ way, at: place }) => trespass(way, place)),
+      fc
+        .record({ attempt: fc.nat(ATTEMPTS.length - 1), at })
+        .map(({ attempt, at: place }) => accessForeign(attempt, place)),
     ],
     { maxCommands: most, size: 'max' },
   );

@@ -42,12 +42,14 @@ interface Document {
 const ID = 'https://todo-api.example/openapi.json';
 const escaped = (token: string) => encodeURIComponent(token.replaceAll('~', '~0').replaceAll('/', '~1'));
 
-/** What a validator says is wrong; nothing when all is well. */
-export function faults(judge: ValidateFunction, value: unknown): string[] {
-  return judge(value) ? [] : (judge.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
+/** The validator's errors for `value`. */
+export function faults(validate: ValidateFunction, value: unknown): string[] {
+  return validate(value)
+    ? []
+    : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
 }
 
-/** The service's OpenAPI document, and its schemas as a client's validator reads them. */
+/** The service's OpenAPI document, and validators compiled from its schemas. */
 export class OpenApi {
   readonly document: Document;
   readonly #ajv = new Ajv2020({ strict: false, allErrors: true, unicodeRegExp: true });
@@ -62,7 +64,7 @@ export class OpenApi {
     return new OpenApi((await app.inject('/openapi.json')).json<Document>());
   }
 
-  /** The validator of the schema at a path into the document. */
+  /** The validator of the schema at a path in the document. */
   at(...path: readonly string[]): ValidateFunction {
     const $ref = `${ID}#/${path.map(escaped).join('/')}`;
     return this.#ajv.getSchema($ref) ?? this.#ajv.compile({ $ref });
@@ -78,7 +80,7 @@ export class OpenApi {
     );
   }
 
-  /** Every answer that the document gives `method` on `path`: errors by their code, others with none. */
+  /** Every documented response to `method` on `path`; `code` is null unless it is an error. */
   answersOf(path: string, method: string): { status: number; code: string | null }[] {
     const responses = Object.entries(this.document.paths[path]?.[method]?.responses ?? {});
     return responses.flatMap(([text, { content }]) => {
@@ -88,12 +90,12 @@ export class OpenApi {
     });
   }
 
-  /** The code of an answer that is an error. */
+  /** The code of an error response. */
   codeOf({ body }: Answered): string {
     return (JSON.parse(body) as { code: string }).code;
   }
 
-  /** In what `answer` differs from the answers that the document gives `method` on `path`. */
+  /** The differences between `answer` and the documented responses to `method` on `path`. */
   faultsOf(path: string, method: string, answer: Answered): string[] {
     const status = String(answer.statusCode);
     const response = this.document.paths[path]?.[method]?.responses[status];
@@ -111,7 +113,7 @@ export class OpenApi {
   }
 }
 
-/** Every schema inside `value` at any depth, with its path. */
+/** Every schema within `value`, at any depth, with its path. */
 export function schemasIn(value: unknown, path: readonly string[] = []): { path: readonly string[]; schema: Schema }[] {
   if (typeof value !== 'object' || value === null) return [];
   const inside = Object.entries(value)

@@ -2,15 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endWithUs } from './children.ts';
+import { killOnExit } from './children.ts';
 import { freePort, SERVER_USER, waitForPostgres } from './postgres-server.ts';
 
-/** Where pgbouncer is, or null where it is not installed. */
+/** The path of pgbouncer; null if it is not installed. */
 export function findPgbouncer(): string | null {
   return ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => existsSync(path)) ?? null;
 }
 
-/** PgBouncer in transaction mode with three server connections, in front of the database at `target`. */
+/** PgBouncer in transaction mode with three server connections to the database at `target`. */
 export class Pooler {
   readonly #program: string;
   readonly #folder: string;
@@ -42,7 +42,7 @@ auth_file = ${join(this.#folder, 'users.txt')}
     this.url = `postgresql://${user}@127.0.0.1:${port}/${name}`;
   }
 
-  /** Starts one on a free port of the loopback interface. */
+  /** Starts PgBouncer on a free port of the loopback interface. */
   static async create(program: string, target: URL): Promise<Pooler> {
     const pooler = new Pooler(program, target, await freePort());
     await pooler.start();
@@ -55,7 +55,7 @@ auth_file = ${join(this.#folder, 'users.txt')}
       gid: SERVER_USER,
       stdio: 'ignore',
     });
-    endWithUs(this.#process);
+    killOnExit(this.#process);
     await waitForPostgres(this.url);
   }
 

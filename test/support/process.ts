@@ -2,11 +2,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { endWithUs } from './children.ts';
+import { killOnExit } from './children.ts';
+
+/** The flag of `scripts/test.ts` that shortens the start of the embedded database; absent in drills. */
+const V8_FLAGS = process.execArgv.filter((flag) => flag === '--liftoff-only');
 
 const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
 
-/** `node dist/main.js` as an operator runs it: settings from the environment, output to pipes. */
+/** A process of `node dist/main.js`, with nothing but PATH, `PORT=0` and `settings` in its environment. */
 export class RunningService {
   readonly child: ChildProcess;
   stdout = '';
@@ -14,7 +17,7 @@ export class RunningService {
   readonly #exit: Promise<number | null>;
 
   constructor(settings: Record<string, string>, cwd: string, args: readonly string[] = [], main = MAIN) {
-    this.child = spawn(process.execPath, [main, ...args], {
+    this.child = spawn(process.execPath, [...V8_FLAGS, main, ...args], {
       cwd,
       env: { PATH: process.env.PATH ?? '', PORT: '0', ...settings },
     });
@@ -24,25 +27,25 @@ export class RunningService {
     this.child.stderr?.on('data', (chunk: Buffer) => {
       this.stderr += chunk.toString();
     });
-    endWithUs(this.child);
+    killOnExit(this.child);
     this.#exit = new Promise((resolve) => this.child.once('close', resolve));
   }
 
-  /** @returns the origin it listens at. @throws when it ends first. */
+  /** @returns the origin it listens on. @throws if it exits before. */
   async listening(): Promise<string> {
-    let ended = false;
+    let exited = false;
     void this.#exit.then(() => {
-      ended = true;
+      exited = true;
     });
     for (;;) {
       const port = /"port":(\d+),"database"/.exec(this.stdout)?.[1];
       if (port !== undefined) return `http://127.0.0.1:${port}`;
-      if (ended) throw new Error(`ended before it listened: ${this.stderr}`);
+      if (exited) throw new Error(`exited before it listened: ${this.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 
-  /** @returns the exit code once it has ended; null when a signal ended it. */
+  /** Resolves when the process exits. @returns the exit code, or null if a signal killed it. */
   ended(): Promise<number | null> {
     return this.#exit;
   }

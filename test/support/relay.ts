@@ -3,44 +3,44 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openPostgresAt, type Service, startService } from './service.ts';
 
-/** A NoticeResponse without fields, which clients of PostgreSQL take note of and do not answer. */
+/** A NoticeResponse without fields, to which PostgreSQL clients do not respond. */
 const NOTICE = Buffer.from([0x4e, 0, 0, 0, 5, 0]);
-const KNOCK_MS = 50;
+const PROBE_INTERVAL_MS = 50;
 
-/** With this PostgreSQL ends a connection: an ErrorResponse, FATAL, 57P01. */
-const FAREWELL = Buffer.from('E\0\0\0\x2cSFATAL\0VFATAL\0C57P01\0Mterminating soon\0\0', 'latin1');
+/** The ErrorResponse (FATAL, 57P01 admin_shutdown) that PostgreSQL sends before it closes a connection. */
+const ADMIN_SHUTDOWN = Buffer.from('E\0\0\0\x2cSFATAL\0VFATAL\0C57P01\0Mterminating soon\0\0', 'latin1');
 
 export interface Sleep {
-  /** How long it takes to wake from the first attempt that is not turned away, in milliseconds. */
+  /** The time from the first connection attempt that is not reset until the database accepts it, in ms. */
   readonly wakeMs: number;
-  /** So many attempts are reset before one is held until the database is awake. */
+  /** The number of attempts that are reset before one is held until the database accepts it. */
   readonly resets?: number;
 }
 
-/** Stands between a service and its database, and does to their connections what networks and poolers do. */
+/** A TCP proxy between a service and its database that injects faults of networks, poolers and suspended databases. */
 export class Relay {
-  /** False: a client that hangs up is not hung up on in return. */
+  /** False: connections closed by the client are not closed by the server. */
   hangsUp = true;
-  /** Clients beyond so many are reset. */
+  /** The limit of concurrent connections; more are reset. */
   most = Number.POSITIVE_INFINITY;
-  /** How often a client has connected, and how many of these were turned away for being too many. */
+  /** Connections so far, and those of them that were reset because of the limit. */
   connections = 0;
   turnedAway = 0;
   readonly #target: URL;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
-  readonly #abandoned = new Set<Socket>();
-  /** Connections to the database whose client is gone: what was sent on them may yet be carried out. */
-  readonly #bereft = new Set<Socket>();
+  readonly #halfClosed = new Set<Socket>();
+  /** Connections to the database whose client has disconnected: statements sent on them may still run. */
+  readonly #orphaned = new Set<Socket>();
   #losing = false;
   #port = 0;
   #sleep: Sleep = { wakeMs: 0 };
   #resets = 0;
-  #waking: Promise<void> | null = null;
+  #resuming: Promise<void> | null = null;
 
   private constructor(target: URL) {
     this.#target = target;
-    this.#server = createServer({ allowHalfOpen: true }, (client) => void this.#admit(client));
+    this.#server = createServer({ allowHalfOpen: true }, (client) => void this.#accept(client));
   }
 
   static async start(target: string): Promise<Relay> {
@@ -49,29 +49,29 @@ export class Relay {
     return relay;
   }
 
-  /** Where `target` is reached through this. */
+  /** The URL of `target` through this proxy. */
   urlOf(target: string): string {
     const url = new URL(target);
     url.port = String(this.#port);
     return url.href;
   }
 
-  /** Ends every connection, as a database does that falls asleep; the next attempts have to wake it. */
+  /** Closes every connection, like a database that is suspended; the next connection attempts resume it. */
   sleep(sleep: Sleep): void {
     this.#sleep = sleep;
     this.#resets = sleep.resets ?? 0;
-    this.#waking = null;
+    this.#resuming = null;
     this.#endAll();
   }
 
-  /** Connections are refused from now on, and those there are end. */
+  /** Closes every connection and refuses new ones. */
   async refuse(): Promise<void> {
     const closed = once(this.#server, 'close');
     this.close();
     await closed;
   }
 
-  /** Takes connections, always at the same port. */
+  /** Accepts connections, on the same port each time. */
   async listen(): Promise<void> {
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
@@ -80,44 +80,44 @@ export class Relay {
     this.#port = address.port;
   }
 
-  /** Says on every connection that it ends, and leaves it open; resolves once the client has hung up. */
+  /** Sends ADMIN_SHUTDOWN on every connection without closing it; resolves once the clients have closed theirs. */
   async sayFarewell(): Promise<void> {
     await Promise.all(
       [...this.#clients].map(async (client) => {
-        client.write(FAREWELL);
+        client.write(ADMIN_SHUTDOWN);
         await once(client, 'close');
       }),
     );
   }
 
-  /** The next answer does not arrive: its connection is cut instead. */
+  /** Closes the connection instead of forwarding the next response. */
   loseNextAnswer(): void {
     this.#losing = true;
   }
 
-  /** Resolves once each client that has hung up has closed its connection for good, which only one who knocks learns. */
+  /** Resolves once each client that sent FIN has closed its socket, which only writing to it shows. */
   async abandoned(): Promise<number> {
-    while (this.#abandoned.size === 0) await once(this.#server, 'abandoned');
-    const waiting = [...this.#abandoned];
+    while (this.#halfClosed.size === 0) await once(this.#server, 'half-closed');
+    const waiting = [...this.#halfClosed];
     await Promise.all(
       waiting.map(async (client) => {
-        const knocking = setInterval(() => client.write(NOTICE), KNOCK_MS);
+        const probing = setInterval(() => client.write(NOTICE), PROBE_INTERVAL_MS);
         if (!client.closed) await new Promise((resolve) => client.once('close', resolve));
-        clearInterval(knocking);
+        clearInterval(probing);
       }),
     );
     return waiting.length;
   }
 
-  /** Resolves once the database has done with the connections whose clients are gone. */
+  /** Resolves once the database has closed the connections whose clients have disconnected. */
   async settled(): Promise<void> {
     const closed = (database: Socket) => new Promise((resolve) => database.once('close', resolve));
-    await Promise.all([...this.#bereft].map(closed));
+    await Promise.all([...this.#orphaned].map(closed));
   }
 
   close(): void {
     this.#endAll();
-    for (const database of this.#bereft) database.destroy();
+    for (const database of this.#orphaned) database.destroy();
     this.#server.close();
   }
 
@@ -125,7 +125,7 @@ export class Relay {
     for (const client of this.#clients) client.destroy();
   }
 
-  async #admit(client: Socket): Promise<void> {
+  async #accept(client: Socket): Promise<void> {
     this.connections += 1;
     client.on('error', () => undefined);
     if (this.#clients.size >= this.most) {
@@ -133,19 +133,19 @@ export class Relay {
       client.resetAndDestroy();
       return;
     }
-    if (this.#waking === null && this.#resets > 0) {
+    if (this.#resuming === null && this.#resets > 0) {
       this.#resets -= 1;
       client.resetAndDestroy();
       return;
     }
     this.#clients.add(client);
     client.once('close', () => this.#clients.delete(client));
-    this.#waking ??= delay(this.#sleep.wakeMs, undefined, { ref: false });
-    await this.#waking;
-    if (!client.destroyed) this.#join(client, connect(Number(this.#target.port), this.#target.hostname));
+    this.#resuming ??= delay(this.#sleep.wakeMs, undefined, { ref: false });
+    await this.#resuming;
+    if (!client.destroyed) this.#forward(client, connect(Number(this.#target.port), this.#target.hostname));
   }
 
-  #join(client: Socket, database: Socket): void {
+  #forward(client: Socket, database: Socket): void {
     database.on('error', () => undefined);
     client.on('data', (bytes) => database.write(bytes));
     database.on('data', (bytes) => {
@@ -156,22 +156,22 @@ export class Relay {
     client.once('end', () => {
       database.end();
       if (this.hangsUp) return;
-      this.#abandoned.add(client);
-      this.#server.emit('abandoned');
+      this.#halfClosed.add(client);
+      this.#server.emit('half-closed');
     });
     database.once('close', () => {
-      if (!this.#abandoned.has(client)) client.destroy();
+      if (!this.#halfClosed.has(client)) client.destroy();
     });
     client.once('close', () => {
       if (database.destroyed) return;
-      this.#bereft.add(database);
+      this.#orphaned.add(database);
       database.end();
     });
-    database.once('close', () => this.#bereft.delete(database));
+    database.once('close', () => this.#orphaned.delete(database));
   }
 }
 
-/** A service that reaches the database at `url` over `connections` connections through `relay`. */
+/** Starts a service with `connections` connections to the database at `url`, through `relay`. */
 export async function startServiceThrough(relay: Relay, url: string, connections: number): Promise<Service> {
   return startService({ ...(await openPostgresAt(relay.urlOf(url), { connections })), place: url });
 }

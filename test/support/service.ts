@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,20 +7,34 @@ import { Writable } from 'node:stream';
 import { after, before, describe, test } from 'node:test';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
-import pg from 'pg';
 import { type AppOptions, createApp } from '../../dist/app.js';
-import type { Database } from '../../dist/database/database.js';
 import { openEmbedded } from '../../dist/database/embedded/embedded.js';
-import { openPostgres, type PostgresOptions } from '../../dist/database/postgres.js';
 import { createLogger } from '../../dist/log.js';
+import {
+  createMigratedDatabase,
+  type OpenDatabase,
+  openPostgresAt,
+  POSTGRES_URL,
+  throwError,
+} from './postgres-database.ts';
+import { skipUnless } from './requirements.ts';
+
+export {
+  asAdmin,
+  createPostgresDatabase,
+  type OpenDatabase,
+  openPostgresAt,
+  POSTGRES_URL,
+} from './postgres-database.ts';
 
 export const SECRET = new TextEncoder().encode('test-secret-of-more-than-thirty-two-bytes');
 
 export type DatabaseKind = 'embedded' | 'postgres';
 
-/** Where a PostgreSQL server is offered; `scripts/test.ts` sets it, and says loudly when there is none. */
-export const POSTGRES_URL = process.env.TEST_DATABASE_URL ?? null;
 const KINDS: readonly DatabaseKind[] = POSTGRES_URL === null ? ['embedded'] : ['embedded', 'postgres'];
+
+/** PostgreSQL where `TEST_DATABASE_URL` names a server, because it opens faster; else the embedded database. */
+export const ANY_DATABASE: DatabaseKind = POSTGRES_URL === null ? 'embedded' : 'postgres';
 
 export interface Task {
   readonly id: string;
@@ -32,13 +46,13 @@ export interface Task {
   readonly updated_at: string;
 }
 
-/** A good token of `sub`, unless `claims` says otherwise; good for an hour. */
+/** Signs a token of `sub`, valid for an hour unless `claims` says otherwise. */
 export async function signToken(sub: string, claims: JWTPayload = {}, secret = SECRET, alg = 'HS256'): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   return new SignJWT({ sub, iat: now, exp: now + 3600, ...claims }).setProtectedHeader({ alg }).sign(secret);
 }
 
-/** Somebody with a token, in front of a service. */
+/** A user of a service, whose requests are injected. */
 export class Person {
   readonly sub: string;
   readonly token: string;
@@ -78,8 +92,10 @@ export class Person {
   }
 }
 
-/** Everything a service under test wrote to its log. */
-export class LogBook extends Writable {
+const LOG_DEADLINE_MS = 60_000;
+
+/** Everything that a service wrote to its log. */
+export class CapturedLog extends Writable {
   text = '';
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
@@ -88,9 +104,14 @@ export class LogBook extends Writable {
     done();
   }
 
-  /** Resolves once there is a line of which `holds` is true. */
+  /** Resolves once there is a line for which `holds` is true. @throws after 60 s without one, with the log. */
   async until(holds: (line: Record<string, unknown>) => boolean): Promise<void> {
-    while (!this.lines().some(holds)) await once(this, 'written');
+    const signal = AbortSignal.timeout(LOG_DEADLINE_MS);
+    while (!this.lines().some(holds)) {
+      await once(this, 'written', { signal }).catch((cause: unknown) => {
+        throw new Error(`The expected line is not in the log:\n${this.text}`, { cause });
+      });
+    }
   }
 
   lines(): Record<string, unknown>[] {
@@ -109,76 +130,21 @@ export class LogBook extends Writable {
   }
 }
 
-export interface OpenDatabase {
-  readonly database: Database;
-  /** The URL of a PostgreSQL database, the folder of an embedded one. */
-  readonly place: string;
-  /** What the database had to say to an operator. */
-  readonly warnings: string[];
-  /** Lets the planner learn what the tables hold. */
-  analyze(): Promise<void>;
-  remove(): Promise<void>;
-}
-
-/** Runs SQL on the PostgreSQL database at `url` as its owner, confined to nobody. */
-export async function asAdmin(url: string, sql: string): Promise<pg.QueryResult> {
-  const client = new pg.Client(url);
-  client.on('error', () => undefined); // a connection that is lost fails the query, which is enough
-  await client.connect();
-  return client.query(sql).finally(() => client.end());
-}
-
-const notExpected = (error: unknown) => {
-  throw error;
-};
-
-/** A new database of its own on the server at `server`; dropped by `remove`. */
-export async function createPostgresDatabase(server: string): Promise<{ url: string; remove: () => Promise<void> }> {
-  const name = `test_${randomUUID().replaceAll('-', '')}`;
-  await asAdmin(server, `create database ${name} template template0 encoding 'UTF8'`);
-  const url = new URL(server);
-  url.pathname = `/${name}`;
-  return {
-    url: url.href,
-    remove: async () => void (await asAdmin(server, `drop database if exists ${name} with (force)`)),
-  };
-}
-
-/** Opens the PostgreSQL database at `url` as the program does; `remove` closes it and leaves the database. */
-export async function openPostgresAt(
-  url: string,
-  { connections = 4, onUnusable = notExpected }: Partial<Pick<PostgresOptions, 'connections' | 'onUnusable'>> = {},
-): Promise<OpenDatabase> {
-  const warnings: string[] = [];
-  const database = await openPostgres({
-    url,
-    connections,
-    pipeline: true,
-    namedStatements: true,
-    purpose: 'serve',
-    onWarning: (message) => void warnings.push(message),
-    onUnusable,
-  });
-  const analyze = async () => void (await asAdmin(url, 'analyze'));
-  return { database, place: url, warnings, analyze, remove: () => database.close() };
-}
-
-async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
+async function openTestDatabase(kind: DatabaseKind, options: ServiceOptions['database'] = {}): Promise<OpenDatabase> {
   if (kind === 'embedded') {
     const warnings: string[] = [];
     const directory = mkdtempSync(join(tmpdir(), 'todo-api-data-'));
     const onWarning = (message: string) => void warnings.push(message);
-    const database = await openEmbedded({ directory, onWarning, onUnusable: notExpected });
-    const analyze = () => database.maintain();
+    const database = await openEmbedded({ directory, onWarning, onFatal: throwError, ...options });
+    const analyze = () => database.vacuum();
     const remove = async () => {
       await database.close();
       rmSync(directory, { recursive: true, force: true });
     };
     return { database, place: directory, warnings, analyze, remove };
   }
-  if (POSTGRES_URL === null) throw new Error('No PostgreSQL server is offered');
-  const { url, remove: drop } = await createPostgresDatabase(POSTGRES_URL);
-  const opened = await openPostgresAt(url);
+  const { url, remove: drop } = await createMigratedDatabase();
+  const opened = await openPostgresAt(url, options);
   const remove = async () => {
     await opened.remove();
     await drop();
@@ -186,24 +152,24 @@ async function openTestDatabase(kind: DatabaseKind): Promise<OpenDatabase> {
   return { ...opened, remove };
 }
 
-/** A service in front of a database, and people to use it. */
+/** The program without a socket, its database and its log. */
 export class Service {
   readonly app: FastifyInstance;
-  readonly log: LogBook;
+  readonly log: CapturedLog;
   readonly opened: OpenDatabase;
 
-  constructor(app: FastifyInstance, log: LogBook, opened: OpenDatabase) {
+  constructor(app: FastifyInstance, log: CapturedLog, opened: OpenDatabase) {
     this.app = app;
     this.log = log;
     this.opened = opened;
   }
 
-  /** Somebody nobody has met before, or `sub`. */
+  /** The user `sub`, by default a new one. */
   async person(sub = `user_${randomBytes(8).toString('hex')}`, claims: JWTPayload = {}): Promise<Person> {
     return new Person(this.app, sub, await signToken(sub, claims));
   }
 
-  /** Without a token. */
+  /** A client with an invalid token. */
   stranger(): Person {
     return new Person(this.app, '', 'none');
   }
@@ -218,14 +184,18 @@ export interface ServiceOptions {
   readonly config?: Partial<AppOptions['config']>;
   readonly clock?: () => number;
   readonly logLevel?: Parameters<typeof createLogger>[0];
+  /** Of a database that is opened for the service. */
+  readonly database?: { readonly statementTimeoutMs?: number };
+  /** Event-loop delay that starts load shedding; by default there is none, because a busy machine delays tests. */
+  readonly maxEventLoopDelayMs?: number;
 }
 
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
-  const opened = typeof kind === 'string' ? await openTestDatabase(kind) : kind;
-  const log = new LogBook();
+  const opened = typeof kind === 'string' ? await openTestDatabase(kind, options.database) : kind;
+  const log = new CapturedLog();
   const app = await createApp({
     config: {
-      trust: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
+      tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
       frontendOrigins: ['http://localhost:3000'],
@@ -235,36 +205,43 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     database: opened.database,
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
   });
   await app.ready();
   return new Service(app, log, opened);
 }
 
-/** Runs the same tests against a service on each database there is; `service()` gives it, once the tests run. */
-export function onEachDatabase(
-  title: string,
-  tests: (service: () => Service, kind: DatabaseKind) => void,
-  options: ServiceOptions = {},
-): void {
-  for (const kind of KINDS) {
-    describe(`${title} [${kind}]`, () => {
-      let started: Service | null = null;
-      before(async () => {
-        started = await startService(kind, options);
-      });
-      after(async () => {
-        await started?.close();
-      });
-      tests(() => {
-        if (started === null) throw new Error('The service has not been started');
-        return started;
-      }, kind);
+type Tests = (service: () => Service, kind: DatabaseKind) => void;
+
+function onDatabase(kind: DatabaseKind, title: string, tests: Tests, options: ServiceOptions): void {
+  describe(title, () => {
+    let started: Service | null = null;
+    before(async () => {
+      started = await startService(kind, options);
     });
-  }
+    after(async () => {
+      await started?.close();
+    });
+    tests(() => {
+      if (started === null) throw new Error('The service has not been started');
+      return started;
+    }, kind);
+  });
 }
 
-/** Registers tests that need a PostgreSQL server; where there is none they are shown as skipped. */
+/** Registers `tests` once for each kind of database; `service()` is the service, available once the tests run. */
+export function onEachDatabase(title: string, tests: Tests, options: ServiceOptions = {}): void {
+  for (const kind of KINDS) onDatabase(kind, `${title} [${kind}]`, tests, options);
+}
+
+/** Registers tests whose outcome does not depend on the kind of database; `service()` as for `onEachDatabase`. */
+export function onAnyDatabase(title: string, tests: Tests, options: ServiceOptions = {}): void {
+  onDatabase(ANY_DATABASE, title, tests, options);
+}
+
+/** Registers tests that need a PostgreSQL server; skipped where there is none. */
 export function onPostgres(title: string, tests: () => void): void {
-  if (POSTGRES_URL === null) test(title, { skip: 'no PostgreSQL server is offered' }, () => undefined);
-  else describe(title, tests);
+  const skip = skipUnless(POSTGRES_URL !== null, 'POSTGRES', 'TEST_DATABASE_URL is not set');
+  if (skip === false) describe(title, tests);
+  else test(title, { skip }, () => undefined);
 }

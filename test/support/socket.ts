@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Answered } from './envelope.ts';
 
-/** Opens the service at a free port of the loopback interface. */
+/** Makes the service listen on a free port of the loopback interface. @returns the port. */
 export async function listen(app: FastifyInstance): Promise<number> {
   await app.listen({ host: '127.0.0.1', port: 0 });
   const address = app.server.address();
@@ -16,13 +16,16 @@ export async function open(port: number): Promise<Socket> {
   return socket;
 }
 
-const PATIENCE_MS = 20_000;
+const READ_TIMEOUT_MS = 60_000;
 
-/** Everything that arrives until the other side closes, which it must. */
+/** Reads until the server closes the connection. @throws after 60 s. */
 export function readAll(socket: Socket): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
-    const deadline = setTimeout(() => socket.destroy(new Error('The service keeps the connection open')), PATIENCE_MS);
+    const deadline = setTimeout(
+      () => socket.destroy(new Error('The service has not closed the connection')),
+      READ_TIMEOUT_MS,
+    );
     socket.on('close', () => clearTimeout(deadline));
     socket.on('data', (chunk: Buffer) => chunks.push(chunk));
     socket.on('error', reject);
@@ -30,7 +33,7 @@ export function readAll(socket: Socket): Promise<string> {
   });
 }
 
-/** A request as it goes over the wire; a header with the value `null` is left out. */
+/** An HTTP/1.1 request as text; a header with the value `null` is left out. */
 export function wire(
   method: string,
   target: string,
@@ -43,14 +46,14 @@ export function wire(
   return `${method} ${target} HTTP/1.1\r\n${lines.join('')}\r\n${body}`;
 }
 
-/** The answers in `text`, which must be whole, one after the other; those to `HEAD` have no body. */
+/** Parses one or more complete responses to requests of `method`. */
 export function parseAnswers(text: string, method = 'GET'): Answered[] {
   const answers: Answered[] = [];
   for (let rest = text; rest !== ''; ) {
     const end = rest.indexOf('\r\n\r\n');
     const [start = '', ...lines] = rest.slice(0, end).split('\r\n');
     const statusCode = Number(/^HTTP\/1\.1 (\d{3}) /.exec(start)?.[1]);
-    if (end === -1 || Number.isNaN(statusCode)) throw new Error(`Not an answer: ${JSON.stringify(rest)}`);
+    if (end === -1 || Number.isNaN(statusCode)) throw new Error(`Not a response: ${JSON.stringify(rest)}`);
     const headers = Object.fromEntries(
       lines.map((line) => {
         const colon = line.indexOf(': ');
@@ -59,14 +62,14 @@ export function parseAnswers(text: string, method = 'GET'): Answered[] {
     );
     const length = method === 'HEAD' ? 0 : Number(headers['content-length'] ?? 0);
     const bytes = Buffer.from(rest.slice(end + 4), 'latin1');
-    if (bytes.length < length) throw new Error(`Cut off: ${JSON.stringify(rest)}`);
+    if (bytes.length < length) throw new Error(`Truncated response: ${JSON.stringify(rest)}`);
     answers.push({ statusCode, headers, body: bytes.subarray(0, length).toString('utf8') });
     rest = bytes.subarray(length).toString('latin1');
   }
   return answers;
 }
 
-/** Sends `bytes` on a connection of its own, and gives every answer that came before the service closed it. */
+/** Sends `bytes` on a new connection. @returns every response received before the server closed it. */
 export async function exchange(port: number, bytes: string | Uint8Array, method = 'GET'): Promise<Answered[]> {
   const socket = await open(port);
   const all = readAll(socket);

@@ -2,10 +2,10 @@ import type { Database } from '../../dist/database/database.js';
 import type { OpenDatabase } from './service.ts';
 
 /** A database that answers every statement as it is told to, for tests of what stands in front of it. */
-export function stubDatabase(asUser: Database['asUser'] = async () => [['{}']]): OpenDatabase {
+export function stubDatabase(transaction: Database['transaction'] = async () => [[['{}', '{}']]]): OpenDatabase {
   const nothing = async () => undefined;
   return {
-    database: { asUser, ping: nothing, close: nothing },
+    database: { transaction, ping: nothing, close: nothing },
     place: '',
     warnings: [],
     analyze: nothing,
@@ -33,7 +33,7 @@ export function heldDatabase(): HeldDatabase {
       held.push(resolve);
       check();
     });
-    return [['{"held":true}']];
+    return [[['{"held":true}', '{"held":true}']]];
   });
   return {
     opened,

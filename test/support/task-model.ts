@@ -1,23 +1,23 @@
 import assert from 'node:assert/strict';
 import type { Task } from './service.ts';
 
-/** What a user may change of a task. */
+/** The fields of a task that a user can change. */
 export interface Fields {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
 }
 
-/** One way a task may be; null: it is not there. */
+/** A possible state of a task; null: it does not exist. */
 type State = Fields | null;
 
-/** What a write makes of a task that is there. */
+/** The effect of a write on an existing task. */
 export type Change = (fields: Fields) => State;
 
 const fieldsOf = ({ title, description, is_completed }: Fields): Fields => ({ title, description, is_completed });
 const same = (a: State, b: State) => JSON.stringify(a) === JSON.stringify(b);
 
-/** A task as its owner may expect it: in more than one state while the fate of a write is unknown. */
+/** A task as its owner expects it: more than one state is possible while the outcome of a write is unknown. */
 export class ExpectedTask {
   readonly #first: Task;
   #updatedAt: string;
@@ -41,33 +41,33 @@ export class ExpectedTask {
     return this.#states.includes(null);
   }
 
-  /** An answer showed it as it is. */
+  /** A response contained the task. */
   isSeen(task: Task): void {
     this.#settle(task, this.#states);
-    assert.ok(task.updated_at >= this.#updatedAt, 'updated_at went back');
+    assert.ok(task.updated_at >= this.#updatedAt, 'updated_at decreased');
     this.#updatedAt = task.updated_at;
   }
 
-  /** An answer said that it is not there. */
+  /** A response said that the task does not exist. */
   isMissed(): void {
-    assert.ok(this.mayBeGone, `a task is gone that was acknowledged: ${this.id}`);
+    assert.ok(this.mayBeGone, `an acknowledged task is missing: ${this.id}`);
     this.#states = [null];
   }
 
-  /** A write was acknowledged, with the task as it is now, or with nothing where the task is gone. */
+  /** A write was acknowledged, with the task as it is now, or null if it was deleted. */
   isChanged(change: Change, task: Task | null): void {
     const after = this.#states.flatMap((state) => (state === null ? [] : [change(state)]));
     if (task === null) {
-      assert.ok(after.includes(null), 'a task that could not be there was deleted');
+      assert.ok(after.includes(null), 'a task that cannot exist was deleted');
       this.#states = [null];
       return;
     }
     this.#settle(task, after);
-    assert.ok(task.updated_at > this.#updatedAt, 'updated_at did not move');
+    assert.ok(task.updated_at > this.#updatedAt, 'updated_at did not increase');
     this.#updatedAt = task.updated_at;
   }
 
-  /** A write was sent, and it is not known whether it happened. */
+  /** A write was sent, and its outcome is unknown. */
   mayBeChanged(change: Change): void {
     const after = this.#states.map((state) => (state === null ? null : change(state)));
     this.#states = [...this.#states, ...after].filter(
@@ -82,24 +82,24 @@ export class ExpectedTask {
     const seen = fieldsOf(task);
     assert.ok(
       possible.some((state) => same(state, seen)),
-      `a task is ${JSON.stringify(seen)} and could be ${JSON.stringify(possible)}`,
+      `a task is ${JSON.stringify(seen)}, expected one of ${JSON.stringify(possible)}`,
     );
     this.#states = [seen];
   }
 }
 
-/** All that one user may expect to see. */
+/** The tasks that one user expects to see. */
 export class ExpectedTasks {
   readonly #owner: string;
   readonly #tasks: ExpectedTask[] = [];
-  /** What was sent to be created and may or may not be there; titles are unique. */
-  #unsure: Fields[] = [];
+  /** Tasks whose creation has an unknown outcome; their titles are unique. */
+  #uncertain: Fields[] = [];
 
   constructor(owner: string) {
     this.#owner = owner;
   }
 
-  /** One that may be there, by any number; undefined where there is none. */
+  /** One of the tasks that may exist, chosen by `number`; undefined if there is none. */
   pick(number: number): ExpectedTask | undefined {
     const there = this.#tasks.filter((task) => task.mayBeThere);
     return there[number % there.length];
@@ -112,19 +112,19 @@ export class ExpectedTasks {
   }
 
   mayBeCreated(fields: Fields): void {
-    this.#unsure.push(fields);
+    this.#uncertain.push(fields);
   }
 
-  /** A list was answered: it must have each task that must be there, and none that cannot. */
+  /** A list was received: it must contain each task that must exist, and none that cannot. */
   isListed(listed: readonly Task[]): void {
     const order = listed.map(({ created_at, id }) => `${created_at} ${id}`);
     assert.deepEqual(order, [...order].sort().reverse(), 'newest first');
-    for (const fields of this.#unsure) {
+    for (const fields of this.#uncertain) {
       const made = listed.filter(({ title }) => title === fields.title);
-      assert.ok(made.length <= 1, `a create happened ${made.length} times`);
+      assert.ok(made.length <= 1, `a task was created ${made.length} times`);
       for (const task of made) this.isCreated(fields, task);
     }
-    this.#unsure = [];
+    this.#uncertain = [];
     const shown = new Map(listed.map((task) => [task.id, task]));
     assert.equal(shown.size, listed.length, 'a task is listed twice');
     for (const expected of this.#tasks) {
@@ -133,6 +133,6 @@ export class ExpectedTasks {
       else expected.isSeen(task);
       shown.delete(expected.id);
     }
-    assert.deepEqual([...shown.values()], [], 'tasks that nobody made, or somebody else');
+    assert.deepEqual([...shown.values()], [], 'tasks that this user did not create');
   }
 }

@@ -17,17 +17,14 @@ export const hmac =
 
 export const encode = (value: string | Uint8Array) => Buffer.from(value).toString('base64url');
 
-/**
- * A JWT put together by hand, so that it may be wrong in any way. Text and bytes are taken as they are, everything else
- * as JSON.
- */
+/** Builds a JWT, valid or not. A payload of text or bytes is used as it is, anything else is encoded as JSON. */
 export function makeToken(header: object, payload: unknown, sign: Signer = hmac('HS256', SECRET)): string {
   const raw = typeof payload === 'string' || payload instanceof Uint8Array ? payload : JSON.stringify(payload);
   const input = `${encode(JSON.stringify(header))}.${encode(raw)}`;
   return `${input}.${encode(sign(input))}`;
 }
 
-/** A clock that stands still until it is moved. */
+/** A manual clock. */
 export class TestClock {
   nowMs = Date.UTC(2031, 4, 6, 7, 8, 9);
 
@@ -42,20 +39,20 @@ export class TestClock {
   }
 }
 
-/** A database without tasks, which counts how often it is asked. */
+/** A database without tasks that counts its queries. */
 class CountingDatabase implements Database {
   uses = 0;
 
-  async asUser() {
+  async transaction() {
     this.uses += 1;
-    return [['{"tasks":[]}']];
+    return [[['{"tasks":[]}']]];
   }
 
   async ping() {}
   async close() {}
 }
 
-/** A service of which only the judgement of tokens is of interest. */
+/** A service with a stub database and a manual clock, to test which tokens are accepted. */
 export class Gate {
   readonly clock: TestClock;
   readonly service: Service;
@@ -83,12 +80,12 @@ export class Gate {
     return this.#database.uses;
   }
 
-  /** Claims that hold for an hour, unless `changes` says otherwise; `undefined` takes one away. */
+  /** Claims valid for an hour, with `changes` applied; `undefined` removes a claim. */
   claims(changes: Record<string, unknown> = {}): Record<string, unknown> {
     return { sub: 'somebody', iat: this.clock.seconds, exp: this.clock.seconds + 3600, ...changes };
   }
 
-  /** A token that is good but for `changes` of its claims and `header`. */
+  /** A valid token, but for `changes` of its claims and `header`. */
   token(changes: Record<string, unknown> = {}, header: object = {}): string {
     return makeToken({ alg: 'HS256', typ: 'JWT', ...header }, this.claims(changes));
   }
@@ -101,7 +98,7 @@ export class Gate {
     return this.get('/api/tasks', { authorization: `Bearer ${token}` });
   }
 
-  /** `200`, or the status and code of the error that the token is answered with. */
+  /** `200`, or the status and code of the error response to the token. */
   async verdict(token: string): Promise<string> {
     const answer = await this.ask(token);
     if (answer.statusCode === 200) return '200';

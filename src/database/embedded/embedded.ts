@@ -1,145 +1,98 @@
-import pg from 'pg';
-import { type OperatorAccess, operate } from '../../backup/admin-access.ts';
-import { serveOperator } from '../../backup/admin-socket.ts';
-import { PAGE_ROWS } from '../../backup/admin-sql.ts';
 import { AppError } from '../../core/errors.ts';
-import type { Database, Statement, Values } from '../database.ts';
-import { SharedConnections } from '../pool/pool.ts';
-import { prepareToServe } from '../schema/verify.ts';
-import { takeDataDirectory } from './data-directory.ts';
-import { DiskRoom, freeBytesOf } from './disk-space.ts';
-import { EmbeddedEngine } from './engine.ts';
-import { Upkeep } from './maintenance.ts';
+import { connectClient } from '../client.ts';
+import type { Database } from '../database.ts';
+import type { DatabaseUnusableError } from '../errors.ts';
+import { ConnectionPool } from '../pool/pool.ts';
+import { connectWhenReady } from '../schema/ready.ts';
+import { migrateAndVerify } from '../schema/verify.ts';
+import { acquireDataDirectory } from './data-directory.ts';
+import { DiskSpaceGuard, freeBytesOf } from './disk-space.ts';
+import { EngineSupervisor } from './engine.ts';
+import { Maintenance } from './maintenance.ts';
 
 export interface EmbeddedOptions {
-  /** Where the files are kept; made when it is not there. */
+  /** Where the files are kept; created if missing. */
   readonly directory: string;
-  /** How much room the disk has, in bytes; asked of the system unless given. */
+  /** @returns free bytes on the disk of `directory`; statfs(2) if not given. */
   readonly freeBytes?: (directory: string) => Promise<number | null>;
-  /** How often the tables are vacuumed, in milliseconds; 600,000 when not given. */
-  readonly maintainEveryMs?: number;
-  /** How often its log is shortened where something was written, in milliseconds; 60,000 when not given. */
+  /** How often to vacuum, in milliseconds; 600,000 if not given. */
+  readonly vacuumEveryMs?: number;
+  /** How often to run a checkpoint if something was written, in milliseconds; 60,000 if not given. */
   readonly checkpointEveryMs?: number;
+  /** After how long a statement is cancelled, in milliseconds; 10,000 if not given. */
+  readonly statementTimeoutMs?: number;
   readonly onWarning: (message: string, error?: unknown) => void;
-  readonly onUnusable: (error: unknown) => void;
+  /** Called if the database must not be used, or another process has taken its directory. */
+  readonly onFatal: (error: DatabaseUnusableError | Error) => void;
 }
 
 const PIPELINE_DEPTH = 32;
-const CONNECT_TIMEOUT_MS = 8_000;
-
-/** Keeps an engine running: a new one is started once the last has been found broken. */
-class Engines {
-  readonly #files: string;
-  readonly #room: DiskRoom;
-  #current: EmbeddedEngine | null = null;
-
-  constructor(files: string, room: DiskRoom) {
-    this.#files = files;
-    this.#room = room;
-  }
-
-  async createClient(): Promise<pg.Client> {
-    if (this.#current !== null && !this.#current.usable) {
-      await this.#current.stop();
-      this.#current = null;
-    }
-    if (this.#current === null) {
-      await this.#room.makeWay();
-      this.#current = await EmbeddedEngine.start(this.#files);
-    }
-    const engine = this.#current;
-    return new pg.Client({
-      stream: () => engine.openStream(),
-      host: 'embedded',
-      user: 'postgres',
-      database: 'postgres',
-      password: '',
-      ssl: false,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    });
-  }
-
-  async stop(): Promise<void> {
-    await this.#current?.stop();
-  }
-}
-
-const MAINTAIN_EVERY_MS = 600_000;
+const VACUUM_EVERY_MS = 600_000;
 const CHECKPOINT_EVERY_MS = 60_000;
-/** What a row of a page of `restore` has at least. */
-const LEAST_ROW_BYTES = 64;
 
-export interface EmbeddedDatabase extends Database, OperatorAccess {
-  /** Gives room back and teaches the planner, as it happens by itself from time to time. */
-  maintain(): Promise<void>;
+export interface EmbeddedDatabase extends Database {
+  /** Runs VACUUM (ANALYZE), which also runs every 10 minutes. */
+  vacuum(): Promise<void>;
 }
 
 /**
- * Opens the embedded database (PGlite) in `directory` and keeps it for this process alone. While the disk is nearly
- * full, writes are refused (`SERVICE_UNAVAILABLE`) and reads go on.
- * @throws {DataDirectoryInUse | DataDirectoryOfAnother} when another living process has it, or another user.
+ * Opens the embedded database (PGlite) in `directory` for this process alone. While less than 64 MiB are free on its
+ * disk, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
+ * @throws {DataDirectoryInUseError | DataDirectoryOwnerError} if another live process or another user has it;
+ *   {Error} if less than 32 MiB are free.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
-  const { directory, onWarning, onUnusable, freeBytes = freeBytesOf } = options;
-  const room = new DiskRoom({ directory, freeBytes, onWarning });
-  const { files, unlock } = await takeDataDirectory(directory, room, onUnusable);
-  const engines = new Engines(files, room);
-  const connections = new SharedConnections({
-    createClient: () => engines.createClient(),
-    prepare: prepareToServe,
+  const { directory, onWarning, onFatal, freeBytes = freeBytesOf } = options;
+  const { files, unlock } = await acquireDataDirectory(directory, onFatal);
+  const diskSpace = new DiskSpaceGuard({ directory, freeBytes, onWarning });
+  await diskSpace.start().catch(async (error: unknown) => {
+    await unlock();
+    throw error;
+  });
+  const engines = new EngineSupervisor(files);
+  const connect = async () => {
+    const engine = await engines.running();
+    const session = { host: 'embedded', user: 'postgres', database: 'postgres', password: '', ssl: false };
+    const client = await connectClient({ ...session, stream: () => engine.openStream() });
+    await client.query('discard all'); // PGlite has one session, with the prepared statements of the client before
+    return client;
+  };
+  const pool = new ConnectionPool({
+    connect: connectWhenReady({ connect, prepare: migrateAndVerify, onFatal }),
     connections: 1,
     depth: PIPELINE_DEPTH,
     namedStatements: true,
+    statementTimeoutMs: options.statementTimeoutMs,
     onWarning,
-    onUnusable,
   });
-  await room.watch();
-  await connections.open();
-  const upkeep = await Upkeep.start({
+  await pool.open();
+  const maintenance = await Maintenance.start({
     files,
-    room,
-    run: (statement) => connections.asOwner(statement),
-    maintainEveryMs: options.maintainEveryMs ?? MAINTAIN_EVERY_MS,
+    diskSpace,
+    run: async (statement) => void (await pool.transaction({ kind: 'owner' }, [statement])),
+    vacuumEveryMs: options.vacuumEveryMs ?? VACUUM_EVERY_MS,
     checkpointEveryMs: options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS,
     onWarning,
   });
-  /** @throws {AppError} when there is no room for `statement`. */
-  const admit = ({ access }: Statement, values: Values) => {
-    if (access === 'read') return;
-    const bytes = values.reduce((sum, value) => sum + Buffer.byteLength(value ?? ''), 0);
-    if (!room.admits(bytes, Math.min(PAGE_ROWS, 1 + Math.floor(bytes / LEAST_ROW_BYTES)))) {
-      throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
-    }
-    upkeep.noteWrite();
-  };
-  const access: Pick<EmbeddedDatabase, 'asUser' | 'asOperator'> = {
-    asUser: async (userId, statement, values) => {
-      admit(statement, values);
-      return connections.asUser(userId, statement, values);
-    },
-    asOperator: async (statement, values) => {
-      admit(statement, values);
-      return connections.asOperator(statement, values);
-    },
-  };
-  const close = async () => {
-    upkeep.stop();
-    room.close();
-    await connections.close();
-    await engines.stop();
-    await unlock();
-  };
-  const stopOperator = await serveOperator(directory, operate({ asOperator: access.asOperator, close }));
-  if (stopOperator === null) {
-    onWarning('No socket could be made in the data directory: backup and restore work while the service is stopped');
-  }
   return {
-    ...access,
-    maintain: () => upkeep.maintain(),
-    ping: () => connections.ping(),
+    transaction: async (identity, statements) => {
+      if (statements.some(({ statement }) => statement.access === 'write')) {
+        if (identity.kind === 'admin') await diskSpace.check(); // restore writes faster than the guard's interval
+        if (diskSpace.isLow) {
+          throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
+        }
+        maintenance.recordWrite();
+      }
+      return pool.transaction(identity, statements);
+    },
+    vacuum: () => maintenance.vacuum(),
+    ping: () => pool.ping(),
     close: async () => {
-      await stopOperator?.();
-      await close();
+      maintenance.stop();
+      diskSpace.stop();
+      await pool.close();
+      await engines.stop();
+      await unlock();
     },
   };
 }

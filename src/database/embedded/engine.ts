@@ -1,26 +1,26 @@
 import { Duplex } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 
-export type ToWorker = { readonly kind: 'ask'; readonly block: Uint8Array } | { readonly kind: 'stop' };
+export type ToWorker = { readonly kind: 'execute'; readonly block: Uint8Array } | { readonly kind: 'stop' };
 export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly block: Uint8Array }
-  | { readonly kind: 'broken'; readonly reason: string };
+  | { readonly kind: 'failed'; readonly reason: string };
 
 type WriteDone = (error?: Error | null) => void;
 
-/** The message that ends a session, which always comes alone; PGlite would spend half a second on it. */
+/** The Terminate message, which always comes alone; PGlite would take half a second for it. */
 const TERMINATE = 'X'.charCodeAt(0);
-/** Reading back what a killed process left takes a second or two. */
+/** Crash recovery takes 1 to 2 s. */
 const MAX_START_MS = 30_000;
 
-/** What `pg` takes for a socket: what is written in one turn of the event loop reaches the engine as one block. */
+/** The socket that `pg` gets: what is written in one event-loop turn reaches the engine as one block. */
 class EngineStream extends Duplex {
-  readonly #ask: (block: Uint8Array) => void;
+  readonly #execute: (block: Uint8Array) => void;
 
-  constructor(ask: (block: Uint8Array) => void) {
+  constructor(execute: (block: Uint8Array) => void) {
     super();
-    this.#ask = ask;
+    this.#execute = execute;
   }
 
   connect(): this {
@@ -39,12 +39,12 @@ class EngineStream extends Duplex {
   override _read(): void {}
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: WriteDone): void {
-    if (chunk[0] !== TERMINATE) this.#ask(chunk);
+    if (chunk[0] !== TERMINATE) this.#execute(chunk);
     done();
   }
 
   override _writev(chunks: readonly { readonly chunk: Buffer }[], done: WriteDone): void {
-    this.#ask(Buffer.concat(chunks.map(({ chunk }) => chunk)));
+    this.#execute(Buffer.concat(chunks.map(({ chunk }) => chunk)));
     done();
   }
 
@@ -55,26 +55,26 @@ class EngineStream extends Duplex {
 }
 
 /** One PGlite in a worker thread, for one connection at a time: PGlite has a single session. */
-export class EmbeddedEngine {
+class EmbeddedEngine {
   readonly #worker: Worker;
   readonly #stopped: Promise<void>;
   #stream: EngineStream | null = null;
   #unanswered = 0;
-  #broken: Error | null = null;
+  #failure: Error | null = null;
 
   private constructor(worker: Worker) {
     this.#worker = worker;
     worker.on('message', (message: FromWorker) => this.#receive(message));
-    worker.on('error', (error) => this.#break(error));
+    worker.on('error', (error) => this.#fail(error));
     this.#stopped = new Promise((resolve) => {
       worker.once('exit', () => {
-        this.#break(new Error('The embedded database has stopped'));
+        this.#fail(new Error('The embedded database has stopped'));
         resolve();
       });
     });
   }
 
-  /** Opens the database files in `directory`. @throws what PGlite says when they cannot be opened, or after half a minute. */
+  /** Opens the database files in `directory`. @throws PGlite's error if they cannot be opened, or after 30 s. */
   static async start(directory: string): Promise<EmbeddedEngine> {
     const worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: directory,
@@ -95,28 +95,28 @@ export class EmbeddedEngine {
     return new EmbeddedEngine(worker);
   }
 
-  get usable(): boolean {
-    return this.#broken === null;
+  get isUsable(): boolean {
+    return this.#failure === null;
   }
 
-  /** A stream for a new session. When it is destroyed before every answer has come, the thread is ended with it. */
+  /** A stream for a new client. If it is destroyed with answers outstanding, the thread is terminated. */
   openStream(): Duplex {
     const stream = new EngineStream((block) => {
       this.#unanswered += 1;
-      const message: ToWorker = { kind: 'ask', block };
+      const message: ToWorker = { kind: 'execute', block };
       this.#worker.postMessage(message);
     });
     this.#stream = stream;
     stream.once('close', () => {
-      if (this.#unanswered > 0) this.#break(new Error('The embedded database did not answer in time'));
+      if (this.#unanswered > 0) this.#fail(new Error('The embedded database did not answer in time'));
     });
     return stream;
   }
 
-  /** Closes the database files in order, then ends the thread. */
+  /** Closes the database files cleanly, then ends the thread. */
   async stop(): Promise<void> {
     const message: ToWorker = { kind: 'stop' };
-    if (this.usable) this.#worker.postMessage(message);
+    if (this.isUsable) this.#worker.postMessage(message);
     await this.#stopped;
   }
 
@@ -124,15 +124,40 @@ export class EmbeddedEngine {
     if (message.kind === 'answer') {
       this.#unanswered -= 1;
       this.#stream?.push(message.block);
-    } else if (message.kind === 'broken') {
-      this.#break(new Error(message.reason));
+    } else if (message.kind === 'failed') {
+      this.#fail(new Error(message.reason));
     }
   }
 
-  #break(error: Error): void {
-    if (this.#broken !== null) return;
-    this.#broken = error;
+  #fail(error: Error): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
     this.#stream?.destroy(error);
     void this.#worker.terminate();
+  }
+}
+
+/** Keeps one engine running: starts a new one after the last has failed. */
+export class EngineSupervisor {
+  readonly #files: string;
+  #current: EmbeddedEngine | null = null;
+
+  /** @param files the directory of the database files. */
+  constructor(files: string) {
+    this.#files = files;
+  }
+
+  /** @returns the running engine, started if there is none. @throws PGlite's error if it cannot be started. */
+  async running(): Promise<EmbeddedEngine> {
+    if (this.#current?.isUsable === false) {
+      await this.#current.stop();
+      this.#current = null;
+    }
+    this.#current ??= await EmbeddedEngine.start(this.#files);
+    return this.#current;
+  }
+
+  async stop(): Promise<void> {
+    await this.#current?.stop();
   }
 }

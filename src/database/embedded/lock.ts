@@ -2,43 +2,46 @@ import { randomUUID } from 'node:crypto';
 import { link, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
+
+/** A process, as a lock file describes it. */
+const Holder = z.object({
+  pid: z.int(),
+  host: z.string(),
+  /** Boot and PID namespace in which `pid` is valid: containers can share a host name. '' if the system has neither. */
+  namespace: z.string(),
+  /** The process's start time, in the system's own unit; tells it from a later process with the same PID. */
+  started: z.string(),
+});
+type Holder = z.output<typeof Holder>;
 
 /** Another process holds the data directory. */
-class DataDirectoryInUse extends Error {
-  constructor(directory: string, holder: Holder) {
+class DataDirectoryInUseError extends Error {
+  constructor(directory: string, holder: string) {
     super(
-      `The data directory ${directory} is in use by process ${holder.pid} on host ${holder.host}. ` +
+      `The data directory ${directory} is in use by ${holder}. ` +
         'Stop that process first, or give this one a DATA_DIR of its own.',
     );
-    this.name = 'DataDirectoryInUse';
+    this.name = 'DataDirectoryInUseError';
   }
-}
-
-interface Holder {
-  readonly pid: number;
-  readonly host: string;
-  /** The boot and the PID namespace in which `pid` means that process: containers can share a host's name. */
-  readonly world: string;
-  /** When the process started, as the system tells it; '' where it does not. */
-  readonly started: string;
 }
 
 const LOCK_NAME = /^lock\.(\d+)$/;
 const HEARTBEAT_MS = 2_000;
-/** A holder on another host cannot be asked; without a sign of life for this long it is taken for dead. */
-const SILENCE_MS = 10_000;
+/** A holder that cannot be looked up here, such as one on another host, is stale after so long without a heartbeat. */
+const STALE_AFTER_MS = 10_000;
 
-/** Field 22 of /proc/PID/stat: tells a process from a later one that was given the same number. */
-async function startOf(pid: number): Promise<string> {
-  const line = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return line.slice(line.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-}
+const hasCode = (error: unknown, code: string) => error instanceof Error && 'code' in error && error.code === code;
+const readOrEmpty = (path: string) => readFile(path, 'utf8').catch(() => '');
 
-/** '' where the system has no such notions. */
-async function worldOfPids(): Promise<string> {
-  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
-  const namespace = await readlink('/proc/self/ns/pid').catch(() => '');
-  return `${boot.trim()} ${namespace}`.trim();
+async function describeProcess(pid: number): Promise<Holder> {
+  const [boot, pidNamespace, status] = await Promise.all([
+    readOrEmpty('/proc/sys/kernel/random/boot_id'),
+    readlink('/proc/self/ns/pid').catch(() => ''),
+    readOrEmpty(`/proc/${pid}/stat`),
+  ]);
+  const started = status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? ''; // field 22, proc_pid_stat(5)
+  return { pid, host: hostname(), namespace: `${boot.trim()} ${pidNamespace}`.trim(), started };
 }
 
 function isRunning(pid: number): boolean {
@@ -46,23 +49,37 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
+    return hasCode(error, 'EPERM');
   }
 }
 
-function parseHolder(text: string): Holder | null {
+/** @returns who holds the lock file `path`, for people; null if it is stale or gone. */
+async function liveHolder(path: string): Promise<string | null> {
+  const text = await readOrEmpty(path);
+  const mtimeMs = await stat(path).then(
+    (file) => file.mtimeMs,
+    () => 0,
+  );
+  const { success, data: holder } = Holder.safeParse(parseJson(text));
+  const name = success ? `process ${holder.pid} on host ${holder.host}` : 'another process';
+  if (success) {
+    const now = await describeProcess(holder.pid);
+    if (holder.host === now.host && holder.namespace === now.namespace) {
+      return isRunning(holder.pid) && holder.started === now.started ? name : null;
+    }
+  }
+  return Date.now() - mtimeMs < STALE_AFTER_MS ? name : null;
+}
+
+function parseJson(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value !== 'object' || value === null) return null;
-    const { pid, host, world, started } = { pid: null, host: null, world: null, started: null, ...value };
-    if (typeof pid !== 'number' || typeof host !== 'string') return null;
-    if (typeof world !== 'string' || typeof started !== 'string') return null;
-    return { pid, host, world, started };
+    return JSON.parse(text);
   } catch {
     return null;
   }
 }
 
+/** @returns the numbers of the lock files, descending. */
 async function lockNumbers(directory: string): Promise<number[]> {
   const names = await readdir(directory);
   return names
@@ -71,23 +88,7 @@ async function lockNumbers(directory: string): Promise<number[]> {
     .sort((a, b) => b - a);
 }
 
-/** @returns who holds the lock in `path`, or null when its holder is dead. */
-async function livingHolder(path: string): Promise<Holder | null> {
-  const holder = parseHolder(await readFile(path, 'utf8').catch(() => ''));
-  if (holder === null) return null;
-  if (holder.host !== hostname() || holder.world !== (await worldOfPids())) {
-    const lastSign = await stat(path).then(
-      (file) => file.mtimeMs,
-      () => 0,
-    );
-    return Date.now() - lastSign < SILENCE_MS ? holder : null;
-  }
-  if (holder.pid === process.pid && holder.started === (await startOf(process.pid))) return holder;
-  if (holder.pid === process.pid || !isRunning(holder.pid)) return null;
-  return holder.started === (await startOf(holder.pid)) ? holder : null;
-}
-
-/** Creates `lock.N` whole or not at all. @returns whether it was this call that did. */
+/** Creates a lock file with its content, atomically. @returns false if it exists already. */
 async function create(path: string, holder: Holder): Promise<boolean> {
   const draft = `${path}.${process.pid}.${randomUUID()}`;
   await writeFile(draft, JSON.stringify(holder), { flag: 'wx' });
@@ -95,32 +96,31 @@ async function create(path: string, holder: Holder): Promise<boolean> {
     await link(draft, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (hasCode(error, 'EEXIST')) return false;
     throw error;
   } finally {
     await rm(draft, { force: true });
   }
 }
 
-/** Removes the locks of the dead. @throws {DataDirectoryInUse} when one of the others lives. */
-async function outlive(directory: string, mine: number): Promise<void> {
+/** Removes stale locks. @throws {DataDirectoryInUseError} if a lock other than number `own` is live. */
+async function removeStaleLocks(directory: string, own: number): Promise<void> {
   for (const number of await lockNumbers(directory)) {
-    if (number === mine) continue;
+    if (number === own) continue;
     const path = join(directory, `lock.${number}`);
-    const holder = await livingHolder(path);
-    if (holder !== null) throw new DataDirectoryInUse(directory, holder);
+    const holder = await liveHolder(path);
+    if (holder !== null) throw new DataDirectoryInUseError(directory, holder);
     await rm(path, { force: true });
   }
 }
 
 /**
- * Takes `directory` for this process, or throws. A dead holder's lock is not removed to be made again, which two
- * processes could do at once, but outnumbered: `lock.N+1` is created, which only one can, and whoever then still sees
- * another's living lock steps back.
- * @param onLost told when another has taken the directory nevertheless, as when this process was suspended for long: it
- *   must not be written to any more.
- * @returns a function that gives the directory back.
- * @throws {DataDirectoryInUse} while its holder lives.
+ * Locks `directory` for this process. A stale lock is not deleted and created anew, which two processes could do
+ * concurrently: each contender creates `lock.N+1` with link(2), which only one can, and fails if another lock is live.
+ * @param onLost called if another process has removed the lock, as after a long suspension of this one: it must stop
+ *   writing to the directory.
+ * @returns a function that removes the lock.
+ * @throws {DataDirectoryInUseError} while another live process holds it.
  */
 export async function lockDataDirectory(
   directory: string,
@@ -128,33 +128,26 @@ export async function lockDataDirectory(
 ): Promise<() => Promise<void>> {
   const [highest = 0] = await lockNumbers(directory);
   const path = join(directory, `lock.${highest + 1}`);
-  const holder = highest > 0 ? await livingHolder(join(directory, `lock.${highest}`)) : null;
-  if (holder !== null) throw new DataDirectoryInUse(directory, holder);
-  const me: Holder = {
-    pid: process.pid,
-    host: hostname(),
-    world: await worldOfPids(),
-    started: await startOf(process.pid),
-  };
-  if (!(await create(path, me))) return lockDataDirectory(directory, onLost);
+  const holder = highest > 0 ? await liveHolder(join(directory, `lock.${highest}`)) : null;
+  if (holder !== null) throw new DataDirectoryInUseError(directory, holder);
+  if (!(await create(path, await describeProcess(process.pid)))) return lockDataDirectory(directory, onLost);
+  const unlock = () => rm(path, { force: true });
   try {
-    await outlive(directory, highest + 1);
+    await removeStaleLocks(directory, highest + 1);
   } catch (error) {
-    await rm(path, { force: true });
+    await unlock();
     throw error;
   }
   const heartbeat = setInterval(() => {
     const now = new Date();
     utimes(path, now, now).catch((error: unknown) => {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-        clearInterval(heartbeat);
-        onLost(new Error(`The lock of the data directory ${directory} was taken away from this process`));
-      }
+      if (!hasCode(error, 'ENOENT')) return;
+      clearInterval(heartbeat);
+      onLost(new Error(`Another process has removed this process's lock of the data directory ${directory}`));
     });
-  }, HEARTBEAT_MS);
-  heartbeat.unref();
+  }, HEARTBEAT_MS).unref();
   return async () => {
     clearInterval(heartbeat);
-    await rm(path, { force: true });
+    await unlock();
   };
 }

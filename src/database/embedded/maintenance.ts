@@ -1,77 +1,77 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { defineStatement, type Statement } from '../database.ts';
-import type { DiskRoom } from './disk-space.ts';
+import { type BoundStatement, sql } from '../sql.ts';
+import type { DiskSpaceGuard } from './disk-space.ts';
 
-export interface UpkeepOptions {
+export interface MaintenanceOptions {
   /** Where PGlite keeps its files. */
   readonly files: string;
-  readonly room: DiskRoom;
+  readonly diskSpace: DiskSpaceGuard;
   /** Runs a statement as the role that owns the tables. */
-  readonly run: (statement: Statement) => Promise<void>;
-  /** How often the tables are vacuumed, in milliseconds. */
-  readonly maintainEveryMs: number;
-  /** How often its log is shortened where something was written, in milliseconds. */
+  readonly run: (statement: BoundStatement) => Promise<void>;
+  /** How often to vacuum, in milliseconds. */
+  readonly vacuumEveryMs: number;
+  /** How often to run a checkpoint if something was written, in milliseconds. */
   readonly checkpointEveryMs: number;
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
-const VACUUM = defineStatement('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks');
-const CHECKPOINT = defineStatement('checkpoint', 'write', 'checkpoint');
-const LOOK_EVERY_MS = 1_000;
-const PAUSE_AFTER_FAILURE_MS = 10_000;
-/** So many files of 16 MiB more than after the last time are too many to wait for the next, or worth having back. */
-const MANY_LOG_FILES = 4;
-const SOME_LOG_FILES = 2;
-/** To shorten the log may take another file of it: without room for that the engine does not survive it. */
+const VACUUM = sql('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks');
+const CHECKPOINT = sql('checkpoint', 'write', 'checkpoint');
+const CHECK_INTERVAL_MS = 1_000;
+const RETRY_AFTER_MS = 10_000;
+/** Growth of the WAL, in segments of 16 MiB, at which a checkpoint is run at once; and at which it helps a low disk. */
+const MAX_WAL_GROWTH = 4;
+const MIN_WAL_GROWTH = 2;
+/** A checkpoint may need one more segment, and PGlite does not survive a failure to create it. */
 const CHECKPOINT_BYTES = 17 * 1_048_576;
-const LOG_FILE = /^[0-9A-F]{24}$/;
+const WAL_SEGMENT = /^[0-9A-F]{24}$/;
 
-async function countLogFiles(files: string): Promise<number> {
-  return (await readdir(join(files, 'pg_wal'))).filter((name) => LOG_FILE.test(name)).length;
+async function countWalSegments(files: string): Promise<number> {
+  return (await readdir(join(files, 'pg_wal'))).filter((name) => WAL_SEGMENT.test(name)).length;
 }
 
-/** What a server's own helpers would do: PGlite has neither autovacuum nor a checkpointer, and its log would only grow. */
-export class Upkeep {
-  readonly #options: UpkeepOptions;
+/** Replaces the background processes that PGlite lacks: autovacuum and checkpointer. */
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
   readonly #timers: NodeJS.Timeout[];
-  /** Log files there were when it had last been shortened. */
-  #logFilesLeft: number;
+  /** Number of WAL segments after the last checkpoint. */
+  #segments: number;
   #written = false;
   #stopped = false;
-  #working = false;
+  #running = false;
   #dueAt: number;
-  #notBefore = 0;
+  #retryAt = 0;
 
-  private constructor(options: UpkeepOptions, logFilesLeft: number) {
+  private constructor(options: MaintenanceOptions, segments: number) {
     this.#options = options;
-    this.#logFilesLeft = logFilesLeft;
-    const { maintainEveryMs, checkpointEveryMs, onWarning, room } = options;
+    this.#segments = segments;
+    const { vacuumEveryMs, checkpointEveryMs, onWarning, diskSpace } = options;
     this.#dueAt = performance.now() + checkpointEveryMs;
     const vacuum = () => {
-      if (room.isShort) return;
-      this.maintain().catch((error: unknown) => onWarning('The embedded database could not be vacuumed', error));
+      if (diskSpace.isLow) return;
+      this.vacuum().catch((error: unknown) => onWarning('VACUUM of the embedded database failed', error));
     };
     this.#timers = [
-      setInterval(vacuum, maintainEveryMs).unref(),
-      setInterval(() => void this.#look(), Math.min(LOOK_EVERY_MS, checkpointEveryMs)).unref(),
+      setInterval(vacuum, vacuumEveryMs).unref(),
+      setInterval(() => void this.#checkpointIfDue(), Math.min(CHECK_INTERVAL_MS, checkpointEveryMs)).unref(),
     ];
   }
 
-  /** To be called once the database is open. */
-  static async start(options: UpkeepOptions): Promise<Upkeep> {
-    return new Upkeep(options, await countLogFiles(options.files));
+  /** Starts the timers; requires that the database is open. */
+  static async start(options: MaintenanceOptions): Promise<Maintenance> {
+    return new Maintenance(options, await countWalSegments(options.files));
   }
 
-  /** To be told of every write: there is nothing to shorten before the first. */
-  noteWrite(): void {
+  /** Records that something was written; without writes no checkpoint is run. */
+  recordWrite(): void {
     this.#written = true;
   }
 
-  /** Gives the room of what was deleted back to the tables and teaches the planner. */
-  maintain(): Promise<void> {
+  /** Runs VACUUM (ANALYZE). */
+  vacuum(): Promise<void> {
     this.#written = true;
-    return this.#options.run(VACUUM);
+    return this.#options.run(VACUUM({}));
   }
 
   stop(): void {
@@ -79,31 +79,31 @@ export class Upkeep {
     for (const timer of this.#timers) clearInterval(timer);
   }
 
-  /** Shortens the log when it is time, when it has become long, and when the disk is short of room, which it may be why. */
-  async #look(): Promise<void> {
+  async #checkpointIfDue(): Promise<void> {
     const now = performance.now();
-    if (!this.#written || this.#working || now < this.#notBefore) return;
-    this.#working = true;
+    if (!this.#written || this.#running || now < this.#retryAt) return;
+    this.#running = true;
     try {
-      if (!(await this.#isTime(now)) || this.#stopped) return;
+      if (!(await this.#isDue(now)) || this.#stopped) return;
       this.#dueAt = now + this.#options.checkpointEveryMs;
       this.#written = false;
-      await this.#options.run(CHECKPOINT);
-      this.#logFilesLeft = await countLogFiles(this.#options.files);
+      await this.#options.run(CHECKPOINT({}));
+      this.#segments = await countWalSegments(this.#options.files);
     } catch (error) {
       if (this.#stopped) return;
       this.#written = true;
-      this.#notBefore = now + PAUSE_AFTER_FAILURE_MS;
-      this.#options.onWarning("The embedded database's log could not be shortened", error);
+      this.#retryAt = now + RETRY_AFTER_MS;
+      this.#options.onWarning('A checkpoint of the embedded database failed', error);
     } finally {
-      this.#working = false;
+      this.#running = false;
     }
   }
 
-  async #isTime(now: number): Promise<boolean> {
-    const { room, files } = this.#options;
-    const more = (await countLogFiles(files)) - this.#logFilesLeft;
-    if (room.isShort) return more >= SOME_LOG_FILES && room.canSpare(CHECKPOINT_BYTES);
-    return now >= this.#dueAt || more >= MANY_LOG_FILES;
+  /** Due by time, by growth of the WAL, or because disk space is low, unless there is no room for it. */
+  async #isDue(now: number): Promise<boolean> {
+    const { diskSpace, files } = this.#options;
+    if (!diskSpace.hasRoomFor(CHECKPOINT_BYTES)) return false;
+    const growth = (await countWalSegments(files)) - this.#segments;
+    return now >= this.#dueAt || growth >= (diskSpace.isLow ? MIN_WAL_GROWTH : MAX_WAL_GROWTH);
   }
 }

@@ -1,215 +1,280 @@
-import type { Duplex } from 'node:stream';
-import type pg from 'pg';
-import { DatabaseError, parse, serialize } from 'pg-protocol';
-import { type BackendMessage, DataRowMessage } from 'pg-protocol/dist/messages.js';
-import { defineStatement, type Row, type Statement, type Values } from '../database.ts';
-import { judge } from '../errors.ts';
-
-/** Whom the database takes a transaction's statement for: `owner` is the role that connected. */
-export type Identity =
-  | { readonly kind: 'user'; readonly userId: string }
-  | { readonly kind: 'operator' }
-  | { readonly kind: 'owner' };
+import pg from 'pg';
+import { DatabaseError, serialize } from 'pg-protocol';
+import { classify } from '../errors.ts';
+import { type Identity, provesIdentity, setIdentity } from '../identity.ts';
+import type { BoundStatement, Row, Rows } from '../sql.ts';
 
 /** One transaction to run. */
-export interface Job {
+export interface Transaction {
   readonly identity: Identity;
-  readonly statement: Statement;
-  readonly values: Values;
-  /** Called once: with the rows, or with what went wrong. */
+  readonly statements: readonly BoundStatement[];
+  /** Called exactly once. */
   readonly done: (outcome: Outcome) => void;
 }
 
 export type Outcome =
-  | { readonly kind: 'rows'; readonly rows: readonly Row[] }
-  /** The database refused: nothing of the transaction happened. */
-  | { readonly kind: 'refused'; readonly sqlState: string; readonly error: Error }
-  /** The connection went away: whether the transaction happened is unknown. */
-  | { readonly kind: 'lost'; readonly error: Error }
-  /** The connection went away before anything was sent: nothing of the transaction happened. */
-  | { readonly kind: 'unsent'; readonly error: Error };
+  | { readonly kind: 'rows'; readonly results: readonly Rows[] }
+  /** The server reported an error; nothing was committed. */
+  | { readonly kind: 'failed'; readonly sqlState: string; readonly error: Error }
+  /** The connection was lost; whether the transaction was committed is unknown. */
+  | { readonly kind: 'connection-lost'; readonly error: Error }
+  /** The connection was lost before anything was sent; nothing was committed. */
+  | { readonly kind: 'not-sent'; readonly error: Error };
 
-interface InFlight {
-  readonly job: Job;
-  readonly sentAt: number;
-  /** The name each Parse message of this burst asked for, in order; `''` for none. Shortened as they are granted. */
-  readonly parses: string[];
-  /** Whether it may have left this process. */
-  isSent: boolean;
-  rows: Row[];
-  error: DatabaseError | null;
-}
-
-interface WireOptions {
+interface ConnectionOptions {
+  readonly statementTimeoutMs: number;
+  /** Whether statements may be prepared under their name now. */
   readonly namedStatements: () => boolean;
-  /** Called after each answer, with the wire ready for one more. */
+  /** Called after each transaction. */
   readonly onAnswer: () => void;
-  /** Called once, when the connection has ended; every job on it has been told. */
+  /** Called once, after every transaction in flight has had its outcome. */
   readonly onEnd: () => void;
 }
 
-/** A server that does not hang up in return is not waited for. */
-const GOODBYE_MS = 1_000;
-const STATEMENT_TIMEOUT_MS = 10_000;
+/** How long to wait for the server to close the connection after Terminate. */
+const TERMINATE_TIMEOUT_MS = 1_000;
 
-/** Every statement has an index that finds its rows in order: kept from scanning and sorting where a table seems small. */
-const PLANNER = `set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)`;
-
-/** All of it holds until the transaction ends and no longer, so that a transaction pooler cannot leak it. */
-const BECOME_USER = defineStatement(
-  'become_user',
-  'read',
-  `select set_config('role', 'todo_app', true), set_config('app.user_id', $1, true),
-    set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true), ${PLANNER}`,
-);
-
-const BECOME_OPERATOR = defineStatement(
-  'become_operator',
-  'read',
-  `select set_config('role', 'todo_operator', true),
-    set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true), ${PLANNER}`,
-);
+/** A CommandComplete tag that counts the rows returned. */
+const SELECT_TAG = 'SELECT ';
 
 /**
- * A connected PostgreSQL connection shared by many callers. Each job leaves as one unbroken burst of protocol messages
- * ended by a single Sync: PostgreSQL runs what lies between two Syncs as one transaction, skips the rest of it after
- * an error, and answers bursts in their order (PostgreSQL manual, 55.2.4 Pipelining). So any number of bursts may be
- * under way at once, and none can be cut in two or outlive its user.
- *
- * The handshake is `pg`'s; after it this class reads and writes the connection alone.
+ * The messages of one transaction: Parse, Bind and Execute of each statement, then one Sync. PostgreSQL runs them as
+ * one implicit transaction and skips the rest after an error (PostgreSQL manual, 55.2.4 Pipelining). A subclass of
+ * `pg.Query`, since pg's pipeline mode takes no other class; `PipelinedConnection` writes and completes it.
  */
-export class Wire {
+class Burst extends pg.Query {
+  readonly transaction: Transaction;
+  readonly tag: string;
+  readonly statements: readonly BoundStatement[];
+  readonly sentAt = performance.now();
+  /** By statement: the name its Parse message asked for, '' if unnamed, null if no Parse was sent. */
+  readonly parses: (string | null)[] = [];
+  readonly results: Row[][] = [];
+  isSent = false;
+  error: DatabaseError | null = null;
+  isOutOfSequence = false;
+  #stage: 'start' | 'parsed' | 'bound' = 'start';
+  #rows: Row[] = [];
+
+  constructor(transaction: Transaction, tag: string, statementTimeoutMs: number) {
+    super('');
+    this.transaction = transaction;
+    this.tag = tag;
+    const first = setIdentity(transaction.identity, tag, statementTimeoutMs);
+    this.statements = first === null ? transaction.statements : [first, ...transaction.statements];
+  }
+
+  override submit = () => undefined;
+
+  /** @returns the name that the server has granted. */
+  parseComplete(): string | null {
+    this.#expect(this.#stage === 'start' && typeof this.parses[this.results.length] === 'string');
+    this.#stage = 'parsed';
+    return this.parses[this.results.length] ?? null;
+  }
+
+  bindComplete(): void {
+    this.#expect(this.#stage === (this.parses[this.results.length] === null ? 'start' : 'parsed'));
+    this.#stage = 'bound';
+  }
+
+  handleDataRow({ fields }: { readonly fields: Row }): void {
+    this.#expect(this.#stage === 'bound');
+    this.#rows.push(fields);
+  }
+
+  handleCommandComplete({ text }: { readonly text: string }): void {
+    const counts = !text.startsWith(SELECT_TAG) || text === `${SELECT_TAG}${this.#rows.length}`;
+    this.#expect(this.#stage === 'bound' && counts);
+    this.results.push(this.#rows);
+    this.#rows = [];
+    this.#stage = 'start';
+  }
+
+  /** Connection errors arrive here too; their outcome is given when the connection has closed. */
+  handleError(error: unknown): void {
+    if (error instanceof DatabaseError) this.error ??= error;
+  }
+
+  handleReadyForQuery(): void {}
+
+  /** No statement of ours leads to these messages. */
+  handleRowDescription(): void {
+    this.isOutOfSequence = true;
+  }
+  handleEmptyQuery(): void {
+    this.isOutOfSequence = true;
+  }
+  handlePortalSuspended(): void {
+    this.isOutOfSequence = true;
+  }
+  handleCopyInResponse(): void {
+    this.isOutOfSequence = true;
+  }
+  handleCopyData(): void {
+    this.isOutOfSequence = true;
+  }
+
+  /** @returns the rows of the transaction's statements; null unless every message came in order, with this burst's tag. */
+  proven(): readonly Rows[] | null {
+    const { identity, statements } = this.transaction;
+    if (this.isOutOfSequence || this.#stage !== 'start' || this.results.length !== this.statements.length) return null;
+    if (this.statements === statements) return this.results;
+    const [first, ...results] = this.results;
+    return first?.length === 1 && provesIdentity(first[0], identity, this.tag) ? results : null;
+  }
+
+  #expect(inSequence: boolean): void {
+    if (!inSequence) this.isOutOfSequence = true;
+  }
+}
+
+/** Unique among all processes behind one pooler, for as long as an answer may be delayed. */
+let nextTag = Math.floor(Math.random() * 2 ** 48);
+
+/**
+ * One PostgreSQL connection with many transactions in flight, each sent as one burst without waiting for the answers to
+ * those before it. An answer is matched to its transaction by position and must prove that it belongs to it: by its
+ * exact sequence of messages and by the tag and user in its first row. Any other message closes the connection.
+ */
+export class PipelinedConnection {
   /** `performance.now()` */
   readonly connectedAt = performance.now();
   readonly #client: pg.Client;
-  readonly #stream: Duplex;
-  readonly #options: WireOptions;
-  readonly #inFlight: InFlight[] = [];
+  readonly #options: ConnectionOptions;
+  readonly #inFlight: Burst[] = [];
   readonly #unsent: Buffer[] = [];
   readonly #prepared = new Set<string>();
   readonly #preparing = new Set<string>();
-  #retiring = false;
+  #draining = false;
+  #closing: Promise<void> | null = null;
   #ended = false;
-  #lastError: Error | null = null;
+  #closeReason: Error | null = null;
 
-  constructor(client: pg.Client, options: WireOptions) {
+  constructor(client: pg.Client, options: ConnectionOptions) {
     this.#client = client;
-    this.#stream = client.connection.stream;
     this.#options = options;
-    this.#stream.removeAllListeners('data');
-    void parse(this.#stream, (message) => this.#receive(message));
-    client.on('error', (error) => {
-      this.#lastError ??= error;
-    });
-    this.#stream.once('close', () => this.#end());
-    if (this.#stream.destroyed) process.nextTick(() => this.#end());
+    const { connection } = client;
+    connection.on('parseComplete', () => this.#parseComplete());
+    connection.on('bindComplete', () => this.#head()?.bindComplete());
+    connection.on('readyForQuery', () => this.#readyForQuery());
+    client.on('error', (error) => this.destroy(error));
+    connection.stream.once('close', () => this.#end());
+    if (connection.stream.destroyed) process.nextTick(() => this.#end());
   }
 
-  /** Jobs sent and not yet answered. */
-  get load(): number {
+  /** Number of transactions sent and not yet answered. */
+  get inFlight(): number {
     return this.#inFlight.length;
   }
 
-  /** False once the server has said that it cannot serve: what is under way is finished, and no more is taken. */
-  get takesJobs(): boolean {
-    return !this.#retiring && !this.#ended;
+  /** False while draining: transactions in flight finish, and no new ones are taken. */
+  get acceptsWork(): boolean {
+    return !this.#draining && !this.#ended && this.#closeReason === null;
   }
 
-  /** When the oldest unanswered job was sent (`performance.now()`), or null when there is none. */
+  /** When the oldest transaction in flight was sent (`performance.now()`); null if there is none. */
   get oldestSentAt(): number | null {
     return this.#inFlight[0]?.sentAt ?? null;
   }
 
-  /** Sends `job` at once, behind those already under way. */
-  send(job: Job): void {
+  /** Sends `transaction` behind those in flight. */
+  send(transaction: Transaction): void {
+    nextTag += 1;
+    const burst = new Burst(transaction, nextTag.toString(36), this.#options.statementTimeoutMs);
     if (this.#unsent.length === 0) setImmediate(() => this.#flush());
-    const parses: string[] = [];
-    if (job.identity.kind === 'user') this.#queue(BECOME_USER, [job.identity.userId], parses);
-    if (job.identity.kind === 'operator') this.#queue(BECOME_OPERATOR, [], parses);
-    this.#queue(job.statement, job.values, parses);
+    for (const statement of burst.statements) this.#write(burst, statement);
     this.#unsent.push(serialize.sync());
-    this.#inFlight.push({ job, sentAt: performance.now(), parses, isSent: false, rows: [], error: null });
+    this.#inFlight.push(burst);
+    this.#client.query(burst);
   }
 
-  /** Cuts the connection; every job under way is told it is lost. */
+  /** Destroys the socket; transactions in flight fail with `connection-lost`. */
   destroy(reason: Error): void {
-    this.#lastError ??= reason;
-    this.#stream.destroy();
+    this.#closeReason ??= reason;
+    this.#client.connection.stream.destroy();
   }
 
-  /** Says good-bye to the server; to be called when nothing is under way. */
-  async close(): Promise<void> {
-    const unheard = setTimeout(() => this.#stream.destroy(), GOODBYE_MS).unref();
+  /** Closes the connection once nothing is in flight, and takes no more transactions. */
+  drain(): void {
+    this.#draining = true;
+    if (this.#inFlight.length === 0) void this.close();
+  }
+
+  /** Sends Terminate and waits for the connection to close; requires that nothing is in flight. */
+  close(): Promise<void> {
+    this.#closing ??= this.#terminate();
+    return this.#closing;
+  }
+
+  async #terminate(): Promise<void> {
+    this.#draining = true;
+    const timer = setTimeout(() => this.#client.connection.stream.destroy(), TERMINATE_TIMEOUT_MS).unref();
     await this.#client.end();
-    clearTimeout(unheard);
+    clearTimeout(timer);
   }
 
-  /** What is sent in one turn of the event loop leaves in one piece. */
+  /** Coalesces the messages of one event-loop turn into one write. */
   #flush(): void {
     if (this.#ended) return;
-    for (const inFlight of this.#inFlight) inFlight.isSent = true;
-    this.#stream.write(Buffer.concat(this.#unsent.splice(0)));
+    for (const burst of this.#inFlight) burst.isSent = true;
+    this.#client.connection.stream.write(Buffer.concat(this.#unsent.splice(0)));
   }
 
-  #queue(statement: Statement, values: Values, parses: string[]): void {
-    const name = this.#nameFor(statement);
-    if (!this.#prepared.has(name)) {
-      this.#unsent.push(serialize.parse({ name, text: statement.text }));
-      parses.push(name);
+  #write(burst: Burst, { statement, values }: BoundStatement): void {
+    const name = this.#nameFor(statement.name);
+    const isPrepared = this.#prepared.has(name);
+    burst.parses.push(isPrepared ? null : name);
+    if (!isPrepared) {
       if (name !== '') this.#preparing.add(name);
+      this.#unsent.push(serialize.parse({ name, text: statement.text }));
     }
     this.#unsent.push(serialize.bind({ statement: name, values: [...values] }), serialize.execute());
   }
 
-  /** A name is used again only once the server has granted it; until then the others go unnamed. */
-  #nameFor({ name }: Statement): string {
+  /** A name is used again only after ParseComplete; until then the statement is sent unnamed. */
+  #nameFor(name: string): string {
     if (!this.#options.namedStatements()) return '';
     return this.#prepared.has(name) || !this.#preparing.has(name) ? name : '';
   }
 
-  #receive(message: BackendMessage): void {
-    if (message.name === 'readyForQuery') {
-      this.#answer();
-      return;
-    }
-    const current = this.#inFlight[0];
-    if (message instanceof DatabaseError) {
-      if (current === undefined)
-        this.destroy(message); // it answers no job: the server ends the connection
-      else current.error ??= message;
-      if (judge(message.code ?? '') === 'unavailable') this.#retiring = true;
-    } else if (current === undefined) {
-      return;
-    } else if (message instanceof DataRowMessage) {
-      current.rows.push(message.fields);
-    } else if (message.name === 'bindComplete') {
-      current.rows = []; // become_user's row comes first; only the last statement's are the answer
-    } else if (message.name === 'parseComplete') {
-      const name = current.parses.shift();
-      if (name) this.#prepared.add(name);
-    }
+  #head(): Burst | null {
+    const head = this.#inFlight[0];
+    if (head === undefined) this.destroy(new Error('The database sent an answer that nothing asked for'));
+    return head ?? null;
   }
 
-  #answer(): void {
-    const answered = this.#inFlight.shift();
-    if (answered === undefined) return;
-    const { job, error, rows, parses } = answered;
-    for (const name of parses) this.#preparing.delete(name);
-    if (error === null) {
-      job.done({ kind: 'rows', rows });
-    } else {
-      job.done({ kind: 'refused', sqlState: error.code ?? 'XX000', error });
+  #parseComplete(): void {
+    const name = this.#head()?.parseComplete();
+    if (name) this.#prepared.add(name);
+  }
+
+  #readyForQuery(): void {
+    const burst = this.#head();
+    if (burst === null || this.#closeReason !== null) return;
+    const { transaction, error } = burst;
+    const results = error === null ? burst.proven() : null;
+    const sqlState = error?.code ?? '';
+    if (results === null && (sqlState === '' || burst.isOutOfSequence)) {
+      this.destroy(error ?? new Error('The database sent an answer that does not belong to this transaction'));
+      return;
     }
-    if (this.#retiring && this.#inFlight.length === 0) void this.close();
+    this.#inFlight.shift();
+    for (const name of burst.parses) if (name !== null) this.#preparing.delete(name);
+    if (results !== null) transaction.done({ kind: 'rows', results });
+    else if (error !== null) transaction.done({ kind: 'failed', sqlState, error });
+    if (classify(sqlState) === 'unavailable') this.#draining = true;
+    if (this.#draining) this.drain();
     this.#options.onAnswer();
   }
 
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    const lost = this.#inFlight.splice(0);
-    const error = lost[0]?.error ?? this.#lastError ?? new Error('The database connection ended');
-    for (const { job, isSent } of lost) job.done({ kind: isSent ? 'lost' : 'unsent', error });
+    const closed = this.#closeReason ?? new Error('The database closed the connection');
+    for (const { transaction, isSent, error } of this.#inFlight.splice(0)) {
+      transaction.done({ kind: isSent ? 'connection-lost' : 'not-sent', error: error ?? closed });
+    }
     this.#options.onEnd();
   }
 }

@@ -1,251 +1,278 @@
 import type pg from 'pg';
-import type { OperatorAccess } from '../../backup/admin-access.ts';
 import { AppError } from '../../core/errors.ts';
-import type { UserId } from '../../core/user.ts';
-import { type Database, defineStatement, type Row, type Statement, type Values } from '../database.ts';
-import { judge, sqlStateOf } from '../errors.ts';
-import type { Identity, Job, Outcome, Wire } from './connection.ts';
-import { ConnectionSlots, type FailedAttempt } from './connector.ts';
+import type { Database } from '../database.ts';
+import { classify, transactionError } from '../errors.ts';
+import type { Identity } from '../identity.ts';
+import { type BoundStatement, type Rows, sql } from '../sql.ts';
+import { type Outcome, PipelinedConnection } from './connection.ts';
+import { Connector } from './connector.ts';
 
-export interface SharedConnectionsOptions {
-  /** A client that has not been connected yet. */
-  readonly createClient: () => pg.Client | Promise<pg.Client>;
-  /** Brings the database up to date and checks it, once, before the first job. */
-  readonly prepare: (client: pg.Client) => Promise<void>;
-  /** Connections that requests share. */
+export interface PoolOptions {
+  /** Opens a connection. */
+  readonly connect: () => Promise<pg.Client>;
+  /** Maximum number of connections. */
   readonly connections: number;
-  /** Transactions under way on one connection at once; the rest wait for any connection. */
+  /** Maximum number of transactions in flight on one connection; more are queued. */
   readonly depth: number;
+  /** Whether statements are prepared under a name. */
   readonly namedStatements: boolean;
-  /** Told what an operator may want to read. */
+  /** For how long statements are sent unnamed after one was missing, in milliseconds; 60,000 if not given. */
+  readonly unnamedMs?: number | undefined;
+  /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
+  readonly statementTimeoutMs?: number | undefined;
+  /** Reports what an operator may want to read. */
   readonly onWarning: (message: string, error?: unknown) => void;
-  /** The database must not be served from. */
-  readonly onUnusable: (error: unknown) => void;
 }
 
-interface Waiting {
+interface QueuedTransaction {
   readonly identity: Identity;
-  readonly statement: Statement;
-  readonly values: Values;
-  readonly askedAt: number;
-  readonly resolve: (rows: readonly Row[]) => void;
-  readonly reject: (error: AppError) => void;
-  tries: number;
+  readonly statements: readonly BoundStatement[];
+  readonly access: 'read' | 'write';
+  /** `performance.now()` */
+  readonly enqueuedAt: number;
+  readonly resolve: (results: readonly Rows[]) => void;
+  readonly reject: (error: Error) => void;
+  attempts: number;
 }
 
-const PING = defineStatement('ping', 'read', 'select 1');
-const MAX_TRIES = 3;
+const PING = sql('ping', 'read', 'select 1');
+const STATEMENT_TIMEOUT_MS = 10_000;
+/** Beyond the statement timeout: for a server that does not keep it, or cannot be reached. */
+const DEADLINE_MARGIN_MS = 200;
+const TIMER_INTERVAL_MS = 100;
+/** Queue timeout while there is a connection: 2 s, less one timer interval. */
+const QUEUE_TIMEOUT_MS = 2_000 - TIMER_INTERVAL_MS;
+const MAX_ATTEMPTS = 3;
 /**
- * So many transactions go to one connection before the next is used: reads that travel together cost less, while each
- * write waits for the disk, which connections do side by side.
+ * Load balancing: reads fill one connection up to this many before the next is used, which takes fewer system calls;
+ * writes go to the connection with the fewest in flight, because each waits for an fsync.
  */
-const BATCH = { read: 8, write: 1 };
-/** A connection whose oldest answer is this late is given no more to do until it answers. */
-const SLOW_AFTER_MS = 100;
-/** While the first connection is still being made (a database that wakes up), a request waits longer. */
-const MAX_WAIT_FOR_CONNECTION_MS = 9_500;
-/** The server ends a statement at 10 s by itself; this is for a server that does not, or that is out of reach. */
-const MAX_ANSWER_MS = 10_200;
-const SWEEP_MS = 100;
-/** The sweep that finds it out may come late by its own length. */
-const MAX_WAIT_MS = 2_000 - SWEEP_MS;
-
-function refusal(sqlState: string | null, cause: unknown): AppError {
-  const unavailable = sqlState !== null && judge(sqlState) === 'unavailable';
-  return new AppError(unavailable ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause });
-}
-
-function unreachable(cause: unknown): AppError {
-  return refusal(sqlStateOf(cause), cause);
-}
+const READS_PER_CONNECTION = 8;
+/** Head-of-line blocking: a connection whose oldest transaction is older than this gets no new ones. */
+const BLOCKED_AFTER_MS = 100;
+/** For how long statements are sent unnamed after one was missing; doubled each time, up to an hour. */
+const UNNAMED_MS = 60_000;
+const MAX_UNNAMED_MS = 3_600_000;
 
 /**
- * A few connections shared by all requests. A request's transaction is handed to the least busy connection at once;
- * requests beyond what the connections take wait in line, at most 2 s.
+ * A few connections shared by all requests: each transaction is sent at once on the connection chosen for it, behind
+ * those in flight there, or queued while all are full.
+ *
+ * A transaction fails with `SERVICE_UNAVAILABLE` after 2 s in the queue, and with `DATABASE_ERROR` at its deadline,
+ * 10.2 s after it was enqueued, or at once while the circuit breaker of the connector is open.
  */
-export class SharedConnections implements Database, OperatorAccess {
-  readonly #options: SharedConnectionsOptions;
-  readonly #slots: ConnectionSlots;
-  readonly #line: Waiting[] = [];
-  /** What a connection has been given and has not answered, the oldest first but for what is tried again. */
-  readonly #underWay = new Set<Waiting>();
-  #sweep: NodeJS.Timeout | null = null;
-  #named: boolean;
-  #closing: (() => void) | null = null;
+export class ConnectionPool implements Database {
+  readonly #options: PoolOptions;
+  readonly #statementTimeoutMs: number;
+  readonly #connector: Connector;
+  readonly #queue: QueuedTransaction[] = [];
+  readonly #inFlight = new Set<QueuedTransaction>();
+  #connections: readonly PipelinedConnection[] = [];
+  /** Since when there has been a connection (`performance.now()`). */
+  #connectedSince = 0;
+  #unnamedUntil: number;
+  #unnamedMs: number;
+  #timer: NodeJS.Timeout | null = null;
+  #onIdle: (() => void) | null = null;
 
-  constructor(options: SharedConnectionsOptions) {
+  constructor(options: PoolOptions) {
     this.#options = options;
-    this.#named = options.namedStatements;
-    this.#slots = new ConnectionSlots({
-      createClient: options.createClient,
-      prepare: options.prepare,
-      connections: options.connections,
-      namedStatements: () => this.#named,
-      onChange: () => this.#dispatch(),
-      onFailure: (failure) => this.#connectFailed(failure),
-      onUnusable: options.onUnusable,
+    this.#statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
+    this.#unnamedMs = options.unnamedMs ?? UNNAMED_MS;
+    this.#unnamedUntil = options.namedStatements ? 0 : Number.POSITIVE_INFINITY;
+    this.#connector = new Connector({
+      connect: options.connect,
+      onConnected: (client) => this.#add(client),
+      onFailure: (error, isFirst) => this.#connectFailed(error, isFirst),
+      onBackoffOver: () => this.#afterBackoff(),
     });
   }
 
-  /** Connects and prepares, and keeps trying behind the scenes when the first attempt fails; settles after that attempt. */
+  /** Opens all connections; resolves after the first attempts, failed or not. Later attempts are made on demand. */
   async open(): Promise<void> {
-    await this.#slots.open();
+    await Promise.all(Array.from({ length: this.#options.connections }, () => this.#connector.attempt()));
   }
 
-  asUser(userId: UserId, statement: Statement, values: Values): Promise<readonly Row[]> {
-    return this.#run({ kind: 'user', userId }, statement, values);
+  transaction(identity: Identity, statements: readonly BoundStatement[]): Promise<readonly Rows[]> {
+    const circuitError = this.#connections.length === 0 ? this.#connector.circuitError : null;
+    if (circuitError !== null) return Promise.reject(transactionError(circuitError));
+    const access = statements.every(({ statement }) => statement.access === 'read') ? 'read' : 'write';
+    return new Promise((resolve, reject) => {
+      const enqueuedAt = performance.now();
+      this.#queue.push({ identity, statements, access, enqueuedAt, resolve, reject, attempts: 0 });
+      this.#dispatch();
+    });
   }
 
   async ping(): Promise<void> {
-    await this.asOwner(PING);
-  }
-
-  /** Runs a statement of ours as the role that owns the tables, confined to nobody. */
-  async asOwner(statement: Statement): Promise<void> {
-    await this.#run({ kind: 'owner' }, statement, []);
-  }
-
-  /** Runs a statement of ours as the role that sees every user's rows; otherwise as `asUser`. */
-  asOperator(statement: Statement, values: Values): Promise<readonly Row[]> {
-    return this.#run({ kind: 'operator' }, statement, values);
+    await this.transaction({ kind: 'owner' }, [PING({})]);
   }
 
   async close(): Promise<void> {
-    if (!this.#idle()) {
+    if (!this.#isIdle()) {
       await new Promise<void>((resolve) => {
-        this.#closing = resolve;
+        this.#onIdle = resolve;
       });
     }
-    await this.#slots.close();
-    if (this.#sweep !== null) clearInterval(this.#sweep);
+    this.#connector.close();
+    await Promise.all(this.#connections.map((connection) => connection.close()));
   }
 
-  #idle(): boolean {
-    return this.#line.length === 0 && this.#slots.wires().every((wire) => wire.load === 0);
+  #isIdle(): boolean {
+    return this.#queue.length === 0 && this.#connections.every(({ inFlight }) => inFlight === 0);
   }
 
-  #run(identity: Identity, statement: Statement, values: Values): Promise<readonly Row[]> {
-    const hopeless = this.#slots.hopeless();
-    if (hopeless !== null) {
-      this.#slots.want();
-      return Promise.reject(unreachable(hopeless));
-    }
-    return new Promise((resolve, reject) => {
-      this.#line.push({ identity, statement, values, askedAt: performance.now(), resolve, reject, tries: 0 });
-      this.#dispatch();
+  #add(client: pg.Client): void {
+    const connection = new PipelinedConnection(client, {
+      statementTimeoutMs: this.#statementTimeoutMs,
+      namedStatements: () => performance.now() >= this.#unnamedUntil,
+      onAnswer: () => this.#dispatch(),
+      onEnd: () => {
+        this.#connections = this.#connections.filter((other) => other !== connection);
+        if (this.#connections.length === 0) this.#connector.closeCircuit();
+        this.#dispatch();
+      },
     });
+    if (this.#connections.length === 0) this.#connectedSince = performance.now();
+    this.#connections = [...this.#connections, connection];
+    this.#dispatch();
   }
 
+  #connectFailed(error: Error, isFirst: boolean): void {
+    const isConnected = this.#connections.length > 0;
+    if (isFirst) {
+      const what = isConnected ? 'Could not open another database connection' : 'The database cannot be reached';
+      this.#options.onWarning(`${what}; retrying`, error);
+    }
+    if (!isConnected && this.#connector.circuitError !== null) {
+      for (const { reject } of this.#queue.splice(0)) reject(transactionError(error));
+    }
+  }
+
+  /** Until there has been a connection, attempts go on without demand: the schema may have to be migrated. */
+  #afterBackoff(): void {
+    if (this.#connectedSince === 0) this.#requestConnection();
+    this.#dispatch();
+  }
+
+  /** Sends what is queued, as far as connections take it. */
   #dispatch(): void {
-    while (this.#line.length > 0) {
-      const wire = this.#freest(BATCH[this.#line[0]?.statement.access ?? 'read']);
-      const waiting = wire === null ? undefined : this.#line.shift();
-      if (wire === null || waiting === undefined) break;
-      wire.send(this.#job(waiting, wire));
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+      const connection = this.#pick(next.access);
+      if (connection === null) break;
+      this.#queue.shift();
+      this.#send(next, connection);
     }
-    if (this.#idle()) this.#closing?.();
-    else this.#watch();
+    if (this.#isIdle()) this.#onIdle?.();
+    else this.#startTimer();
   }
 
-  #freest(batch: number): Wire | null {
+  #pick(access: 'read' | 'write'): PipelinedConnection | null {
     const now = performance.now();
-    let best: Wire | null = null;
-    for (const wire of this.#slots.wires()) {
-      const { load } = wire;
-      if (!wire.takesJobs || load >= this.#options.depth) continue;
-      if (best !== null && Math.floor(load / batch) >= Math.floor(best.load / batch)) continue;
-      if (load > 0 && now - (wire.oldestSentAt ?? now) > SLOW_AFTER_MS) continue;
-      best = wire;
+    const rank = ({ inFlight }: PipelinedConnection) =>
+      access === 'read' ? Math.floor(inFlight / READS_PER_CONNECTION) : inFlight;
+    let best: PipelinedConnection | null = null;
+    for (const connection of this.#connections) {
+      if (!connection.acceptsWork || connection.inFlight >= this.#options.depth) continue;
+      if (now - (connection.oldestSentAt ?? now) > BLOCKED_AFTER_MS) continue;
+      if (best === null || rank(connection) < rank(best)) best = connection;
     }
-    if (best === null || best.load > 0) this.#slots.want();
+    if (best === null || best.inFlight > 0) this.#requestConnection();
     return best;
   }
 
-  #job(waiting: Waiting, wire: Wire): Job {
-    const { identity, statement, values, askedAt } = waiting;
-    this.#underWay.add(waiting);
-    const done = (outcome: Outcome) => {
-      this.#underWay.delete(waiting);
-      // A connection older than the request may have been dead before it was asked: losing it says nothing of the request.
-      const isTry = outcome.kind === 'lost' ? wire.connectedAt > askedAt : outcome.kind !== 'unsent';
-      if (isTry) waiting.tries += 1;
-      this.#conclude(waiting, outcome);
-    };
-    return { identity, statement, values, done };
+  #requestConnection(): void {
+    const open = this.#connections.filter(({ acceptsWork }) => acceptsWork).length;
+    if (open + this.#connector.connecting < this.#options.connections) this.#connector.request();
   }
 
-  #conclude(waiting: Waiting, outcome: Outcome): void {
+  #send(queued: QueuedTransaction, connection: PipelinedConnection): void {
+    const { identity, statements, enqueuedAt } = queued;
+    this.#inFlight.add(queued);
+    const done = (outcome: Outcome) => {
+      this.#inFlight.delete(queued);
+      // A connection opened before the request was enqueued may have been dead by then: its loss is no attempt.
+      const mayHaveBeenDead = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
+      if (outcome.kind !== 'not-sent' && !mayHaveBeenDead) queued.attempts += 1;
+      this.#conclude(queued, outcome, connection);
+    };
+    connection.send({ identity, statements, done });
+  }
+
+  #conclude(queued: QueuedTransaction, outcome: Outcome, connection: PipelinedConnection): void {
     switch (outcome.kind) {
       case 'rows':
-        waiting.resolve(outcome.rows);
+        queued.resolve(outcome.results);
         return;
-      case 'unsent':
-        this.#line.unshift(waiting);
+      case 'not-sent':
+        this.#queue.unshift(queued);
         return;
-      case 'lost':
-        if (waiting.statement.access === 'read' && this.#mayRetry(waiting)) this.#line.unshift(waiting);
-        else waiting.reject(new AppError('DATABASE_ERROR', { cause: outcome.error }));
+      case 'connection-lost':
+        if (queued.access === 'read' && this.#mayRetry(queued)) this.#queue.unshift(queued);
+        else queued.reject(new AppError('DATABASE_ERROR', { cause: outcome.error }));
         return;
-      case 'refused':
-        this.#refused(waiting, outcome.sqlState, outcome.error);
+      case 'failed': {
+        const sqlStateClass = classify(outcome.sqlState);
+        if (sqlStateClass === 'retry-unprepared') this.#suspendNaming(connection);
+        const isRetryable = sqlStateClass === 'retry' || sqlStateClass === 'retry-unprepared';
+        if (isRetryable && this.#mayRetry(queued)) this.#queue.unshift(queued);
+        else queued.reject(transactionError(outcome.error));
         return;
-    }
-  }
-
-  #refused(waiting: Waiting, sqlState: string, cause: Error): void {
-    const verdict = judge(sqlState);
-    if (verdict === 'retry-unnamed' && this.#named) {
-      this.#named = false;
-      this.#options.onWarning('The connection pooler keeps no prepared statements; going on without');
-    }
-    if ((verdict === 'retry' || verdict === 'retry-unnamed') && this.#mayRetry(waiting)) this.#line.unshift(waiting);
-    else waiting.reject(refusal(sqlState, cause));
-  }
-
-  #mayRetry(waiting: Waiting): boolean {
-    return waiting.tries < MAX_TRIES && performance.now() - waiting.askedAt < MAX_WAIT_MS;
-  }
-
-  #connectFailed({ error, isFirst, isHopeless }: FailedAttempt): void {
-    const what =
-      this.#slots.wires().length > 0 ? 'No further database connection is to be had' : 'The database cannot be reached';
-    if (isFirst) this.#options.onWarning(`${what}; trying again`, error);
-    if (isHopeless) for (const waiting of this.#line.splice(0)) waiting.reject(unreachable(error));
-  }
-
-  /** Looks after what waits and what is under way, for as long as there is any. */
-  #watch(): void {
-    this.#sweep ??= setInterval(() => {
-      this.#giveUpLate();
-      this.#dispatch();
-      if (this.#idle() && this.#sweep !== null) {
-        clearInterval(this.#sweep);
-        this.#sweep = null;
       }
-    }, SWEEP_MS);
+    }
   }
 
-  #giveUpLate(): void {
+  #mayRetry({ attempts, enqueuedAt }: QueuedTransaction): boolean {
+    return attempts < MAX_ATTEMPTS && performance.now() - enqueuedAt < QUEUE_TIMEOUT_MS;
+  }
+
+  /** The connection is replaced, since which statements are prepared on it is no longer known. */
+  #suspendNaming(connection: PipelinedConnection): void {
+    connection.drain();
     const now = performance.now();
-    for (const wire of this.#slots.wires()) {
-      if (now - (wire.oldestSentAt ?? now) > MAX_ANSWER_MS)
-        wire.destroy(new Error('The database did not answer in time'));
+    if (now < this.#unnamedUntil) return;
+    this.#unnamedUntil = now + this.#unnamedMs;
+    const seconds = this.#unnamedMs / 1_000;
+    this.#unnamedMs = Math.min(this.#unnamedMs * 2, MAX_UNNAMED_MS);
+    this.#options.onWarning(`A prepared statement was lost: statements are sent unnamed for ${seconds} s`);
+  }
+
+  /** Checks timeouts every 100 ms while anything is queued or in flight. */
+  #startTimer(): void {
+    this.#timer ??= setInterval(() => {
+      this.#expire();
+      this.#dispatch();
+      if (this.#isIdle() && this.#timer !== null) {
+        clearInterval(this.#timer);
+        this.#timer = null;
+      }
+    }, TIMER_INTERVAL_MS);
+  }
+
+  #expire(): void {
+    const now = performance.now();
+    const deadlineMs = this.#statementTimeoutMs + DEADLINE_MARGIN_MS;
+    for (const connection of this.#connections) {
+      if (now - (connection.oldestSentAt ?? now) > deadlineMs)
+        connection.destroy(new Error('The database did not answer in time'));
     }
-    for (const waiting of this.#underWay) {
-      if (now - waiting.askedAt <= MAX_ANSWER_MS) continue;
-      this.#underWay.delete(waiting);
-      waiting.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
+    for (const queued of this.#inFlight) {
+      if (now - queued.enqueuedAt <= deadlineMs) continue;
+      this.#inFlight.delete(queued);
+      queued.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
     }
-    const connected = this.#slots.wires().length > 0;
-    const cause = new Error(
-      connected ? 'No database connection was free in time' : 'The database could not be reached in time',
-    );
-    const isLate = ({ askedAt }: Waiting) =>
-      now - askedAt > MAX_WAIT_FOR_CONNECTION_MS || this.#slots.connectedMsSince(askedAt) > MAX_WAIT_MS;
-    for (const waiting of this.#line.splice(0)) {
-      if (isLate(waiting))
-        waiting.reject(new AppError(connected ? 'SERVICE_UNAVAILABLE' : 'DATABASE_ERROR', { cause }));
-      else this.#line.push(waiting);
+    const isConnected = this.#connections.length > 0;
+    for (const queued of this.#queue.splice(0)) {
+      const { enqueuedAt, reject } = queued;
+      if (isConnected && now - Math.max(enqueuedAt, this.#connectedSince) > QUEUE_TIMEOUT_MS) {
+        const cause = new Error('No database connection was free in time');
+        reject(new AppError('SERVICE_UNAVAILABLE', { cause }));
+      } else if (now - enqueuedAt > deadlineMs) {
+        const cause = new Error('The database could not be reached in time');
+        reject(new AppError('DATABASE_ERROR', { cause }));
+      } else {
+        this.#queue.push(queued);
+      }
     }
   }
 }

@@ -1,10 +1,11 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
+import { DatabaseUnusableError } from '../errors.ts';
 
-const MIGRATIONS = new URL('../migrations/', import.meta.url);
+const MIGRATIONS = new URL('./migrations/', import.meta.url);
 const FILE_NAME = /^(\d{4})_[a-z0-9_]+\.sql$/;
 
-/** Any number will do, as long as nobody else's advisory locks in the same database use it. */
+/** Key of the advisory lock; arbitrary, but unused by anything else in the same database. */
 const MIGRATION_LOCK = 7_401_958_226;
 
 interface Migration {
@@ -24,7 +25,7 @@ async function readMigrations(): Promise<Migration[]> {
   );
 }
 
-/** Reads the catalog itself: what a name was found to mean may be remembered from before another process's commit. */
+/** Reads the catalog tables: `to_regclass` may answer from a cache older than another process's commit. */
 const TABLE_EXISTS = `select exists (
   select from pg_catalog.pg_class
   where relname = 'migrations'
@@ -36,6 +37,20 @@ async function readApplied(client: pg.ClientBase): Promise<Set<number>> {
   if (table.rows[0]?.exists !== true) return new Set();
   const applied = await client.query<{ number: number }>('select number from todo.migrations');
   return new Set(applied.rows.map((row) => row.number));
+}
+
+/** @returns the migrations not applied yet. @throws {DatabaseUnusableError} if a later program migrated the schema. */
+async function pendingMigrations(client: pg.ClientBase, migrations: readonly Migration[]): Promise<Migration[]> {
+  const applied = await readApplied(client);
+  const newest = Math.max(...applied);
+  const known = migrations.at(-1)?.number ?? 0;
+  if (newest > known) {
+    throw new DatabaseUnusableError(
+      `The database was migrated to version ${newest} by a newer todo-api; this one knows versions up to ${known}. ` +
+        'Run the newer todo-api, or restore a backup made with this one.',
+    );
+  }
+  return migrations.filter(({ number }) => !applied.has(number));
 }
 
 async function apply(client: pg.ClientBase, migrations: readonly Migration[]): Promise<void> {
@@ -51,25 +66,19 @@ async function apply(client: pg.ClientBase, migrations: readonly Migration[]): P
 }
 
 /**
- * Brings the schema `todo` up to date: every numbered file not yet recorded is run, all in one transaction.
- * Any number of processes may do so at once: an advisory lock lets one work and the others find it done.
- * A schema that is up to date is only read, so that a read-only server can be served from.
- * @returns the names of the files applied by this call, in order.
+ * Migrates the schema `todo`: runs every numbered file not recorded yet, all in one transaction. Safe to call from many
+ * processes at once: an advisory lock lets one apply them. Only reads if the schema is up to date, so that a
+ * read-only server can be served from.
+ * @throws {DatabaseUnusableError} if the schema is newer than this program.
  */
-export async function migrate(client: pg.ClientBase): Promise<string[]> {
+export async function migrate(client: pg.ClientBase): Promise<void> {
   const migrations = await readMigrations();
-  const missing = async () => {
-    const applied = await readApplied(client);
-    return migrations.filter((migration) => !applied.has(migration.number));
-  };
-  if ((await missing()).length === 0) return [];
+  if ((await pendingMigrations(client, migrations)).length === 0) return;
   await client.query('begin');
   try {
     await client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]);
-    const todo = await missing();
-    await apply(client, todo);
+    await apply(client, await pendingMigrations(client, migrations));
     await client.query('commit');
-    return todo.map((migration) => migration.name);
   } catch (error) {
     await client.query('rollback').catch(() => undefined);
     throw error;

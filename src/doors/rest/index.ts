@@ -1,28 +1,20 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { limitRate, shedLoad } from '../../http/load-shedding.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
-import { taskRoutes } from './task-routes.ts';
+import { mountRoutes } from './routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
-  /** Lets only requests with a good token pass. */
-  readonly authenticate: onRequestHookHandler;
-  readonly rateLimitPerMinute: number;
+  /** Run in this order before every route of the API; one of them authenticates. */
+  readonly onRequest: readonly onRequestHookHandler[];
 }
 
-/** Mounts the REST API. Whatever is made in its scope asks for a token, and says so in the OpenAPI document. */
-export async function mountRest(app: FastifyInstance, options: RestDoorOptions): Promise<void> {
+/** Registers the REST API. Every route of its scope requires a token, also in the OpenAPI document. */
+export async function mountRest(app: FastifyInstance, { tasks, onRequest }: RestDoorOptions): Promise<void> {
   await app.register(async (scope) => {
-    shedLoad(scope);
-    scope.addHook('onRequest', options.authenticate);
+    for (const hook of onRequest) scope.addHook('onRequest', hook);
     scope.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });
-    await limitRate(scope, options.rateLimitPerMinute);
-    scope.addHook('onRequest', (_request, reply, done) => {
-      void reply.header('cache-control', 'no-store');
-      done();
-    });
-    taskRoutes(scope, options.tasks);
+    mountRoutes(scope, tasks);
   });
 }

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
-import { findPostgres, PostgresServer } from './support/postgres-server.ts';
-import { asAdmin, createPostgresDatabase, openPostgresAt, type Service, startService } from './support/service.ts';
+import { findPostgres, PostgresServer } from '../support/postgres-server.ts';
+import { skipUnless } from '../support/requirements.ts';
+import { asAdmin, createPostgresDatabase, openPostgresAt, type Service, startService } from '../support/service.ts';
+import { runAs, statement } from '../support/statements.ts';
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
 const statuses = (answers: readonly { statusCode: number }[]) =>
@@ -15,10 +17,10 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
   while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-const open = (url: string, unusable: unknown[] = []) =>
-  openPostgresAt(url, { onUnusable: (error) => void unusable.push(error) });
+const open = (url: string, fatal: unknown[] = []) =>
+  openPostgresAt(url, { onFatal: (error) => void fatal.push(error) });
 
-const skip = programs === null ? 'no PostgreSQL programs are here (TEST_POSTGRES_BIN)' : false;
+const skip = skipUnless(programs !== null, 'POSTGRES', 'no PostgreSQL programs (TEST_POSTGRES_BIN)');
 
 describe('a PostgreSQL server of its own', { skip }, () => {
   let server: PostgresServer;
@@ -44,6 +46,67 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     const again = await serve(server.url('neondb', 'neon_owner'));
     assert.equal((await again.app.inject('/ready')).statusCode, 200);
     await again.close();
+  });
+
+  test('a statement over 10 s is 500 by 10.5 s', async () => {
+    const service = await serve();
+    const startedAt = performance.now();
+    const slow = runAs(service.opened.database, 'ann', 'select pg_sleep(60)');
+    await assert.rejects(slow, { code: 'DATABASE_ERROR' });
+    const seconds = (performance.now() - startedAt) / 1000;
+    assert.ok(seconds > 9.9 && seconds <= 10.5, `${seconds} s`);
+    await service.close();
+  });
+
+  test('a schema newer than the program is refused, and is left as it is', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    await (await open(url)).remove();
+    await asAdmin(url, `insert into todo.migrations (number, name) values (9999, '9999_later.sql')`);
+    const fatal: unknown[] = [];
+    const refused = await open(url, fatal);
+    assert.match(String(fatal[0]), /migrated to version 9999 by a newer todo-api; this one knows versions up to \d+\./);
+    await refused.remove();
+  });
+
+  test('prepared statements lost by the server: requests succeed unnamed, and statements are named again later', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    const service = await startService(await openPostgresAt(url, { connections: 1, unnamedMs: 1 }));
+    const { database, warnings } = service.opened;
+    const person = await service.person();
+    const task = await person.create('kept');
+    const prepared = async () => {
+      const [rows = []] = await database.transaction({ kind: 'owner' }, [
+        statement('select count(*) from pg_prepared_statements', [], 'read'),
+      ]);
+      return Number(rows[0]?.[0]);
+    };
+    assert.ok((await prepared()) > 1);
+    await database.transaction({ kind: 'owner' }, [statement('deallocate all')]);
+    for (let round = 0; round < 10; round += 1) assert.deepEqual(await person.list(), [task]);
+    assert.deepEqual(warnings, ['A prepared statement was lost: statements are sent unnamed for 0.001 s']);
+    await eventually(async () => (await person.list()).length === 1 && (await prepared()) > 1);
+    await service.close();
+  });
+
+  test('each transaction on a lost connection fails with its own error', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    const { database, remove } = await openPostgresAt(url, { connections: 1 });
+    const sleeps = ['ann', 'ben'].map((user) => runAs(database, user, 'do $$ begin perform pg_sleep(60); end $$'));
+    const outcomes = Promise.allSettled(sleeps);
+    await eventually(async () => {
+      const { rowCount } = await asAdmin(
+        url,
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and query like 'do %' and wait_event = 'PgSleep'`,
+      );
+      return rowCount === 1;
+    });
+    const causes = (await outcomes).map((outcome) =>
+      outcome.status === 'rejected' ? String(outcome.reason.cause) : '',
+    );
+    assert.match(causes[0] ?? '', /terminating connection due to administrator command/);
+    assert.match(causes[1] ?? '', /closed the connection|terminated/);
+    await remove();
   });
 
   test('an owner who forgets to step down sees and changes nothing, and is not served from where that does not hold', async () => {
@@ -262,7 +325,7 @@ describe('a PostgreSQL server that comes and goes', { skip }, () => {
       (await person.list()).map((task) => task.title),
       ['kept'],
     );
-    assert.equal(service.opened.warnings.includes('The database cannot be reached; trying again'), true);
+    assert.equal(service.opened.warnings.includes('The database cannot be reached; retrying'), true);
     await service.close();
     await server.remove();
   });
@@ -305,13 +368,8 @@ describe('a PostgreSQL server that comes and goes', { skip }, () => {
   });
 
   test('a parameter of the URL that cannot be used ends the start', async () => {
-    const unusable: unknown[] = [];
-    const refused = await open(
-      'postgresql://x@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=/no/such/file.pem',
-      unusable,
-    );
-    assert.match(String(unusable[0]), /DATABASE_URL has a parameter that cannot be used/);
-    await refused.remove();
+    const url = 'postgresql://x@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=/no/such/file.pem';
+    await assert.rejects(open(url), /DATABASE_URL has a parameter that cannot be used/);
   });
 
   test('a server that is refused at first and wakes within seconds: the request waits and succeeds', async () => {

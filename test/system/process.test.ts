@@ -5,29 +5,18 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { freePort } from './support/postgres-server.ts';
-import { RunningService, temporaryFolder } from './support/process.ts';
-import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from './support/service.ts';
-import { open, parseAnswers, readAll, wire } from './support/socket.ts';
+import { HttpClient } from '../support/http-client.ts';
+import { freePort } from '../support/postgres-server.ts';
+import { RunningService, temporaryFolder } from '../support/process.ts';
+import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, signToken, type Task } from '../support/service.ts';
+import { open, parseAnswers, readAll, wire } from '../support/socket.ts';
 
 const SECRET_TEXT = 'test-secret-of-more-than-thirty-two-bytes';
 
 const tokenIn = (service: RunningService) => /\beyJ[\w-]+\.[\w-]+\.[\w-]+\b/.exec(service.stderr)?.[0] ?? '';
-const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+const ann = async (service: RunningService) => new HttpClient(await service.listening(), await signToken('ann'));
 
-async function titles(origin: string, token: string): Promise<string[]> {
-  const answer = await fetch(`${origin}/api/tasks`, { headers: bearer(token) });
-  assert.equal(answer.status, 200);
-  const { tasks } = (await answer.json()) as { tasks: Task[] };
-  return tasks.map((task) => task.title);
-}
-
-async function create(origin: string, token: string, title: string): Promise<Response> {
-  const headers = { ...bearer(token), 'content-type': 'application/json' };
-  return fetch(`${origin}/api/tasks`, { method: 'POST', headers, body: JSON.stringify({ title }) });
-}
-
-/** Whether the service at `origin` takes a new connection. */
+/** Whether the service at `origin` accepts a new connection. */
 function connects(origin: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(Number(new URL(origin).port), '127.0.0.1');
@@ -40,7 +29,7 @@ describe('the program', () => {
   const folder = temporaryFolder();
   after(() => folder.remove());
 
-  test('started without any setting it greets with a curl line that works when pasted, and keeps tasks', async () => {
+  test('without any setting it prints a working curl command, and keeps its tasks across a restart', async () => {
     const first = new RunningService({}, folder.path);
     const origin = await first.listening();
     const curl = /^ {2}(curl .*)$/m.exec(first.stderr)?.[1] ?? '';
@@ -56,29 +45,28 @@ describe('the program', () => {
     assert.ok(!first.stdout.includes(token));
 
     const second = new RunningService({}, folder.path);
-    assert.deepEqual(await titles(await second.listening(), token), ['Buy oat milk']);
+    assert.deepEqual(await new HttpClient(await second.listening(), token).titles(), ['Buy oat milk']);
     assert.equal(await second.stop(), 0);
     assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret', 'reserve']);
   });
 
-  test('a second process on the same data directory refuses to start, names the first, and harms nothing', async () => {
+  test('a second process on the same data directory exits with an error; the first serves on', async () => {
     const settings = { DATA_DIR: join(folder.path, 'shared'), JWT_SECRET: SECRET_TEXT };
     const first = new RunningService(settings, folder.path);
-    const origin = await first.listening();
-    const token = await signToken('ann');
-    assert.equal((await create(origin, token, 'kept')).status, 201);
+    const client = await ann(first);
+    await client.create('before');
     const second = new RunningService(settings, folder.path);
     assert.equal(await second.ended(), 1);
     assert.match(second.stderr, new RegExp(`in use by process ${first.child.pid} `));
-    assert.equal((await create(origin, token, 'kept too')).status, 201);
+    await client.create('after');
     assert.equal(await first.stop('SIGKILL'), null);
 
     const third = new RunningService(settings, folder.path);
-    assert.deepEqual(await titles(await third.listening(), token), ['kept too', 'kept']);
+    assert.deepEqual(await (await ann(third)).titles(), ['after', 'before']);
     assert.equal(await third.stop(), 0);
   });
 
-  test('a process whose data directory was taken away stops at once instead of writing on', async () => {
+  test('a process whose lock file is deleted exits instead of writing on', async () => {
     const directory = join(folder.path, 'taken');
     const service = new RunningService({ DATA_DIR: directory, JWT_SECRET: SECRET_TEXT }, folder.path);
     await service.listening();
@@ -87,7 +75,7 @@ describe('the program', () => {
     assert.match(service.stderr, /was taken away from this process/);
   });
 
-  test('wrong settings end the start with one message that names every one of them and no value', async () => {
+  test('invalid settings abort the start with one message that names each of them and no value', async () => {
     const service = new RunningService(
       {
         ENVIRONMENT: 'production',
@@ -120,7 +108,7 @@ describe('the program', () => {
     assert.equal(service.stdout, '');
   });
 
-  test('in production a missing secret ends the start, and no greeting shows a token', async () => {
+  test('in production a missing secret aborts the start, and no token is printed', async () => {
     const refused = new RunningService({ ENVIRONMENT: 'production' }, folder.path);
     assert.equal(await refused.ended(), 1);
     assert.match(refused.stderr, /JWT_SECRET .* is required in production/);
@@ -136,34 +124,33 @@ describe('the program', () => {
     assert.equal(await service.stop(), 0);
   });
 
-  test('it starts while the issuer of its tokens is down, and says 503, never 401', async () => {
+  test('while the token issuer is down it starts, and answers 503 instead of 401', async () => {
     const JWKS_URL = `http://127.0.0.1:${await freePort()}/jwks`;
     const service = new RunningService({ JWKS_URL, DATA_DIR: join(folder.path, 'no-issuer') }, folder.path);
-    const origin = await service.listening();
-    const headers = bearer(await signToken('ann'));
-    const status = async (path: string) => (await fetch(origin + path, { headers })).status;
+    const client = await ann(service);
+    const status = async (path: string) => (await client.send('GET', path)).statusCode;
     assert.deepEqual([await status('/health'), await status('/ready'), await status('/api/tasks')], [200, 503, 503]);
     assert.equal(await service.stop(), 0);
   });
 
-  test('settings are read from a file .env too, and the environment wins over it', async () => {
+  test('settings are read from .env too; the environment takes precedence', async () => {
     const own = temporaryFolder();
     writeFileSync(join(own.path, '.env'), `JWT_SECRET=${SECRET_TEXT}\nLOG_LEVEL=loud\nDATA_DIR=./elsewhere\n`);
     const service = new RunningService({ LOG_LEVEL: 'info' }, own.path);
-    assert.deepEqual(await titles(await service.listening(), await signToken('ann')), []);
+    assert.deepEqual(await (await ann(service)).titles(), []);
     assert.equal(await service.stop(), 0);
     assert.ok(readdirSync(own.path).includes('elsewhere'));
     own.remove();
   });
 
-  test('SIGTERM: what is under way is answered, idle and half-open connections do not hold it up, exit code 0', async () => {
+  test('SIGTERM: requests in flight are answered; exit code 0 within 10 s despite half-open connections', async () => {
     const service = new RunningService({ DATA_DIR: join(folder.path, 'stop'), JWT_SECRET: SECRET_TEXT }, folder.path);
     const origin = await service.listening();
     const token = await signToken('ann');
     const agent = new Agent({ keepAlive: true, maxSockets: 50 });
     const ask = (method: string, body?: string) =>
       new Promise<number>((resolve) => {
-        const headers = { ...bearer(token), 'content-type': 'application/json' };
+        const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
         const asked = request(`${origin}/api/tasks`, { agent, method, headers }, (answer) => {
           answer.resume().once('end', () => resolve(answer.statusCode ?? 0));
         });
@@ -173,20 +160,20 @@ describe('the program', () => {
     const halfOpen = connect(Number(new URL(origin).port), '127.0.0.1');
     halfOpen.on('error', () => undefined);
     halfOpen.write('GET /api/tasks HTTP/1.1\r\nHost: x\r\n');
-    const underWay = Array.from({ length: 50 }, (_, index) => ask('POST', `{"title":"${index}"}`));
-    await Promise.race(underWay);
-    const asked = performance.now();
+    const inFlight = Array.from({ length: 50 }, (_, index) => ask('POST', `{"title":"${index}"}`));
+    await Promise.race(inFlight);
+    const started = performance.now();
     const code = service.stop();
-    while (await connects(origin)); // until it takes nobody new
-    assert.deepEqual([...new Set(await Promise.all(underWay))], [201]);
+    while (await connects(origin));
+    assert.deepEqual([...new Set(await Promise.all(inFlight))], [201]);
     assert.equal(await code, 0);
-    const seconds = (performance.now() - asked) / 1000;
+    const seconds = (performance.now() - started) / 1000;
     assert.ok(seconds < 10, `${seconds} s`);
     agent.destroy();
     halfOpen.destroy();
   });
 
-  test('requests that reached the process together with SIGTERM are answered', async () => {
+  test('requests that arrive together with SIGTERM are answered', async () => {
     const service = new RunningService({ DATA_DIR: join(folder.path, 'together') }, folder.path);
     const origin = await service.listening();
     service.child.kill('SIGSTOP');
@@ -211,14 +198,10 @@ onPostgres('the program on PostgreSQL', () => {
     await database.remove();
   });
 
-  test('five processes started at once on an empty database: migrations are applied once, and all five serve', async () => {
+  test('five processes started at once on an empty database apply each migration once and serve', async () => {
     const settings = { DATABASE_URL: database.url, JWT_SECRET: SECRET_TEXT };
     const services = Array.from({ length: 5 }, () => new RunningService(settings, folder.path));
-    const token = await signToken('ann');
-    for (const [index, service] of services.entries()) {
-      const answer = await create(await service.listening(), token, `by ${index}`);
-      assert.equal(answer.status, 201);
-    }
+    for (const service of services) await (await ann(service)).create('x');
     const { rows } = await asAdmin(database.url, 'select number from todo.migrations');
     assert.equal(new Set(rows.map((row) => row.number)).size, rows.length);
     assert.deepEqual(await Promise.all(services.map((service) => service.stop())), [0, 0, 0, 0, 0]);

@@ -2,17 +2,17 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { RunningService, temporaryFolder } from './support/process.ts';
+import { RunningService, temporaryFolder } from '../support/process.ts';
 
 const JWT_SECRET = 'test-secret-of-more-than-thirty-two-bytes';
-/** A process number that no system gives. */
+/** Above the largest PID of any system. */
 const NOBODYS_PID = 2 ** 30;
 
 const FRESH_S = 0;
-/** Longer than a holder that cannot be asked may keep silent. */
-const SILENT_S = 11;
+/** Longer than a holder elsewhere may go without a heartbeat. */
+const STALE_S = 11;
 
-describe('a data directory that bears the lock of another', () => {
+describe('a data directory locked by another process', () => {
   const folder = temporaryFolder();
   const living = new RunningService({ DATA_DIR: join(folder.path, 'living'), JWT_SECRET }, folder.path);
   let lock: Record<string, unknown> = {};
@@ -29,22 +29,22 @@ describe('a data directory that bears the lock of another', () => {
 
   for (const [index, [what, changes, ageS, refused]] of (
     [
-      ['a process that lives', {}, SILENT_S, true],
-      ['a process whose number another has now', { started: '0' }, FRESH_S, false],
-      ['a process that is dead', { pid: NOBODYS_PID }, FRESH_S, false],
-      ['a container that gives signs of life', { world: 'another' }, FRESH_S, true],
+      ['a running process', {}, STALE_S, true],
+      ['a process whose PID another process has now', { started: '0' }, FRESH_S, false],
+      ['a process that has ended', { pid: NOBODYS_PID }, FRESH_S, false],
+      ['a container with a recent heartbeat', { namespace: 'another' }, FRESH_S, true],
       [
-        'a container whose process has a number that is nobody’s here',
-        { world: 'another', pid: NOBODYS_PID },
+        'a container with a recent heartbeat whose PID does not exist here',
+        { namespace: 'another', pid: NOBODYS_PID },
         FRESH_S,
         true,
       ],
-      ['a container that is silent, whose number somebody has here', { world: 'another' }, SILENT_S, false],
-      ['a host that gives signs of life', { host: 'elsewhere', pid: NOBODYS_PID }, FRESH_S, true],
-      ['a host that is silent', { host: 'elsewhere' }, SILENT_S, false],
+      ['a container without a heartbeat, whose PID exists here', { namespace: 'another' }, STALE_S, false],
+      ['another host with a recent heartbeat', { host: 'elsewhere', pid: NOBODYS_PID }, FRESH_S, true],
+      ['another host without a heartbeat', { host: 'elsewhere' }, STALE_S, false],
     ] as const
   ).entries()) {
-    test(`of ${what}: ${refused ? 'a start is refused, and names it' : 'it is served from'}`, async () => {
+    test(`${what}: ${refused ? 'the start is refused and names it' : 'the lock is stale and the service starts'}`, async () => {
       const directory = join(folder.path, String(index));
       mkdirSync(directory);
       const holder: Record<string, unknown> = { ...lock, ...changes };
@@ -59,7 +59,7 @@ describe('a data directory that bears the lock of another', () => {
       );
       const code = await service.stop();
       assert.deepEqual([serves, code], refused ? [false, 1] : [true, 0], service.stderr);
-      assert.deepEqual(readdirSync(directory), refused ? ['lock.1'] : ['database', 'reserve']);
+      assert.deepEqual(readdirSync(directory), refused ? ['lock.1'] : ['database']);
       if (!refused) return;
       assert.ok(service.stderr.includes(`in use by process ${holder.pid} on host ${holder.host}`), service.stderr);
     });

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { assertError } from './support/envelope.ts';
-import { Relay, startServiceThrough } from './support/relay.ts';
+import { assertError } from '../support/envelope.ts';
+import { Relay, startServiceThrough } from '../support/relay.ts';
 import {
   asAdmin,
   createPostgresDatabase,
@@ -15,7 +15,7 @@ import {
   type Service,
   startService,
   type Task,
-} from './support/service.ts';
+} from '../support/service.ts';
 
 const LIMIT = { timeout: 30_000 };
 

@@ -2,16 +2,15 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
-import { OpenApi } from './support/openapi-document.ts';
-import { temporaryFolder } from './support/process.ts';
-import { type Service, startService } from './support/service.ts';
+import { OpenApi } from '../support/openapi-document.ts';
+import { temporaryFolder } from '../support/process.ts';
+import { skipUnless } from '../support/requirements.ts';
+import { ANY_DATABASE, type Service, startService } from '../support/service.ts';
 
 const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
   existsSync(path),
 );
-const MISSING = 'NO CHROMIUM IS INSTALLED HERE: the reference at /docs was not looked at in a browser';
-if (CHROMIUM === undefined && process.env.TEST_REQUIRE_CHROMIUM) throw new Error(MISSING);
-if (CHROMIUM === undefined) process.stderr.write(`\n${'#'.repeat(MISSING.length)}\n${MISSING}\n\n`);
+const skip = skipUnless(CHROMIUM !== undefined, 'CHROMIUM', 'Chromium is not installed');
 
 const ARGUMENTS = [
   '--headless',
@@ -23,29 +22,29 @@ const ARGUMENTS = [
   '--no-first-run',
 ];
 
-/** A page, and everything it complained of or asked of others than the service. */
-class WatchedPage {
+/** A page that records its console messages, errors, failed requests and URLs. */
+class RecordedPage {
   readonly page: Page;
-  readonly complaints: string[] = [];
+  readonly problems: string[] = [];
   readonly #requests: string[] = [];
 
   constructor(page: Page) {
     this.page = page;
-    page.on('console', (message) => void this.complaints.push(`${message.type()}: ${message.text()}`));
-    page.on('pageerror', (error) => void this.complaints.push(String(error)));
-    page.on('requestfailed', (request) => void this.complaints.push(`failed: ${request.url()}`));
+    page.on('console', (message) => void this.problems.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => void this.problems.push(String(error)));
+    page.on('requestfailed', (request) => void this.problems.push(`failed: ${request.url()}`));
     page.on('request', (request) => void this.#requests.push(request.url()));
     page.on('response', (response) => {
-      if (response.status() >= 400) this.complaints.push(`${response.status()}: ${response.url()}`);
+      if (response.status() >= 400) this.problems.push(`${response.status()}: ${response.url()}`);
     });
   }
 
-  /** Where the page asked anything of anybody but `origin`; what is in the page itself does not count. */
-  elsewhere(origin: string): string[] {
+  /** The URLs requested outside `origin`, `data:` excepted. */
+  foreignUrls(origin: string): string[] {
     return this.#requests.filter((url) => !url.startsWith(`${origin}/`) && !url.startsWith('data:'));
   }
 
-  /** The operation's part of the page, opened. */
+  /** Expands an operation. */
   async open(operationId: string, tag: string) {
     const operation = this.page.locator(`#operations-${tag}-${operationId}`);
     await operation.locator('.opblock-summary-control').click();
@@ -53,7 +52,7 @@ class WatchedPage {
     return operation;
   }
 
-  /** What the service answers when the operation is tried as the page offers it. */
+  /** Runs "Try it out" of an operation. @returns the text of the response. */
   async execute(operationId: string): Promise<string> {
     const operation = await this.open(operationId, 'Tasks');
     await operation.locator('button.try-out__btn').click();
@@ -64,13 +63,13 @@ class WatchedPage {
   }
 }
 
-describe('the reference in a browser', { skip: CHROMIUM === undefined ? MISSING : false }, () => {
+describe('/docs in a browser', { skip }, () => {
   const profile = temporaryFolder();
   let service: Service;
   let origin: string;
   let browser: BrowserContext | null = null;
   before(async () => {
-    service = await startService('embedded');
+    service = await startService(ANY_DATABASE);
     origin = await service.app.listen({ host: '127.0.0.1', port: 0 });
     browser = await chromium.launchPersistentContext(profile.path, {
       executablePath: CHROMIUM ?? '',
@@ -86,18 +85,18 @@ describe('the reference in a browser', { skip: CHROMIUM === undefined ? MISSING 
 
   const newPage = async () => {
     if (browser === null) throw new Error('The browser has not been started');
-    return new WatchedPage(await browser.newPage());
+    return new RecordedPage(await browser.newPage());
   };
   const picture = async (page: Page, name: string) => {
     const folder = process.env.TEST_SCREENSHOTS;
     if (folder) await page.screenshot({ path: `${folder}/${name}.png` });
   };
 
-  test('asks for the token once, and tries a request with it after a reload', async () => {
+  test('keeps the token across a reload and sends requests with it', async () => {
     const person = await service.person();
     await person.create('Seen in the browser');
-    const watched = await newPage();
-    const { page } = watched;
+    const recorded = await newPage();
+    const { page } = recorded;
     await page.goto(`${origin}/docs`);
     await page.getByText('List your tasks').waitFor();
     await page.locator('button.authorize').first().click();
@@ -107,24 +106,24 @@ describe('the reference in a browser', { skip: CHROMIUM === undefined ? MISSING 
 
     await page.reload();
     await page.getByText('List your tasks').waitFor();
-    assert.match(await watched.execute('listTasks'), /^200[\s\S]*Seen in the browser/);
+    assert.match(await recorded.execute('listTasks'), /^200[\s\S]*Seen in the browser/);
     await picture(page, 'listed');
-    assert.match(await watched.execute('createTask'), /^201[\s\S]*Buy oat milk/);
+    assert.match(await recorded.execute('createTask'), /^201[\s\S]*Buy oat milk/);
     await picture(page, 'created');
     assert.deepEqual(
       (await person.list()).map(({ title }) => title),
       ['Buy oat milk', 'Seen in the browser'],
     );
-    assert.deepEqual(watched.complaints, []);
-    assert.deepEqual(watched.elsewhere(origin), []);
+    assert.deepEqual(recorded.problems, []);
+    assert.deepEqual(recorded.foreignUrls(origin), []);
     await page.close();
   });
 
-  test('shows every operation and schema, complains of nothing and loads nothing from elsewhere', async () => {
+  test('shows every operation and schema without errors, and loads nothing from other origins', async () => {
     const api = await OpenApi.read(service.app);
     const operations = api.operations().map(({ operation }) => operation);
-    const watched = await newPage();
-    const { page } = watched;
+    const recorded = await newPage();
+    const { page } = recorded;
     await page.goto(`${origin}/docs/`);
     await page.getByText('List your tasks').waitFor();
     assert.equal(await page.title(), 'todo-api');
@@ -134,20 +133,20 @@ describe('the reference in a browser', { skip: CHROMIUM === undefined ? MISSING 
       operations.map(({ summary }) => summary).sort(),
     );
     for (const { operationId, security } of operations) {
-      await watched.open(operationId, security === undefined ? 'Service' : 'Tasks');
+      await recorded.open(operationId, security === undefined ? 'Service' : 'Tasks');
     }
     for (const name of Object.keys(api.document.components.schemas)) {
       await page.locator('section.models').getByRole('button', { name, exact: true }).first().click();
     }
     await picture(page, 'schemas');
-    assert.deepEqual(watched.complaints, []);
-    assert.deepEqual(watched.elsewhere(origin), []);
+    assert.deepEqual(recorded.problems, []);
+    assert.deepEqual(recorded.foreignUrls(origin), []);
     await page.close();
   });
 
-  test('runs and shows nothing that its policy does not name', async () => {
-    const watched = await newPage();
-    const { page } = watched;
+  test('has a Content-Security-Policy that blocks inline scripts', async () => {
+    const recorded = await newPage();
+    const { page } = recorded;
     const answer = await page.goto(`${origin}/docs`);
     const policy = new Map(
       (answer?.headers()['content-security-policy'] ?? '').split(/; */).map((directive) => {
@@ -167,7 +166,7 @@ describe('the reference in a browser', { skip: CHROMIUM === undefined ? MISSING 
       'frame-ancestors': "'none'",
     });
     await page.getByText('List your tasks').waitFor();
-    assert.deepEqual(watched.complaints, []);
+    assert.deepEqual(recorded.problems, []);
     const refused = page.waitForEvent('console', (message) => /Content Security Policy/.test(message.text()));
     const script = "document.body.append(Object.assign(document.createElement('script'), { text: 'window.ran = 1' }))";
     await page.evaluate(script);

@@ -4,8 +4,8 @@ import { lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, mock, test } from 'node:test';
-import { backUp } from '../dist/backup/backup.js';
-import { RunningService, temporaryFolder } from './support/process.ts';
+import { backUp } from '../../dist/backup/backup.js';
+import { RunningService, temporaryFolder } from '../support/process.ts';
 import {
   asAdmin,
   createPostgresDatabase,
@@ -14,7 +14,7 @@ import {
   SECRET,
   signToken,
   type Task,
-} from './support/service.ts';
+} from '../support/service.ts';
 
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
@@ -125,19 +125,19 @@ describe('backup and restore of the embedded database', () => {
     const changed = await place.create('ann', { title: 'changed', description: 'as it was' });
     const backedUp = await place.run('backup', 'all.ndjson');
     assert.equal(backedUp.code, 0, backedUp.said);
-    assert.match(backedUp.said, /by way of the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks\n$/);
+    assert.match(backedUp.said, /through the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks\n$/);
     assert.equal(statSync(join(place.folder.path, 'all.ndjson')).mode & 0o777, 0o600);
 
     await place.ask('ann', 'DELETE', `/${gone.id}`);
     await place.ask('ann', 'PUT', `/${changed.id}`, { title: 'changed since', description: null });
     const later = await place.create('ann', { title: 'later' });
     const kept = await place.run('restore', 'all.ndjson');
-    assert.match(kept.said, /Restored from all\.ndjson: 0 users, 1 tasks; there already: \d+ users, \d+ tasks\n$/);
+    assert.match(kept.said, /Restored from all\.ndjson: 0 users, 1 tasks; existed already: \d+ users, \d+ tasks\n$/);
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`)), gone);
     assert.equal((JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)) as Task).title, 'changed since');
 
     const replaced = await place.run('restore', 'all.ndjson', '--replace');
-    assert.match(replaced.said, /: 0 users, 1 tasks; there already/);
+    assert.match(replaced.said, /: 0 users, 1 tasks; existed already/);
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)), changed);
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${later.id}`)), later);
   });
@@ -166,30 +166,30 @@ describe('backup and restore of the embedded database', () => {
       JSON.stringify({ end: { users, tasks } }),
     ];
     const faults: [string, readonly string[], RegExp][] = [
-      ['an empty file', [], /is not whole/],
-      ['a file cut off between lines', lines.slice(0, -1), /is not whole/],
+      ['an empty file', [], /is incomplete/],
+      ['a file cut off between lines', lines.slice(0, -1), /is incomplete/],
       ['a file cut off within a line', [...lines.slice(0, -1), end.slice(0, 5)], /Line \d+ of .* is not JSON/],
-      ['a missing line', [...lines.slice(0, 2), end], /promises/],
+      ['a missing line', [...lines.slice(0, 2), end], /counts/],
       ['something else', ['{"hello":1}'], /Line 1 of .*format/],
-      ['a later version', [head.replace('"version":1', '"version":2'), ...lines.slice(1)], /Line 1 .*version/],
-      ['lines behind the end', [...lines, JSON.stringify({ user })], /stands behind the end/],
-      ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3 .*task\.title is longer than 200 characters/],
-      ['an empty title', of(task({ title: '' })), /task\.title is empty/],
-      ['a time that would be rounded', of(task({ updated_at: '9999-12-31T23:59:59.9999999Z' })), /updated_at is finer/],
-      ['a line too long', of(task({ title: 'x'.repeat(2 ** 20) })), /Line 3 of .* is too long/],
-      ['a lone surrogate', of(task({ title: '\ud800' })), /cannot be stored/],
-      ['a NUL', of(task({ description: '\0' })), /cannot be stored/],
-      ['an id that is none', of(task({ id: 'x' })), /task\.id/],
-      ['a date that is none', of(task({ created_at: '2026-02-30T00:00:00Z' })), /task\.created_at/],
-      ['a field too many', of(task({ colour: 'red' })), /Line 3 /],
-      ['a task of nobody', of(task({ user_id: 'other' })), /does not follow its user/],
+      ['a later version', [head.replace('"version":2', '"version":3'), ...lines.slice(1)], /Line 1 .*version/],
+      ['lines behind the end', [...lines, JSON.stringify({ user })], /is after the end/],
+      ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3: .*tasks_title_check/],
+      ['an empty title', of(task({ title: '' })), /Line 3: .*tasks_title_check/],
       [
-        'a task twice',
-        [...of(task({})).slice(0, 3), ...of(task({}), 1, 2).slice(2)],
-        /names a task for the second time/,
+        'a time that would be rounded',
+        of(task({ updated_at: '9999-12-31T23:59:59.9999999Z' })),
+        /Line 3 .*finer than a microsecond/,
       ],
-      ['a user twice', [head, ...Array(2).fill(JSON.stringify({ user })), end], /names a user for the second time/],
-      ['wrong totals', of(task({}), 1, 2), /promises 1 users and 2 tasks/],
+      ['a line too long', of(task({ title: 'x'.repeat(2 ** 20) })), /Line 3 of .* is too long/],
+      ['a lone surrogate', of(task({ title: '\ud800' })), /Line 3: .*json/],
+      ['a NUL', of(task({ description: '\0' })), /Line 3: .*Unicode escape/],
+      ['an id that is none', of(task({ id: 'x' })), /Line 3: .*uuid/],
+      ['a date that is none', of(task({ created_at: '2026-02-30T00:00:00Z' })), /Line 3: .*date\/time/],
+      ['a field too many', of(task({ colour: 'red' })), /Line 3: .*"colour"/],
+      ['a task of nobody', of(task({ user_id: 'other' })), /does not follow its user/],
+      ['a task twice', [...of(task({})).slice(0, 3), ...of(task({}), 1, 2).slice(2)], /is a duplicate of a task/],
+      ['a user twice', [head, ...Array(2).fill(JSON.stringify({ user })), end], /is a duplicate of a user/],
+      ['wrong totals', of(task({}), 1, 2), /counts 1 users and 2 tasks/],
     ];
     for (const [what, content, expected] of faults) {
       writeFileSync(file, content.map((line) => `${line}\n`).join(''));
@@ -226,7 +226,7 @@ describe('backup and restore of the embedded database', () => {
     assert.match(readFileSync(join(place.folder.path, 'dated.ndjson'), 'utf8'), /"end"/);
     const { code, said } = await place.run('backup', '.');
     assert.equal(code, 1);
-    assert.match(said, /\. is no file/);
+    assert.match(said, /\. is not a regular file/);
   });
 
   test('a backup that the disk does not keep fails, and the file before it stays', async () => {
@@ -281,7 +281,7 @@ describe('backup and restore of the embedded database', () => {
     );
     assert.match(
       (await place.run('restore', 'many.ndjson')).said,
-      /: 0 users, 0 tasks; there already: 1 users, 15,000 tasks/,
+      /: 0 users, 0 tasks; existed already: 1 users, 15,000 tasks/,
     );
   });
 
@@ -326,7 +326,7 @@ onPostgres('moving between the databases', () => {
     assert.equal((await from.run('backup', file)).code, 0);
     const restored = await to.run('restore', file);
     assert.equal(restored.code, 0, restored.said);
-    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks; there already: 0 users, 0 tasks/);
+    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks; existed already: 0 users, 0 tasks/);
     assert.deepEqual(await lists(to, people), await lists(from, people));
 
     const again = join(to.folder.path, 'everything.ndjson');

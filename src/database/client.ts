@@ -1,0 +1,38 @@
+import type { Duplex } from 'node:stream';
+import pg from 'pg';
+
+declare module 'pg' {
+  interface Connection {
+    attachListeners(stream: Duplex): void;
+  }
+}
+
+/** pg's parser throws on a malformed message, which must end the connection and not the process. */
+function containParserErrors({ connection }: pg.Client): void {
+  const attach = connection.attachListeners.bind(connection);
+  connection.attachListeners = (stream) => {
+    attach(stream);
+    const parser = stream.listeners('data').at(-1);
+    if (parser === undefined) throw new Error('pg has attached no parser');
+    stream.removeAllListeners('data').on('data', (chunk: Buffer) => {
+      if (stream.destroyed) return;
+      try {
+        Reflect.apply(parser, stream, [chunk]);
+      } catch (error) {
+        stream.destroy(error instanceof Error ? error : new Error('The database sent a malformed message'));
+      }
+    });
+  };
+}
+
+/** How long a connection attempt may take; Neon needs up to 5 s to resume. */
+const CONNECT_TIMEOUT_MS = 8_000;
+
+/** Opens one PostgreSQL connection, in pipeline mode. @throws the driver's error if it cannot be opened within 8 s. */
+export async function connectClient(config: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client({ ...config, pipeline: true, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
+  client.on('error', () => undefined); // emitted on idle clients too; without a listener Node exits
+  containParserErrors(client);
+  await client.connect();
+  return client;
+}
