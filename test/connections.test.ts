@@ -101,10 +101,10 @@ for (const [what, body, [status, code, error]] of [
 ] as const) {
   test(`a body with ${what} gets one response, with the request's id, and the connection is closed`, async () => {
     // The first time the token has to be verified before the body is read; the second time it is cached.
-    const somebody = await shared.service.person();
+    const user = await shared.service.person();
     for (const turn of ['first', 'second']) {
       const id = `body-${what.replaceAll(' ', '-')}-${turn}`;
-      const known = { Authorization: `Bearer ${somebody.token}`, 'X-Request-Id': id };
+      const known = { Authorization: `Bearer ${user.token}`, 'X-Request-Id': id };
       const own = { ...known, 'Content-Type': 'application/json', 'Transfer-Encoding': 'chunked' };
       const answers = await exchange(shared.port, wire('POST', '/api/tasks', own, body));
       const [answer] = answers;
@@ -112,7 +112,7 @@ for (const [what, body, [status, code, error]] of [
       assertError(answer, status, code, error);
       assert.deepEqual([answer.headers.connection, answer.headers['x-request-id']], ['close', id]);
       const line = shared.service.log.lineOf(answer);
-      assert.deepEqual([line.route, line.status, line.user_id], ['/api/tasks', status, somebody.sub]);
+      assert.deepEqual([line.route, line.status, line.user_id], ['/api/tasks', status, user.sub]);
     }
   });
 }

@@ -157,13 +157,13 @@ test('any thrown value becomes a 500 with a constant body', async () => {
   const validation = Object.assign(new Error(secrets), { name: 'ZodError', issues: [{ message: secrets }] });
   for (const thrown of [new Error(secrets), known, validation, secrets, { message: secrets }, 42, null, undefined]) {
     const broken = await startService(stubDatabase(() => Promise.reject(thrown)));
-    const somebody = await broken.person();
+    const user = await broken.person();
     for (const [method, url, body] of [
       ['GET', '/api/tasks', undefined],
       ['POST', '/api/tasks', { title: 'x' }],
       ['DELETE', `/api/tasks/${ID}`, undefined],
     ] as const) {
-      const answer = await somebody.send(method, url, body);
+      const answer = await user.send(method, url, body);
       assertError(answer, 500, 'INTERNAL_ERROR', 'An internal server error occurred');
       assert.ok(!JSON.stringify(answer.headers).includes('secret'));
       const line = broken.log.lineOf(answer);

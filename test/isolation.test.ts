@@ -78,7 +78,7 @@ onEachDatabase('isolation', (service) => {
     await assert.rejects(as(other.sub, `update todo.tasks set user_id = '${owner.sub}' where id = '${mine.id}'`));
     await assert.rejects(as(other.sub, 'alter table todo.tasks disable row level security'));
     await assert.rejects(as(other.sub, 'drop policy owner_only on todo.tasks'));
-    assert.deepEqual(await as('nobody', 'select id from todo.tasks'), []);
+    assert.deepEqual(await as('stranger', 'select id from todo.tasks'), []);
     assert.deepEqual(await owner.list(), [task]);
   });
 

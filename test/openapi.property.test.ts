@@ -46,7 +46,6 @@ const otherTypes = fc.constantFrom<unknown>(null, 0, 1, -0.5, 1e300, true, false
 const value = fc.oneof({ weight: 5, arbitrary: anyText }, { weight: 1, arbitrary: otherTypes });
 const sound = fc.constantFrom<unknown>('fine', ' fine ');
 
-const ownFields = ['title', 'description', 'is_completed'] as const;
 const otherFields = [
   ...['id', 'user_id', 'created_at', 'updated_at'],
   ...['colour', '', 'Title', ' title', '__proto__', 'constructor', 'toString'],
@@ -124,21 +123,6 @@ describe('the OpenAPI schema', () => {
       assert.ok(seen.accepted > 80 && seen.refused > 80, `too few bodies of one kind: ${JSON.stringify(seen)}`);
     });
   }
-
-  test('of each field accepts exactly the values that the service accepts', async () => {
-    const valid = api.named('TaskUpdate');
-    const task = await person.create('x');
-    for (const name of ownFields) {
-      await fc.assert(
-        fc.asyncProperty(fc.oneof(value, fc.boolean()), async (of) => {
-          const body = { [name]: of };
-          const answer = await person.send('PATCH', `/api/tasks/${task.id}`, body);
-          assert.equal(answer.statusCode, valid(body) ? 200 : 400, answer.body);
-        }),
-        { numRuns: 400 },
-      );
-    }
-  });
 
   test('of a text treats white space and invisible characters as the service does', async () => {
     const valid = api.named('TaskUpdate');

@@ -104,16 +104,16 @@ describe('the OpenAPI document', () => {
   });
 
   test('accepts a UUID in either case as task id', () => {
-    const judged = api.operations().filter(({ path, method, operation }) => {
+    const withTaskId = api.operations().filter(({ path, method, operation }) => {
       if (operation.parameters === undefined) return false;
-      const judge = api.at('paths', path, method, 'parameters', '0', 'schema');
+      const validate = api.at('paths', path, method, 'parameters', '0', 'schema');
       for (const id of ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', '0199D3A4-7C1E-7B52-9D0F-3a2b1c4d5e6f']) {
-        assert.deepEqual(faults(judge, id), [], `${method} ${path}`);
+        assert.deepEqual(faults(validate, id), [], `${method} ${path}`);
       }
-      for (const id of ['0199d3a47c1e7b529d0f3a2b1c4d5e6f', 'x', '', 1]) assert.ok(!judge(id), `${method} ${path}`);
+      for (const id of ['0199d3a47c1e7b529d0f3a2b1c4d5e6f', 'x', '', 1]) assert.ok(!validate(id), `${method} ${path}`);
       return true;
     });
-    assert.equal(judged.length, 5);
+    assert.equal(withTaskId.length, 5);
   });
 
   test('has a valid example of every body, response and parameter', () => {
@@ -131,8 +131,8 @@ describe('the OpenAPI document', () => {
     for (const { path, method, operation } of api.operations()) {
       for (const [index, { example }] of (operation.parameters ?? []).entries()) {
         assert.notEqual(example, undefined, `${method} ${path}`);
-        const judge = api.at('paths', path, method, 'parameters', String(index), 'schema');
-        assert.deepEqual(faults(judge, example), []);
+        const validate = api.at('paths', path, method, 'parameters', String(index), 'schema');
+        assert.deepEqual(faults(validate, example), []);
       }
     }
   });
@@ -161,12 +161,12 @@ describe('the OpenAPI document', () => {
       Error: (await person.send('GET', `/api/tasks/${task.id}`)).json<object>(),
     };
     for (const [name, answer] of Object.entries(answers)) {
-      const judge = api.named(name);
-      assert.deepEqual(faults(judge, answer), [], name);
-      assert.ok(!judge({ ...answer, colour: 'red' }), `${name} allows an unknown field`);
+      const validate = api.named(name);
+      assert.deepEqual(faults(validate, answer), [], name);
+      assert.ok(!validate({ ...answer, colour: 'red' }), `${name} allows an unknown field`);
       for (const field of Object.keys(answer)) {
         const less = Object.fromEntries(Object.entries(answer).filter(([key]) => key !== field));
-        assert.ok(!judge(less), `${name} does not require ${field}`);
+        assert.ok(!validate(less), `${name} does not require ${field}`);
       }
     }
     assert.equal(Object.keys(task).length, 7);

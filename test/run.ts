@@ -13,7 +13,7 @@ const NODE_OPTIONS = [
   '--test',
   '--test-concurrency=2',
   '--test-reporter=spec',
-  '--test-timeout=180000',
+  '--test-timeout=600000', // of each test, and of each file
 ];
 
 const [folder = 'test', ...rest] = process.argv.slice(2);

@@ -25,15 +25,6 @@ export function assertError(
   assertErrorHeaders(answer);
 }
 
-/** Asserts that `answer` is an error in the contract's form with this code, whatever its message. */
-export function assertErrorCode(answer: Answered, status: number, code: string): void {
-  const body = JSON.parse(answer.body) as Record<string, unknown>;
-  assert.deepEqual([answer.statusCode, body.code], [status, code], answer.body);
-  assert.equal(typeof body.error, 'string');
-  assert.ok(Object.keys(body).every((key) => ['error', 'code', 'details'].includes(key)));
-  assertErrorHeaders(answer);
-}
-
 function assertErrorHeaders({ headers, body }: Answered): void {
   assert.equal(headers['content-type'], 'application/json; charset=utf-8');
   assert.equal(headers['content-length'], String(Buffer.byteLength(body)));

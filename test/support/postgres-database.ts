@@ -23,7 +23,7 @@ export interface CreatedDatabase {
   readonly remove: () => Promise<void>;
 }
 
-/** Runs SQL on the PostgreSQL database at `url` as its owner, confined to nobody. */
+/** Runs SQL as the role of `url`, which in tests is a superuser and so exempt from row-level security. */
 export async function asAdmin(url: string, sql: string): Promise<pg.QueryResult> {
   const client = new pg.Client(url);
   client.on('error', () => undefined); // a connection that is lost fails the query, which is enough
@@ -45,7 +45,7 @@ export async function createPostgresDatabase(server: string, template = 'templat
 
 /**
  * Creates a database on the server of the tests, with the schema in it: a copy of `TEST_DATABASE_TEMPLATE`, or without
- * that an empty one, which whoever opens it migrates.
+ * that an empty one, which is migrated when it is opened.
  */
 export async function createMigratedDatabase(): Promise<CreatedDatabase> {
   if (POSTGRES_URL === null) throw new Error('TEST_DATABASE_URL is not set');

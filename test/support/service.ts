@@ -193,8 +193,6 @@ export interface ServiceOptions {
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
   const opened = typeof kind === 'string' ? await openTestDatabase(kind, options.database) : kind;
   const log = new CapturedLog();
-  const { maxEventLoopDelayMs = Number.POSITIVE_INFINITY } = options;
-  const loadShedding = { maxEventLoopDelayMs };
   const app = await createApp({
     config: {
       tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
@@ -207,7 +205,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     database: opened.database,
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
-    ...loadShedding,
+    maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
   });
   await app.ready();
   return new Service(app, log, opened);

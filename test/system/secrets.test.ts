@@ -172,7 +172,7 @@ describe('secrets, tokens, titles and the database password', { skip }, () => {
   });
 
   test('are not in the messages of a failed start or of a backup', async () => {
-    const nobody = await freePort();
+    const freeTcpPort = await freePort();
     const wrong = new URL(url);
     wrong.password = encodeURIComponent(`${PASSWORD}!`);
     const settings: [Record<string, string>, string[], number][] = [
@@ -200,7 +200,7 @@ describe('secrets, tokens, titles and the database password', { skip }, () => {
         JSON.stringify(given),
       );
     }
-    const unreachable = url.replace(`:${server.port}/`, `:${nobody}/`);
+    const unreachable = url.replace(`:${server.port}/`, `:${freeTcpPort}/`);
     const service = new RunningService(
       { JWT_SECRET: SECRET, LOG_LEVEL: 'trace', DATABASE_URL: unreachable },
       folder.path,
