@@ -1,54 +1,83 @@
-import { BIG_LIST, BIG_USER, TASKS_EACH, taskId, tokenOf, userId } from './data.ts';
+import { type Api, type ApiRequest, type Operation, requestWriter } from './api.ts';
+import { BIG_LIST, BIG_USER, CREATED_TITLE, pocketBaseUserId, TASKS_EACH, userId } from './data.ts';
 
-const FIELDS = ['created_at', 'description', 'id', 'is_completed', 'title', 'updated_at', 'user_id'];
+/** How the responses of an API differ. */
+const FORMATS = {
+  tasks: {
+    list: 'tasks',
+    owner: 'user_id',
+    created: 'created_at',
+    others: ['updated_at'],
+    idOf: userId,
+    /** The response to a list with an invalid token. */
+    unauthenticated: { status: 401, tasks: null },
+  },
+  pocketbase: {
+    list: 'items',
+    owner: 'owner',
+    created: 'created',
+    others: ['updated', 'collectionId', 'collectionName'],
+    idOf: pocketBaseUserId,
+    unauthenticated: { status: 200, tasks: 0 },
+  },
+} as const;
+type Format = (typeof FORMATS)[keyof typeof FORMATS];
 
-/** @throws unless `value` is a task of `user` with exactly the fields of the contract. */
-function expectTask(value: unknown, user: number): void {
-  if (typeof value !== 'object' || value === null) throw new Error('The answer is no task');
-  if (Object.keys(value).sort().join() !== FIELDS.join()) throw new Error(`The task has ${Object.keys(value).join()}`);
-  if (!('user_id' in value) || value.user_id !== userId(user)) throw new Error("The task is somebody else's");
+type Json = Readonly<Record<string, unknown>>;
+
+/** @throws unless `task` belongs to `user` and has exactly the expected fields. */
+function expectTask(task: Json, user: number, { owner, created, others, idOf }: Format): void {
+  const expected = ['id', 'title', 'description', 'is_completed', owner, created, ...others].sort().join();
+  const found = Object.keys(task).sort().join();
+  if (found !== expected) throw new Error(`The task has the fields ${found}`);
+  if (task[owner] !== idOf(user)) throw new Error('The task belongs to another user');
 }
 
-function expectList(value: unknown, user: number, length: number): void {
-  const tasks = typeof value === 'object' && value !== null && 'tasks' in value ? value.tasks : null;
-  if (!Array.isArray(tasks) || tasks.length !== length) throw new Error(`The answer is no list of ${length}`);
-  for (const task of tasks) expectTask(task, user);
-  const times = tasks.map((task: { created_at: string }) => Date.parse(task.created_at));
+/** @throws unless `list` has `length` tasks of `user`, newest first. */
+function expectList(list: Json, user: number, length: number, format: Format): void {
+  const tasks = list[format.list];
+  if (!Array.isArray(tasks) || tasks.length !== length)
+    throw new Error(`The response is not a list of ${length} tasks`);
+  for (const task of tasks) expectTask(task, user, format);
+  const times = tasks.map((task: Json) => Date.parse(String(task[format.created])));
   if (times.some((time, index) => time > (times[index - 1] ?? time))) throw new Error('The list is not newest first');
 }
 
-/** Sends each kind of request once, and some that must fail. @throws where the server at `port` does not do the same work as all. */
-export async function checkAnswers(port: number, secret: string): Promise<void> {
-  async function ask(user: number, status: number, method: string, path: string, body?: object, token?: string) {
-    const response = await fetch(`http://127.0.0.1:${port}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${token ?? tokenOf(user, secret)}`,
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+/** @throws unless the server does the same work as all others: each kind of request, and some that must fail. */
+export async function checkResponses(port: number, api: Api, secret: string): Promise<void> {
+  const format = FORMATS[api.kind];
+  const write = requestWriter(api, secret);
+  async function send({ method, path, token, body }: ApiRequest, status: number): Promise<string> {
+    const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
+    const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers, body });
     const text = await response.text();
-    if (response.status !== status) {
-      throw new Error(
-        `${method} ${path} was answered ${response.status} where ${status} is due: ${text.slice(0, 200)}`,
-      );
-    }
-    return text;
+    if (response.status === status) return text;
+    throw new Error(`${method} ${path}: status ${response.status} instead of ${status}: ${text.slice(0, 200)}`);
   }
-  const expectsTask = async (user: number, answer: Promise<string>) => expectTask(JSON.parse(await answer), user);
+  const succeed = async (operation: Operation): Promise<Json> => {
+    const request = write(operation);
+    return JSON.parse(await send(request, request.status));
+  };
   const [user, other] = [0, 1];
-  const own = `/api/tasks/${taskId(user, 1)}`;
+  const list = { kind: 'list', user } as const;
+  const single: readonly Operation[] = [
+    { kind: 'get', user, task: 1 },
+    { kind: 'update', user, task: 1, fields: { title: 'Buy oat milk', is_completed: true } },
+    { kind: 'toggle', user, task: 1, is_completed: false },
+  ];
 
-  expectList(JSON.parse(await ask(user, 200, 'GET', '/api/tasks')), user, TASKS_EACH);
-  expectList(JSON.parse(await ask(BIG_USER, 200, 'GET', '/api/tasks')), BIG_USER, BIG_LIST);
-  await expectsTask(user, ask(user, 200, 'GET', own));
-  await expectsTask(user, ask(user, 200, 'PUT', own, { title: 'Buy oat milk' }));
-  await expectsTask(user, ask(user, 200, 'POST', `${own}/toggle`));
-  await expectsTask(other, ask(other, 201, 'POST', '/api/tasks', { title: 'Created by the load' }));
+  expectList(await succeed(list), user, TASKS_EACH, format);
+  expectList(await succeed({ kind: 'list', user: BIG_USER }), BIG_USER, BIG_LIST, format);
+  for (const operation of single) {
+    expectTask(await succeed(operation), user, format);
+    await send({ ...write(operation), token: write({ ...operation, user: other }).token }, 404);
+  }
+  const fields = { title: CREATED_TITLE, description: 'Two cartons' };
+  expectTask(await succeed({ kind: 'create', user: other, fields }), other, format);
 
-  await ask(other, 404, 'GET', own);
-  await ask(other, 404, 'POST', `${own}/toggle`);
-  await ask(other, 404, 'PUT', own, { title: 'Taken' });
-  await ask(user, 401, 'GET', '/api/tasks', undefined, tokenOf(user, `${secret} but wrong`));
+  const request = write(list);
+  const { status, tasks } = format.unauthenticated;
+  const wrongSignature = `${request.token.slice(0, -8)}AAAAAAAA`;
+  const refused = await send({ ...request, token: wrongSignature }, status);
+  if (tasks !== null) expectList(JSON.parse(refused), user, tasks, format);
 }

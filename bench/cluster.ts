@@ -1,10 +1,10 @@
-// Several processes of one program behind one port. Arguments: the program, how many processes, their folder.
+// Several processes of one program on one port. Arguments: program, number of processes, working directory.
 import cluster from 'node:cluster';
 
 const [, , exec = '', count = '1', cwd = '.'] = process.argv;
 
 cluster.setupPrimary({ exec, args: [], execArgv: [], cwd });
-for (let started = 0; started < Number(count); started += 1) cluster.fork();
+for (let forked = 0; forked < Number(count); forked += 1) cluster.fork();
 cluster.on('exit', (worker) => {
   if (worker.exitedAfterDisconnect !== true) process.exit(1);
 });

@@ -1,19 +1,21 @@
 import { createHash, createHmac } from 'node:crypto';
 
 /*
- * Every user and task of the benchmark follows from its number, here and in SQL by the same rule, so that the load
- * knows the ids without asking: ids of users as Better Auth makes them (32 characters), ids of tasks ordered by time.
+ * Ids follow from the numbers of users and tasks, by the same rule here, in SQL and in peers/pocketbase/main.go: the
+ * load needs no lookup. User ids have the form of Better Auth's (32 characters); task ids are UUIDs in order of time.
  */
 
-/** The user who owns `BIG_LIST` tasks. */
+export const USERS = 10_000;
+export const TASKS_EACH = 20;
+/** The user who has `BIG_LIST` tasks. */
 export const BIG_USER = 99_999_999;
 export const BIG_LIST = 1000;
-export const TASKS_EACH = 20;
-/** By this title the tasks that the load made are found and taken away again. */
+/** Title of the tasks the load creates; they are deleted after each cell. */
 export const CREATED_TITLE = 'Created by the load';
 
 const EPOCH_MS = Date.UTC(2025, 0, 1);
 const TOKEN_LIFETIME_S = 86_400;
+const POCKETBASE_ID_LENGTH = 15;
 
 const md5 = (text: string) => createHash('md5').update(text).digest('hex');
 
@@ -27,7 +29,11 @@ export function taskId(user: number, task: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
 }
 
-/** A token of `user`, HS256, good for a day. */
+export const pocketBaseUserId = (user: number) => userId(user).slice(0, POCKETBASE_ID_LENGTH);
+export const pocketBaseTaskId = (user: number, task: number) =>
+  md5(`bench task ${user} ${task}`).slice(0, POCKETBASE_ID_LENGTH);
+
+/** An HS256 token of `user`, valid for a day. */
 export function tokenOf(user: number, secret: string): string {
   const now = Math.floor(Date.now() / 1000);
   const claims = { sub: userId(user), iat: now, exp: now + TOKEN_LIFETIME_S };
@@ -38,11 +44,11 @@ export function tokenOf(user: number, secret: string): string {
 
 export type Schema = 'todo' | 'peer';
 
-/** Adds the users numbered `from` to `to`. */
+/** Inserts the users numbered `from` to `to`. */
 export const usersSql = (schema: Schema, from: number, to: number) => `
   insert into ${schema}.users (id) select md5('bench user ' || u) from generate_series(${from}, ${to}) as u`;
 
-/** Adds `each` tasks to each of those users, in the order of time, so that one user's lie apart as they do in life. */
+/** Inserts `each` tasks for each of those users in order of creation, so that the rows of one user are scattered. */
 export const tasksSql = (schema: Schema, from: number, to: number, each: number) => `
   insert into ${schema}.tasks (user_id, id, title, description, is_completed, created_at, updated_at)
   select
@@ -55,10 +61,10 @@ export const tasksSql = (schema: Schema, from: number, to: number, each: number)
     to_timestamp(ms / 1000.0)
   from generate_series(1, ${each}) as n,
     generate_series(${from}, ${to}) as u,
-    lateral (select ${EPOCH_MS}::bigint + n * 60000 + u as ms, md5('bench task ' || u || ' ' || n) as hash) as made
+    lateral (select ${EPOCH_MS}::bigint + n * 60000 + u as ms, md5('bench task ' || u || ' ' || n) as hash) as generated
   order by n, u`;
 
-/** The tables of everybody else: the same columns and as good indexes, without row-level security. */
+/** The tables of the PostgreSQL peers: the same columns and an equivalent index, without row-level security. */
 export const PEER_SCHEMA = `
   create schema peer;
   create table peer.users (id text primary key, email text, created_at timestamptz not null default now());

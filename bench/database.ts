@@ -3,7 +3,7 @@ import { findPostgres, PostgresServer } from '../test/support/postgres-server.ts
 import { CREATED_TITLE } from './data.ts';
 import { cpuMicroseconds, output, parentOf } from './machine.ts';
 
-/** fsync and synchronous_commit stay on, as where it matters; nothing runs in the background of one contender only. */
+/** Durable as in production; no checkpoint or autovacuum runs in the background of a single contender. */
 export const SETTINGS = [
   'fsync=on',
   'synchronous_commit=on',
@@ -14,18 +14,18 @@ export const SETTINGS = [
 ];
 const STATISTICS = ['shared_preload_libraries=pg_stat_statements', 'pg_stat_statements.track_planning=on'];
 
-/** How PostgreSQL itself accounts for a round. */
+/** From pg_stat_statements. */
 export interface StatementTime {
   readonly statements: number;
   readonly microseconds: number;
 }
 
-/** The PostgreSQL server that everybody is measured on. */
+/** The PostgreSQL server shared by all contenders. */
 export class BenchDatabase {
   readonly version: string;
-  /** Where pgbench is, or null. */
+  /** Path of pgbench, or null if it is missing. */
   readonly pgbench: string | null;
-  readonly keepsStatistics: boolean;
+  readonly hasStatistics: boolean;
   readonly #server: PostgresServer;
   readonly #admin: pg.Client;
   readonly #pid: number | null;
@@ -33,20 +33,21 @@ export class BenchDatabase {
   private constructor(
     server: PostgresServer,
     admin: pg.Client,
-    facts: { version: string; pid: number; keepsStatistics: boolean; pgbench: string | null },
+    facts: { version: string; pid: number; hasStatistics: boolean; pgbench: string | null },
   ) {
     this.#server = server;
     this.#admin = admin;
     this.#pid = parentOf(facts.pid);
     this.version = facts.version;
-    this.keepsStatistics = facts.keepsStatistics;
+    this.hasStatistics = facts.hasStatistics;
     this.pgbench = facts.pgbench;
   }
 
   static async start(cores: readonly number[] | null): Promise<BenchDatabase> {
     const bin = output('pg_config', ['--bindir']) ?? undefined;
     const programs = (bin === undefined ? null : findPostgres(bin)) ?? findPostgres();
-    if (programs === null) throw new Error('No PostgreSQL: neither `pg_config --bindir` nor the npm package has one');
+    if (programs === null)
+      throw new Error('PostgreSQL not found: neither in `pg_config --bindir` nor in the npm package');
     const server = await PostgresServer.create(programs, [...SETTINGS, ...STATISTICS]).catch(() =>
       PostgresServer.create(programs, SETTINGS),
     );
@@ -56,20 +57,24 @@ export class BenchDatabase {
     await setup.end();
     const admin = new pg.Client(server.url('bench'));
     await admin.connect();
-    const asked = await admin.query<{ version: string; pid: number; libraries: string }>(
+    const facts = await admin.query<{ version: string; pid: number; libraries: string }>(
       `select current_setting('server_version') as version, pg_backend_pid() as pid,
         current_setting('shared_preload_libraries') as libraries`,
     );
-    const { version = '', pid = 0, libraries = '' } = asked.rows[0] ?? {};
-    const keepsStatistics = libraries !== '';
-    if (keepsStatistics) await admin.query('create extension pg_stat_statements');
+    const { version = '', pid = 0, libraries = '' } = facts.rows[0] ?? {};
+    const hasStatistics = libraries !== '';
+    if (hasStatistics) await admin.query('create extension pg_stat_statements');
     const postmaster = parentOf(pid);
     if (cores !== null && postmaster !== null) output('taskset', ['-acp', cores.join(','), String(postmaster)]);
     const pgbench = `${programs.bin}/pgbench`;
     const hasPgbench = output(pgbench, ['--version']) !== null;
-    const facts = { version, pid, keepsStatistics, pgbench: hasPgbench ? pgbench : null };
-    const database = new BenchDatabase(server, admin, facts);
-    if (keepsStatistics) await database.#track('none');
+    const database = new BenchDatabase(server, admin, {
+      version,
+      pid,
+      hasStatistics,
+      pgbench: hasPgbench ? pgbench : null,
+    });
+    if (hasStatistics) await database.#track('none');
     return database;
   }
 
@@ -85,12 +90,12 @@ export class BenchDatabase {
     await this.#admin.query(sql);
   }
 
-  /** CPU time of the server with all its connections. */
+  /** CPU time of the server with its backends. */
   cpuMicroseconds(): number | null {
     return this.#pid === null ? null : cpuMicroseconds(this.#pid);
   }
 
-  /** Takes away what creates have left, and everybody's dead rows: each cell starts from the same tables. */
+  /** Deletes created tasks and dead rows: each cell starts from the same tables. */
   async restore(): Promise<void> {
     for (const table of ['todo.tasks', 'peer.tasks']) {
       await this.#admin.query(`delete from ${table} where title = '${CREATED_TITLE}'`);
@@ -99,7 +104,7 @@ export class BenchDatabase {
     await this.#admin.query('checkpoint');
   }
 
-  /** Lets PostgreSQL time every statement while `work` runs. */
+  /** Enables pg_stat_statements while `work` runs. */
   async withStatementTimes(work: () => Promise<void>): Promise<void> {
     await this.#track('top');
     try {
@@ -109,11 +114,11 @@ export class BenchDatabase {
     }
   }
 
-  async forgetStatementTimes(): Promise<void> {
+  async resetStatementTimes(): Promise<void> {
     await this.#admin.query('select pg_stat_statements_reset()');
   }
 
-  /** What was run since they were forgotten, planning included. */
+  /** Statements since the reset, and their planning and execution time. */
   async statementTimes(): Promise<StatementTime> {
     const sums = await this.#admin.query<StatementTime>(
       `select coalesce(sum(calls), 0)::float as statements,

@@ -5,16 +5,21 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
-/** What a program prints, or null where it is not there or fails. */
-export function output(command: string, args: readonly string[], cwd = ROOT): string | null {
+/** The trimmed standard output of a program, or null if it is missing or fails. */
+export function output(
+  command: string,
+  args: readonly string[],
+  { cwd = ROOT, environment = {} }: { cwd?: string; environment?: Readonly<Record<string, string>> } = {},
+): string | null {
   try {
-    return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    const env = { ...process.env, ...environment };
+    return execFileSync(command, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   } catch {
     return null;
   }
 }
 
-/** `1,4-6` as numbers. */
+/** The numbers in a list such as `1,4-6`. */
 function coresOf(list: string): number[] {
   return list.split(',').flatMap((range) => {
     const [first = 0, last = first] = range.split('-').map(Number);
@@ -22,24 +27,32 @@ function coresOf(list: string): number[] {
   });
 }
 
-/** Which core runs what; null lets the system choose. */
+/** CPU cores by role; null leaves the choice to the scheduler. */
 export interface Cores {
-  readonly server: number | null;
-  readonly load: number | null;
+  readonly server: readonly number[] | null;
+  readonly load: readonly number[] | null;
   readonly database: readonly number[] | null;
+  /** Of a server with an embedded database. */
+  readonly serverWithDatabase: readonly number[] | null;
 }
 
-/** The server and the load on a core each where there are two, the database on the others where there are more. */
+/** One core each for the server and the load if there are two; the database has the others if there are more. */
 export function assignCores(): Cores {
   const allowed = output('taskset', ['-cp', String(process.pid)])?.split(':')[1];
   const [server, load, ...others] = allowed === undefined ? [] : coresOf(allowed.trim());
-  if (server === undefined || load === undefined) return { server: null, load: null, database: null };
-  return { server, load, database: others.length > 0 ? others : null };
+  if (server === undefined || load === undefined) {
+    return { server: null, load: null, database: null, serverWithDatabase: null };
+  }
+  const database = others.length > 0 ? others : null;
+  return { server: [server], load: [load], database, serverWithDatabase: database && [server, ...database] };
 }
 
-/** A command that runs on `core` alone. */
-export function onCore(core: number | null, command: readonly [string, ...string[]]): [string, ...string[]] {
-  return core === null ? [...command] : ['taskset', '-c', String(core), ...command];
+/** A command that runs on `cores` alone. */
+export function onCores(
+  cores: readonly number[] | null,
+  command: readonly [string, ...string[]],
+): [string, ...string[]] {
+  return cores === null ? [...command] : ['taskset', '-c', cores.join(','), ...command];
 }
 
 export interface Machine {
@@ -47,29 +60,32 @@ export interface Machine {
   readonly cores: number;
   readonly memoryGiB: number;
   readonly kernel: string;
-  readonly node: string;
   readonly commit: string;
-  /** What else the machine had to do when this was asked: processes that ran or waited to, over the last minute. */
+  /** The load average over one minute before the run. */
   readonly load: number;
 }
 
+/** The commit of the checkout at `folder`, and whether its program differs from it. */
+export function commitOf(folder: string): string {
+  const commit = output('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: folder }) ?? 'unknown';
+  const changed = output('git', ['status', '--porcelain', '--', 'src', 'bench'], { cwd: folder }) ?? '';
+  return changed === '' ? commit : `${commit} with changes`;
+}
+
 export function describeMachine(): Machine {
-  const commit = output('git', ['rev-parse', '--short=12', 'HEAD']) ?? 'unknown';
-  const changed = output('git', ['status', '--porcelain', '--', 'src', 'bench']) ?? '';
   return {
     processor: cpus()[0]?.model ?? 'unknown',
     cores: cpus().length,
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
-    node: process.version,
     load: loadavg()[0] ?? 0,
-    commit: changed === '' ? commit : `${commit} with changes`,
+    commit: commitOf(ROOT),
   };
 }
 
 interface ProcessStat {
   readonly parent: number;
-  /** Of the process and of its children that have ended. */
+  /** Of the process and its exited children. */
   readonly cpuTicks: number;
 }
 
@@ -93,28 +109,28 @@ export function parentOf(pid: number): number | null {
   return statOf(pid)?.parent ?? null;
 }
 
-/** A process and all that came of it. */
-function familyOf(pid: number): number[] {
+/** A process and its descendants. */
+function processTree(pid: number): number[] {
   const children = new Map<number, number[]>();
   for (const entry of readdirSync('/proc')) {
     const parent = /^\d+$/.test(entry) ? parentOf(Number(entry)) : null;
     if (parent !== null) children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
   }
-  const gather = (member: number): number[] => [member, ...(children.get(member) ?? []).flatMap(gather)];
-  return gather(pid);
+  const collect = (member: number): number[] => [member, ...(children.get(member) ?? []).flatMap(collect)];
+  return collect(pid);
 }
 
-/** CPU time that a process and all that came of it have used, or null where the system does not tell. */
+/** CPU time used by a process and its descendants; null without /proc. */
 export function cpuMicroseconds(pid: number): number | null {
   if (!existsSync('/proc/self/stat')) return null;
-  const stats = familyOf(pid).map(statOf);
+  const stats = processTree(pid).map(statOf);
   return (stats.reduce((sum, stat) => sum + (stat?.cpuTicks ?? 0), 0) * 1e6) / TICKS_PER_SECOND;
 }
 
-/** Resident memory of a process and all that came of it, or null where the system does not tell. */
+/** Resident memory of a process and its descendants; null without /proc. */
 export function residentMiB(pid: number): number | null {
   if (!existsSync('/proc/self/status')) return null;
-  const sizes = familyOf(pid).map((member) => {
+  const sizes = processTree(pid).map((member) => {
     try {
       return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${member}/status`, 'latin1'))?.[1] ?? 0);
     } catch {

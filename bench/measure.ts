@@ -1,37 +1,37 @@
+import type { Api } from './api.ts';
 import type { BenchDatabase } from './database.ts';
 import type { LoadGenerator } from './load/generator.ts';
-import { type LoadOrder, type People, REQUEST_LABELS, type RequestKind, WRITES } from './load/order.ts';
-import type { RunningServer } from './running-server.ts';
+import { REQUEST_LABELS, type RequestKind, type UserSample, WRITES } from './load/workload.ts';
+import type { ServerProcess } from './server-process.ts';
 
 export interface Cell {
   readonly kind: RequestKind;
   readonly connections: number;
-  readonly people: People;
+  readonly users: UserSample;
 }
 
-/** One measured round of one competitor. */
+/** One measured round of one competitor. CPU time is per response. */
 interface Sample {
-  readonly answers: number;
+  readonly responses: number;
   readonly requestsPerSecond: number;
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
-  readonly bodyBytesEach: number | null;
-  readonly serverMicrosEach: number | null;
-  readonly databaseMicrosEach: number | null;
+  readonly serverMicros: number | null;
+  readonly databaseMicros: number | null;
   readonly residentMiB: number | null;
 }
 
-/** What PostgreSQL itself says of one round that counts for nothing else. */
+/** From pg_stat_statements, per response, in a round of its own. */
 interface StatementSample {
-  readonly statementsEach: number;
-  readonly microsEach: number;
+  readonly statements: number;
+  readonly micros: number;
 }
 
 export interface CompetitorResult {
   readonly name: string;
   readonly samples: readonly Sample[];
   readonly statements: StatementSample | null;
-  /** Why there are no samples. */
+  /** The error of a failed measurement, which has no samples; else null. */
   readonly failure: string | null;
 }
 
@@ -41,10 +41,12 @@ export interface CellResult {
   readonly results: readonly CompetitorResult[];
 }
 
-/** Whoever is measured: a server under load, or pgbench. */
+/** What is measured: a server under load, or pgbench. */
 export interface Competitor {
   readonly name: string;
-  takesPartIn(cell: Cell): boolean;
+  /** The kinds of request it can be measured with. */
+  readonly kinds: readonly RequestKind[];
+  readonly usesPostgres: boolean;
   measure(cell: Cell, milliseconds: number): Promise<Sample>;
 }
 
@@ -54,32 +56,31 @@ export interface Pace {
   readonly warmUpSeconds: number;
 }
 
-const each = (before: number | null, after: number | null, answers: number) =>
-  before === null || after === null ? null : (after - before) / answers;
+export const perResponse = (before: number | null, after: number | null, responses: number) =>
+  before === null || after === null ? null : (after - before) / responses;
 
-/** A running server, measured by the load generator. */
+/** @param database PostgreSQL, if the server uses it; else null. */
 export function serverCompetitor(
-  name: string,
-  server: RunningServer,
+  { name, kinds, api }: { name: string; kinds: readonly RequestKind[]; api: Api },
+  server: ServerProcess,
   { load, database }: { load: LoadGenerator; database: BenchDatabase | null },
 ): Competitor {
   return {
     name,
-    takesPartIn: () => true,
+    kinds,
+    usesPostgres: database !== null,
     measure: async (cell, milliseconds) => {
-      const order: LoadOrder = { ...cell, port: server.port, milliseconds };
       const serverBefore = server.cpuMicroseconds();
       const databaseBefore = database?.cpuMicroseconds() ?? null;
-      const report = await load.run(order);
-      const { answers } = report;
+      const result = await load.run({ ...cell, api, port: server.port, milliseconds });
+      const { responses, p50Ms, p99Ms } = result;
       return {
-        answers,
-        requestsPerSecond: (answers * 1000) / report.milliseconds,
-        p50Ms: report.p50Ms,
-        p99Ms: report.p99Ms,
-        bodyBytesEach: report.bodyBytes / answers,
-        serverMicrosEach: each(serverBefore, server.cpuMicroseconds(), answers),
-        databaseMicrosEach: each(databaseBefore, database?.cpuMicroseconds() ?? null, answers),
+        responses,
+        requestsPerSecond: (responses * 1000) / result.milliseconds,
+        p50Ms,
+        p99Ms,
+        serverMicros: perResponse(serverBefore, server.cpuMicroseconds(), responses),
+        databaseMicros: perResponse(databaseBefore, database?.cpuMicroseconds() ?? null, responses),
         residentMiB: server.residentMiB(),
       };
     },
@@ -92,24 +93,24 @@ async function statementsOf(
   database: BenchDatabase,
   milliseconds: number,
 ): Promise<StatementSample> {
-  await database.forgetStatementTimes();
-  const { answers } = await competitor.measure(cell, milliseconds);
+  await database.resetStatementTimes();
+  const { responses } = await competitor.measure(cell, milliseconds);
   const { statements, microseconds } = await database.statementTimes();
-  return { statementsEach: statements / answers, microsEach: microseconds / answers };
+  return { statements: statements / responses, micros: microseconds / responses };
 }
 
-/** Runs one cell: everybody warms up, then rounds in turns (A B C A B C …), so that what drifts drifts for all. */
+/** A warm-up for each competitor, then rounds in turns (A B C A B C …), so that drift affects all alike. */
 export async function measureCell(
   cell: Cell,
   competitors: readonly Competitor[],
   { pace, database }: { pace: Pace; database: BenchDatabase | null },
 ): Promise<CellResult> {
-  const running = competitors.filter((competitor) => competitor.takesPartIn(cell));
-  const samples = new Map<string, Sample[]>(running.map(({ name }) => [name, []]));
+  const participants = competitors.filter(({ kinds }) => kinds.includes(cell.kind));
+  const samples = new Map<string, Sample[]>(participants.map(({ name }) => [name, []]));
   const statements = new Map<string, StatementSample>();
   const failures = new Map<string, string>();
-  const everyone = async (work: (competitor: Competitor) => Promise<void>) => {
-    for (const competitor of running) {
+  const forEach = async (work: (competitor: Competitor) => Promise<void>) => {
+    for (const competitor of participants) {
       if (failures.has(competitor.name)) continue;
       await work(competitor).catch((error: unknown) => {
         failures.set(competitor.name, error instanceof Error ? error.message : String(error));
@@ -117,22 +118,23 @@ export async function measureCell(
     }
   };
 
-  await everyone(async (competitor) => void (await competitor.measure(cell, pace.warmUpSeconds * 1000)));
+  await forEach(async (competitor) => void (await competitor.measure(cell, pace.warmUpSeconds * 1000)));
   for (let round = 0; round < pace.rounds; round += 1) {
-    await everyone(async (competitor) => {
+    await forEach(async (competitor) => {
       samples.get(competitor.name)?.push(await competitor.measure(cell, pace.seconds * 1000));
     });
   }
-  if (database?.keepsStatistics) {
+  if (database?.hasStatistics) {
     await database.withStatementTimes(() =>
-      everyone(async (competitor) => {
+      forEach(async (competitor) => {
+        if (!competitor.usesPostgres) return;
         statements.set(competitor.name, await statementsOf(competitor, cell, database, pace.seconds * 1000));
       }),
     );
   }
   if (database !== null && WRITES.includes(cell.kind)) await database.restore();
 
-  const results = running.map(({ name }): CompetitorResult => {
+  const results = participants.map(({ name }): CompetitorResult => {
     const failure = failures.get(name) ?? null;
     if (failure !== null) process.stderr.write(`    ${name} failed: ${failure}\n`);
     return {

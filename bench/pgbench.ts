@@ -3,32 +3,32 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { BenchDatabase } from './database.ts';
-import { BECOME_USER, LIST, type Statement } from './floor/statements.ts';
-import { onCore } from './machine.ts';
-import type { Cell, Competitor } from './measure.ts';
+import { LIST, SET_USER, type Statement } from './floor/statements.ts';
+import { onCores } from './machine.ts';
+import { type Cell, type Competitor, perResponse } from './measure.ts';
 
 const run = promisify(execFile);
 
-/** As many as the service has: more of them than that make PostgreSQL slower, not faster, on few cores. */
-const MOST_CONNECTIONS = 4;
+/** More connections make PostgreSQL slower on few cores. */
+const MAX_CONNECTIONS = 4;
 
-/** On one line, for the user the script chose, and with no colon that pgbench would take for a variable. */
+/** A statement on one line, for the user of the script, without colons that pgbench would read as variables. */
 function scriptLine({ text }: Statement): string {
   const line = text.replace(/\s+/g, ' ').replace(/:(?=[A-Z])/g, `' || chr(58) || '`);
   return `${line.replace(/\$1/g, `md5('bench user ' || :user::int)`)};`;
 }
 
-/** The first statement pgbench meets lets it prepare all of them, which it cannot do inside of a pipeline. */
-function script({ people }: Cell): string {
+/** pgbench prepares all statements at the first one, which must be outside of the pipeline. */
+function script({ users }: Cell): string {
   return [
     '\\if :unprepared',
     'select 1;',
     '\\set unprepared 0',
     '\\endif',
-    `\\set user random(0, ${people.count - 1}) * ${people.stride}`,
+    `\\set user random(0, ${users.count - 1}) * ${users.stride}`,
     '\\startpipeline',
     'begin;',
-    scriptLine(BECOME_USER),
+    scriptLine(SET_USER),
     scriptLine(LIST),
     'commit;',
     '\\endpipeline',
@@ -38,39 +38,38 @@ function script({ people }: Cell): string {
 
 function figure(text: string, pattern: RegExp): number {
   const found = pattern.exec(text)?.[1];
-  if (found === undefined) throw new Error(`pgbench printed no ${pattern.source}: ${text.slice(-300)}`);
+  if (found === undefined) throw new Error(`pgbench did not print ${pattern.source}: ${text.slice(-300)}`);
   return Number(found);
 }
 
-/** What the database alone can do: the transaction of a list of 20, sent by pgbench in one round trip. */
+/** The database without a server: the transaction of a list of 20, sent by pgbench in one round trip. */
 export function pgbenchCompetitor(
   program: string,
-  { database, folder, core }: { database: BenchDatabase; folder: string; core: number | null },
+  { database, folder, cores }: { database: BenchDatabase; folder: string; cores: readonly number[] | null },
 ): Competitor {
   return {
     name: 'pgbench',
-    takesPartIn: (cell) => cell.kind === 'list',
+    kinds: ['list'],
+    usesPostgres: true,
     measure: async (cell, milliseconds) => {
       const file = join(folder, 'list.pgbench');
       writeFileSync(file, script(cell));
       const seconds = Math.max(1, Math.round(milliseconds / 1000));
-      const clients = Math.min(cell.connections, MOST_CONNECTIONS);
-      const where = ['-h', '127.0.0.1', '-p', String(database.port), '-U', 'postgres'];
+      const clients = Math.min(cell.connections, MAX_CONNECTIONS);
+      const address = ['-h', '127.0.0.1', '-p', String(database.port), '-U', 'postgres'];
       const how = ['-n', '-M', 'prepared', '-D', 'unprepared=1', '-f', file, '-c', String(clients)];
-      const [command, ...args] = onCore(core, [program, ...where, ...how, '-T', String(seconds), 'bench']);
+      const [command, ...args] = onCores(cores, [program, ...address, ...how, '-T', String(seconds), 'bench']);
       const before = database.cpuMicroseconds();
       const { stdout } = await run(command, args, { timeout: (seconds + 30) * 1000 });
-      const after = database.cpuMicroseconds();
-      if (figure(stdout, /failed transactions: (\d+)/) > 0) throw new Error('pgbench met failed transactions');
+      if (figure(stdout, /failed transactions: (\d+)/) > 0) throw new Error('pgbench reported failed transactions');
       const transactions = figure(stdout, /transactions actually processed: (\d+)/);
       return {
-        answers: transactions,
+        responses: transactions,
         requestsPerSecond: figure(stdout, /tps = ([\d.]+)/),
         p50Ms: null,
         p99Ms: null,
-        bodyBytesEach: null,
-        serverMicrosEach: null,
-        databaseMicrosEach: before === null || after === null ? null : (after - before) / transactions,
+        serverMicros: null,
+        databaseMicros: perResponse(before, database.cpuMicroseconds(), transactions),
         residentMiB: null,
       };
     },

@@ -1,25 +1,27 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Contender, SERVICE_MAIN, serviceEnvironment } from './contenders.ts';
-import { BIG_USER, TASKS_EACH, tokenOf } from './data.ts';
+import { type Api, requestWriter } from './api.ts';
+import { checkResponses } from './check.ts';
+import { type Contender, type Environment, serviceProgram, withDataDirectory } from './contenders.ts';
+import { BIG_USER, TASKS_EACH, USERS } from './data.ts';
 import type { BenchDatabase } from './database.ts';
 import type { LoadGenerator } from './load/generator.ts';
-import type { People, RequestKind } from './load/order.ts';
+import { REQUEST_KINDS, type RequestKind, type UserSample } from './load/workload.ts';
 import { type Cores, ROOT } from './machine.ts';
-import { type CellResult, type Competitor, measureCell, nameOf, type Pace, serverCompetitor } from './measure.ts';
+import { type CellResult, type Competitor, measureCell, nameOf, serverCompetitor } from './measure.ts';
 import type { Options } from './options.ts';
-import { RunningServer, type ServerCommand } from './running-server.ts';
+import { pgbenchCompetitor } from './pgbench.ts';
 import { emptyTables, growTables, seedEmbedded } from './seed.ts';
+import { type ServerCommand, ServerProcess } from './server-process.ts';
 
 export interface Bench {
   readonly options: Options;
   readonly database: BenchDatabase;
   readonly load: LoadGenerator;
   readonly cores: Cores;
-  readonly secret: string;
-  readonly folder: string;
-  /** To be undone when the run ends, however it ends. */
-  readonly servers: Set<RunningServer>;
+  readonly environment: Environment;
+  /** Running servers. */
+  readonly servers: Set<ServerProcess>;
 }
 
 export interface StartResult {
@@ -28,111 +30,136 @@ export interface StartResult {
   readonly residentMiB: readonly (number | null)[];
 }
 
-/** Cells under one condition: a number of tasks or of processes. */
+/** Cells at one number of tasks or processes. */
 export interface StepResult {
   readonly step: number;
   readonly cells: readonly CellResult[];
 }
 
-const MOST_PEOPLE = 1000;
-const CONNECTIONS = 32;
+const MAX_SAMPLED_USERS = 1000;
+const CONNECTIONS = [32];
 const READS: readonly RequestKind[] = ['list', 'get'];
+const TASKS_API: Api = { kind: 'tasks' };
 
 export const say = (text: string) => process.stderr.write(`${text}\n`);
 
-function peopleOf(users: number): People {
-  const count = Math.min(MOST_PEOPLE, users);
+function sampleOf(users: number): UserSample {
+  const count = Math.min(MAX_SAMPLED_USERS, users);
   return { count, stride: Math.floor(users / count) };
 }
 
-export async function startServer(bench: Bench, name: string, command: ServerCommand, core: number | null) {
-  const token = tokenOf(BIG_USER, bench.secret);
-  const server = await RunningServer.start(command, { name, core, token, logs: bench.folder });
-  bench.servers.add(server);
-  return server;
+type Startable = Pick<Contender, 'name' | 'server' | 'api'>;
+
+export async function startServer(bench: Bench, { name, server, api }: Startable, cores: readonly number[] | null) {
+  const { folder, secret } = bench.environment;
+  const probe = requestWriter(api, secret)({ kind: 'list', user: BIG_USER });
+  const started = await ServerProcess.start(server, { name, cores, probe, logFolder: folder });
+  bench.servers.add(started);
+  return started;
 }
 
-export async function stopServer(bench: Bench, server: RunningServer): Promise<void> {
+export async function stopServer(bench: Bench, server: ServerProcess): Promise<void> {
   await server.stop();
   bench.servers.delete(server);
 }
 
-/** Each cell of `kinds` × `connections`, one after the other. */
-async function measureAll(
-  bench: Bench,
-  competitors: readonly Competitor[],
-  plan: { kinds: readonly RequestKind[]; connections: readonly number[]; people: People; database?: null },
-): Promise<CellResult[]> {
+export async function stopServers(bench: Bench): Promise<void> {
+  for (const server of [...bench.servers]) await stopServer(bench, server);
+}
+
+const coresFor = ({ cores }: Bench, { database }: Contender) =>
+  database === 'embedded' ? cores.serverWithDatabase : cores.server;
+
+interface Plan {
+  readonly kinds: readonly RequestKind[];
+  readonly connections: readonly number[];
+  readonly users: UserSample;
+  /** Null if no competitor uses PostgreSQL. */
+  readonly database: BenchDatabase | null;
+}
+
+/** Measures the cells of `kinds` × `connections`, one after the other. */
+async function measureAll(bench: Bench, competitors: readonly Competitor[], plan: Plan): Promise<CellResult[]> {
   const results: CellResult[] = [];
-  const pace: Pace = bench.options;
-  const database = plan.database === null ? null : bench.database;
   for (const connections of plan.connections) {
     for (const kind of plan.kinds) {
-      const cell = { kind, connections, people: plan.people };
+      const cell = { kind, connections, users: plan.users };
       say(`  ${nameOf(cell)}`);
-      results.push(await measureCell(cell, competitors, { pace, database }));
+      results.push(await measureCell(cell, competitors, { pace: bench.options, database: plan.database }));
     }
   }
   return results;
 }
 
 export async function measureStarts(bench: Bench, contenders: readonly Contender[]): Promise<StartResult[]> {
-  const results = contenders.map(({ name }) => ({
-    name,
+  const results = contenders.map((contender) => ({
+    contender,
     startMs: [] as number[],
     residentMiB: [] as (number | null)[],
   }));
   for (let round = 0; round < bench.options.starts; round += 1) {
-    for (const [index, contender] of contenders.entries()) {
-      const server = await startServer(bench, contender.name, contender.server, bench.cores.server);
-      results[index]?.startMs.push(server.startMs);
-      results[index]?.residentMiB.push(server.residentMiB());
+    for (const { contender, startMs, residentMiB } of results) {
+      const server = await startServer(bench, contender, coresFor(bench, contender));
+      startMs.push(server.startMs);
+      residentMiB.push(server.residentMiB());
       await stopServer(bench, server);
     }
   }
-  return results;
+  return results.map(({ contender, ...figures }) => ({ name: contender.name, ...figures }));
 }
 
-export async function measureCells(bench: Bench, competitors: readonly Competitor[]): Promise<CellResult[]> {
-  const { kinds, connections, users } = bench.options;
-  return measureAll(bench, competitors, { kinds, connections, people: peopleOf(users) });
-}
-
-/** This service with 1, 2, 4 … processes behind one port (node:cluster), none of them bound to a core. */
-export async function measureProcesses(bench: Bench, service: Contender): Promise<StepResult[]> {
-  const running: { count: number; server: RunningServer }[] = [];
-  for (const count of bench.options.processes) {
-    const launch = [join(ROOT, 'bench/cluster.ts'), SERVICE_MAIN, String(count), bench.folder];
-    const command: ServerCommand = {
-      command: [process.execPath, '--import', 'tsx', ...launch],
-      environment: { ...service.server.environment },
-      cwd: ROOT,
-    };
-    running.push({ count, server: await startServer(bench, `cluster-${count}`, command, null) });
+export async function measureCells(bench: Bench, contenders: readonly Contender[]): Promise<CellResult[]> {
+  const { options, environment, cores, load, database } = bench;
+  const competitors: Competitor[] = [];
+  for (const contender of contenders) {
+    const { name, api, kinds = REQUEST_KINDS } = contender;
+    const server = await startServer(bench, contender, coresFor(bench, contender));
+    await checkResponses(server.port, api, environment.secret).catch((error: unknown) => {
+      throw new Error(`${name} fails the check of its responses: ${error instanceof Error ? error.message : error}`);
+    });
+    const postgres = contender.database === 'postgres' ? database : null;
+    competitors.push(serverCompetitor({ name, kinds, api }, server, { load, database: postgres }));
   }
-  const competitors = running.map(({ count, server }) => serverCompetitor(String(count), server, bench));
-  const people = peopleOf(bench.options.users);
-  const kinds = [...READS, 'mix'] as const;
-  const cells = await measureAll(bench, competitors, { kinds, connections: [CONNECTIONS], people });
-  for (const { server } of running) await stopServer(bench, server);
-  return running.map(({ count }) => ({
+  await database.restore();
+  const { pgbench } = database;
+  if (pgbench !== null) {
+    competitors.push(pgbenchCompetitor(pgbench, { database, folder: environment.folder, cores: cores.load }));
+  }
+  return measureAll(bench, competitors, { ...options, users: sampleOf(USERS), database });
+}
+
+/** This service with several processes on one port (node:cluster), not bound to cores. */
+export async function measureProcesses(bench: Bench, service: Contender): Promise<StepResult[]> {
+  const competitors: Competitor[] = [];
+  for (const count of bench.options.processes) {
+    const [node, program] = service.server.command;
+    const cluster = [join(ROOT, 'bench/cluster.ts'), program ?? '', String(count), bench.environment.folder];
+    const command: ServerCommand = { ...service.server, command: [node, '--import', 'tsx', ...cluster], cwd: ROOT };
+    const server = await startServer(bench, { ...service, name: `cluster-${count}`, server: command }, null);
+    competitors.push(serverCompetitor({ name: String(count), kinds: REQUEST_KINDS, api: service.api }, server, bench));
+  }
+  const { database } = bench;
+  const plan: Plan = { kinds: [...READS, 'mix'], connections: CONNECTIONS, users: sampleOf(USERS), database };
+  const cells = await measureAll(bench, competitors, plan);
+  return bench.options.processes.map((count) => ({
     step: count,
     cells: cells.map((cell) => ({ ...cell, results: cell.results.filter(({ name }) => name === String(count)) })),
   }));
 }
 
-/** This service on a table that grows. The steps cannot take turns: they follow one another. */
+/** This service on a growing table; the steps follow one another instead of taking turns. */
 export async function measureGrowth(bench: Bench, service: Contender): Promise<StepResult[]> {
-  await emptyTables(bench.database);
+  const { database } = bench;
+  await emptyTables(database);
   const results: StepResult[] = [];
-  let had = 0;
+  let existing = 0;
   for (const tasks of [...bench.options.growth].sort((a, b) => a - b)) {
     const users = Math.ceil(tasks / TASKS_EACH);
-    await growTables(bench.database, had, users);
-    had = users;
-    const server = await startServer(bench, 'service', service.server, bench.cores.server);
-    const competitors = [serverCompetitor('service', server, bench)];
-    const plan = { kinds: READS, connections: [CONNECTIONS], people: peopleOf(users) };
+    await growTables(database, existing, users);
+    existing = users;
+    const server = await startServer(bench, service, bench.cores.server);
+    const competitors = [serverCompetitor({ ...service, kinds: READS }, server, bench)];
+    const plan = { kinds: READS, connections: CONNECTIONS, users: sampleOf(users), database };
     results.push({ step: tasks, cells: await measureAll(bench, competitors, plan) });
     await stopServer(bench, server);
   }
@@ -141,28 +168,36 @@ export async function measureGrowth(bench: Bench, service: Contender): Promise<S
 
 export interface EmbeddedResult {
   readonly users: number;
-  readonly startMs: number;
-  readonly residentMiB: number | null;
+  readonly starts: readonly StartResult[];
   readonly cells: readonly CellResult[];
 }
 
-/** This service on the database it brings along. */
-export async function measureEmbedded(bench: Bench): Promise<EmbeddedResult> {
-  const directory = mkdtempSync(join(bench.folder, 'embedded-'));
-  const users = bench.options.embeddedUsers;
-  const command: ServerCommand = {
-    command: [process.execPath, SERVICE_MAIN],
-    environment: { ...serviceEnvironment(bench.secret), DATA_DIR: directory },
-    cwd: bench.folder,
-  };
-  await stopServer(bench, await startServer(bench, 'embedded', command, bench.cores.server));
-  await seedEmbedded(directory, users);
-  const server = await startServer(bench, 'embedded', command, bench.cores.server);
-  const plan = { kinds: [...READS, 'create', 'mix'] as const, connections: [CONNECTIONS], people: peopleOf(users) };
-  const competitors = [serverCompetitor('embedded', server, { load: bench.load, database: null })];
-  const cells = await measureAll(bench, competitors, { ...plan, database: null });
-  const residentMiB = server.residentMiB();
-  await stopServer(bench, server);
-  rmSync(directory, { recursive: true, force: true });
-  return { users, startMs: server.startMs, residentMiB, cells };
+/** The builds of the service in `roots`, by their names, on the embedded database. */
+export async function measureEmbedded(bench: Bench, roots: Readonly<Record<string, string>>): Promise<EmbeddedResult> {
+  const { embeddedUsers: users } = bench.options;
+  const kinds: readonly RequestKind[] = [...READS, 'create', 'mix'];
+  const competitors: Competitor[] = [];
+  const running: ServerProcess[] = [];
+  const directories: string[] = [];
+  for (const [name, root] of Object.entries(roots)) {
+    const directory = mkdtempSync(join(bench.environment.folder, 'embedded-'));
+    directories.push(directory);
+    const server = withDataDirectory(serviceProgram(root, bench.environment), directory);
+    const startable = { name: `embedded-${name}`, server, api: TASKS_API };
+    await stopServer(bench, await startServer(bench, startable, bench.cores.server));
+    await seedEmbedded(directory, users);
+    const started = await startServer(bench, startable, bench.cores.server);
+    running.push(started);
+    competitors.push(serverCompetitor({ name, kinds, api: TASKS_API }, started, { load: bench.load, database: null }));
+  }
+  const plan: Plan = { kinds, connections: CONNECTIONS, users: sampleOf(users), database: null };
+  const cells = await measureAll(bench, competitors, plan);
+  const starts = running.map((server, index) => ({
+    name: competitors[index]?.name ?? '',
+    startMs: [server.startMs],
+    residentMiB: [server.residentMiB()],
+  }));
+  await stopServers(bench);
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+  return { users, starts, cells };
 }

@@ -8,7 +8,7 @@ import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
-import { corsAndHeaders, noStore } from './http/cors-and-headers.ts';
+import { allowOrigins, noStore } from './http/cors-and-headers.ts';
 import { exposeHealth } from './http/health.ts';
 import { shedLoad } from './http/load-shedding.ts';
 import { collectMethods, rejectOtherMethods } from './http/methods.ts';
@@ -47,10 +47,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   };
 
   // Hooks of the same kind run in the order of registration.
-  const app = createServer(logger); //                      onRequest: request id, Host; preParsing: Content-Type
+  const app = createServer(logger); //                      onRequest: headers, Host; preParsing: Content-Type
   const methods = collectMethods(app);
   logRequests(app); //                                      onRequest, onResponse
-  await corsAndHeaders(app, config.frontendOrigins); //     onRequest
+  allowOrigins(app, config.frontendOrigins); //             onRequest
   await collectOpenApi(app);
   exposeMetrics(app); //                                    onResponse
   exposeHealth(app, isReady);

@@ -30,13 +30,25 @@ function describeError(error: unknown, causes = MAX_CAUSES): LoggedError {
 /** Serializer that drops requests and replies: their headers carry tokens. */
 const omit = () => undefined;
 
+/** RFC 3339 timestamps, formatted once per millisecond. */
+function createTimestamp(): () => string {
+  let formattedMs = 0;
+  let field = '';
+  return () => {
+    const nowMs = Date.now();
+    if (nowMs !== formattedMs) field = `,"time":"${new Date(nowMs).toISOString()}"`;
+    formattedMs = nowMs;
+    return field;
+  };
+}
+
 /** A logger that writes one JSON object per line to `destination`, with `time` in RFC 3339 format. */
 export function createLogger(level: LevelWithSilent, destination: DestinationStream): Logger {
   return pino(
     {
       level,
       base: null,
-      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      timestamp: createTimestamp(),
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: (error: unknown) => describeError(error), req: omit, res: omit },
     },

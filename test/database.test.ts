@@ -139,6 +139,7 @@ onEachDatabase(
       const failed = assert.rejects(slow, { code: 'DATABASE_ERROR' });
       assert.equal((await app.inject('/health')).statusCode, 200);
       await failed;
+      while ((await app.inject('/ready')).statusCode !== 200);
       assert.deepEqual(
         (await person.list()).map((task) => task.title),
         ['still here'],

@@ -87,3 +87,18 @@ test('SQL stands in the rooms that may hold it, and no file is past 300 lines', 
   const long = files.filter((file) => source(file).split('\n').length > 301);
   assert.deepEqual(long, []);
 });
+
+test('docs/architecture.md draws the tree as it is', () => {
+  const page = readFileSync(new URL('../docs/architecture.md', import.meta.url), 'utf8');
+  const tree = /## Tree\n\n```\nsrc\/\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
+  let folder = '';
+  const drawn = tree.split('\n').flatMap((line) => {
+    const [, room, names = ''] = /^ {2}(?:(\S+\/) +| +)?(.*)$/.exec(line) ?? [];
+    folder = room ?? folder;
+    return names
+      .split(/ +/)
+      .filter((name) => name !== '')
+      .map((name) => `${folder}${name}`);
+  });
+  assert.deepEqual(drawn.sort(), [...files].sort());
+});

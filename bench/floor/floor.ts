@@ -1,4 +1,4 @@
-// What Node can do with nothing in between: the same checks, the same transaction, the same JSON, no framework.
+// The service's work without a framework: token check, transaction and JSON over node:http.
 import { createHmac, randomUUID, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { openOwnConnections } from './own-connections.ts';
@@ -18,13 +18,13 @@ interface Claims {
   readonly exp: number;
 }
 
-const proven = new Map<string, Claims>();
+const verified = new Map<string, Claims>();
 
-/** HS256 and `exp`; a token that was proven before is looked up. */
+/** Verifies HS256 and `exp`; verified tokens are cached. @returns the user id, or null. */
 function userOf(authorization = ''): string | null {
   const token = authorization.startsWith('Bearer ') ? authorization.slice(7) : '';
-  const known = proven.get(token);
-  if (known !== undefined) return known.exp * 1000 > Date.now() ? known.sub : null;
+  const cached = verified.get(token);
+  if (cached !== undefined) return cached.exp * 1000 > Date.now() ? cached.sub : null;
   const [header = '', payload = '', signature = ''] = token.split('.');
   const expected = createHmac('sha256', JWT_SECRET).update(`${header}.${payload}`).digest();
   const given = Buffer.from(signature, 'base64url');
@@ -32,7 +32,7 @@ function userOf(authorization = ''): string | null {
   if (JSON.parse(Buffer.from(header, 'base64url').toString()).alg !== 'HS256') return null;
   const claims: Claims = JSON.parse(Buffer.from(payload, 'base64url').toString());
   if (typeof claims.sub !== 'string' || !(claims.exp * 1000 > Date.now())) return null;
-  proven.set(token, claims);
+  verified.set(token, claims);
   return claims.sub;
 }
 
@@ -48,7 +48,7 @@ async function readJson(request: IncomingMessage): Promise<Body> {
   return JSON.parse(Buffer.concat(chunks).toString());
 }
 
-function answer(response: ServerResponse, status: number, json: string): void {
+function respond(response: ServerResponse, status: number, json: string): void {
   response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(json) });
   response.end(json);
 }
@@ -57,10 +57,10 @@ const PATH = /^\/api\/tasks(?:\/([0-9a-f-]{36})(\/toggle)?)?$/;
 
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const user = userOf(request.headers.authorization);
-  if (user === null) return answer(response, 401, '{"error":"unauthorized"}');
+  if (user === null) return respond(response, 401, '{"error":"unauthorized"}');
   const [path, id = '', toggle] = PATH.exec(request.url ?? '') ?? [];
   const route = `${request.method} ${toggle ? 'toggle' : id ? 'task' : path ? 'tasks' : ''}`;
-  const found = (json: string | null) => answer(response, json === null ? 404 : 200, json ?? '{}');
+  const found = (json: string | null) => respond(response, json === null ? 404 : 200, json ?? '{}');
   switch (route) {
     case 'GET tasks':
       return found(await asUser(user, LIST, [user]));
@@ -69,7 +69,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     case 'POST tasks': {
       const { title = null, description = null, is_completed = false } = await readJson(request);
       const task = await asUser(user, INSERT, [user, randomUUID(), title, description, is_completed]);
-      return answer(response, 201, task ?? '{}');
+      return respond(response, 201, task ?? '{}');
     }
     case 'PUT task': {
       const { title = null, description, is_completed = null } = await readJson(request);
@@ -79,12 +79,12 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     case 'POST toggle':
       return found(await asUser(user, TOGGLE, [user, id]));
     default:
-      return answer(response, 404, '{"error":"no such route"}');
+      return respond(response, 404, '{"error":"no such route"}');
   }
 }
 
 const server = createServer((request, response) => {
-  handle(request, response).catch(() => answer(response, 500, '{"error":"internal"}'));
+  handle(request, response).catch(() => respond(response, 500, '{"error":"internal"}'));
 });
 server.listen(Number(PORT), '127.0.0.1');
 process.on('SIGTERM', () => process.exit(0));

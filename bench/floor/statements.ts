@@ -1,5 +1,5 @@
 /*
- * The statements of the service, written out once more: the floor and pgbench do the same work as it does.
+ * A copy of the service's statements, for the floors and pgbench.
  */
 
 export interface Statement {
@@ -7,16 +7,16 @@ export interface Statement {
   readonly text: string;
 }
 
-/** Runs `statement` in one transaction that the database confines to `user`. @returns its only text, or null. */
+/** Runs `statement` in a transaction with the row-level security of `user`. @returns its single value, or null. */
 export type AsUser = (
   user: string,
   statement: Statement,
   values: readonly (string | boolean | null)[],
 ) => Promise<string | null>;
 
-/** Confines the rest of the transaction to the user `$1`. */
-export const BECOME_USER: Statement = {
-  name: 'become_user',
+/** Sets the role and the user `$1` of row-level security for the transaction. */
+export const SET_USER: Statement = {
+  name: 'set_user',
   text: `select set_config('role', 'todo_app', true), set_config('app.user_id', $1, true)`,
 };
 

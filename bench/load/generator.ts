@@ -1,43 +1,43 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { onCore } from '../machine.ts';
-import type { LoadOrder, LoadReply, LoadReport } from './order.ts';
+import { onCores } from '../machine.ts';
+import type { LoadCommand, LoadReply, LoadResult } from './workload.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 
-/** The load process, as its parent sees it. */
+/** The load process, seen from its parent. */
 export class LoadGenerator {
   readonly #process: ChildProcess;
 
-  constructor(secret: string, core: number | null) {
-    const [command, ...args] = onCore(core, [process.execPath, '--import', 'tsx', MAIN]);
+  constructor(secret: string, cores: readonly number[] | null) {
+    const [command, ...args] = onCores(cores, [process.execPath, '--import', 'tsx', MAIN]);
     this.#process = spawn(command, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: { PATH: process.env.PATH, JWT_SECRET: secret },
     });
   }
 
-  /** @throws when an answer was not as it should be; nothing of that run counts. */
-  async run(order: LoadOrder): Promise<LoadReport> {
+  /** @throws if any request of the run failed. */
+  async run(command: LoadCommand): Promise<LoadResult> {
     const reply = await new Promise<LoadReply>((resolve, reject) => {
-      const onExit = () => reject(new Error('The load process has ended'));
+      const onExit = () => reject(new Error('The load process exited'));
       this.#process.once('exit', onExit);
       this.#process.once('message', (message: LoadReply) => {
         this.#process.off('exit', onExit);
         resolve(message);
       });
-      this.#process.send(order, (error) => {
+      this.#process.send(command, (error) => {
         if (error !== null) reject(error);
       });
     });
-    if (reply.kind === 'failure') throw new Error(reply.message);
-    return reply.report;
+    if ('error' in reply) throw new Error(reply.error);
+    return reply.result;
   }
 
   async stop(): Promise<void> {
     if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
-    const ended = new Promise((resolve) => this.#process.once('exit', resolve));
+    const exited = new Promise((resolve) => this.#process.once('exit', resolve));
     this.#process.kill('SIGTERM');
-    await ended;
+    await exited;
   }
 }

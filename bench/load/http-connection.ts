@@ -1,44 +1,34 @@
 import { connect, type Socket } from 'node:net';
 
-interface Watcher {
-  readonly onAnswer: (status: number, bodyBytes: number) => void;
-  readonly onFailure: (error: Error) => void;
-}
+const LAST_CHUNK = Buffer.from('0\r\n\r\n');
+const EMPTY: Buffer = Buffer.alloc(0);
 
-const HEAD_END = Buffer.from('\r\n\r\n');
-const LINE_END = Buffer.from('\r\n');
-const MAX_HEAD_BYTES = 32_768;
-
-interface Answer {
-  readonly status: number;
-  /** Bytes of the body yet to come, or null where the answer says so chunk by chunk. */
-  readonly length: number | null;
-}
-
-function parseHead(head: string): Answer {
-  const status = /^http\/1\.1 (\d{3})/.exec(head)?.[1];
-  if (status === undefined) throw new Error(`Not an HTTP answer: ${head.slice(0, 80)}`);
-  const length = /\r\ncontent-length: *(\d+)/.exec(head)?.[1];
-  if (length !== undefined) return { status: Number(status), length: Number(length) };
-  if (/\r\ntransfer-encoding: *chunked/.test(head)) return { status: Number(status), length: null };
-  throw new Error(`An answer without length: ${head.slice(0, 200)}`);
-}
-
-/** One HTTP/1.1 connection with one request under way at a time (RFC 9112). */
+/**
+ * HTTP/1.1 client (RFC 9112) over one keep-alive connection with one request in flight. Bodies are not kept. They must
+ * be JSON: the end of a chunked body is found by its last bytes, which JSON cannot contain.
+ */
 export class HttpConnection {
   readonly #socket: Socket;
-  readonly #watcher: Watcher;
-  #unread: Buffer = Buffer.alloc(0);
-  #answer: Answer | null = null;
-  #bodyBytes = 0;
-  #closed = false;
+  readonly #onResponse: (status: number) => void;
+  /** The response's bytes up to the end of its head. */
+  #head = EMPTY;
+  #status: number | null = null;
+  /** Bytes of the body still to come; null for a chunked body. */
+  #remaining: number | null = null;
+  #tail = EMPTY;
 
-  constructor(port: number, watcher: Watcher) {
-    this.#watcher = watcher;
+  constructor(port: number, onResponse: (status: number) => void, onError: (error: Error) => void) {
+    this.#onResponse = onResponse;
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    this.#socket.on('data', (bytes: Buffer) => this.#read(bytes));
-    this.#socket.on('error', (error) => this.#fail(error));
-    this.#socket.on('close', () => this.#fail(new Error('The server closed the connection')));
+    this.#socket.on('data', (bytes: Buffer) => {
+      try {
+        this.#read(bytes);
+      } catch (error) {
+        onError(error instanceof Error ? error : new Error(String(error)));
+      }
+    });
+    this.#socket.on('error', onError);
+    this.#socket.on('end', () => onError(new Error('The server closed the connection')));
   }
 
   send(request: Buffer): void {
@@ -46,68 +36,40 @@ export class HttpConnection {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#socket.destroy();
-  }
-
-  #fail(error: Error): void {
-    if (this.#closed) return;
-    this.close();
-    this.#watcher.onFailure(error);
+    this.#socket.removeAllListeners('data').destroy();
   }
 
   #read(bytes: Buffer): void {
-    this.#unread = this.#unread.length === 0 ? bytes : Buffer.concat([this.#unread, bytes]);
-    try {
-      while (!this.#closed && this.#step());
-    } catch (error) {
-      this.#fail(error instanceof Error ? error : new Error(String(error)));
+    const body = this.#status === null ? this.#readHead(bytes) : bytes;
+    if (body === null) return;
+    if (this.#remaining !== null) {
+      this.#remaining -= body.length;
+      if (this.#remaining < 0) throw new Error('The response is longer than its Content-Length');
+      if (this.#remaining > 0) return;
+    } else {
+      this.#tail = Buffer.concat([this.#tail, body.subarray(-LAST_CHUNK.length)]).subarray(-LAST_CHUNK.length);
+      if (!this.#tail.equals(LAST_CHUNK)) return;
     }
+    const status = this.#status ?? 0;
+    this.#status = null;
+    this.#onResponse(status);
   }
 
-  /** @returns whether what is there may hold more to read. */
-  #step(): boolean {
-    if (this.#answer === null) return this.#readHead();
-    return this.#answer.length === null ? this.#readChunk() : this.#readBody(this.#answer.length);
-  }
-
-  #readHead(): boolean {
-    const end = this.#unread.indexOf(HEAD_END);
-    if (end < 0) {
-      if (this.#unread.length > MAX_HEAD_BYTES) throw new Error('An answer with too long a head');
-      return false;
-    }
-    this.#answer = parseHead(this.#unread.toString('latin1', 0, end).toLowerCase());
-    this.#unread = this.#unread.subarray(end + HEAD_END.length);
-    return true;
-  }
-
-  #readBody(length: number): boolean {
-    const taken = Math.min(length - this.#bodyBytes, this.#unread.length);
-    this.#bodyBytes += taken;
-    this.#unread = this.#unread.subarray(taken);
-    return this.#bodyBytes === length && this.#finish();
-  }
-
-  #readChunk(): boolean {
-    const lineEnd = this.#unread.indexOf(LINE_END);
-    if (lineEnd < 0) return false;
-    const size = Number.parseInt(this.#unread.toString('latin1', 0, lineEnd), 16);
-    if (!Number.isSafeInteger(size)) throw new Error('A chunk without size');
-    const end = lineEnd + LINE_END.length + size + LINE_END.length;
-    if (this.#unread.length < end) return false;
-    this.#unread = this.#unread.subarray(end);
-    this.#bodyBytes += size;
-    return size > 0 || this.#finish();
-  }
-
-  #finish(): boolean {
-    const status = this.#answer?.status ?? 0;
-    const bodyBytes = this.#bodyBytes;
-    this.#answer = null;
-    this.#bodyBytes = 0;
-    if (this.#unread.length > 0) throw new Error('More came than was asked for');
-    this.#watcher.onAnswer(status, bodyBytes);
-    return false;
+  /** @returns what follows the head, or null while the head is incomplete. */
+  #readHead(bytes: Buffer): Buffer | null {
+    this.#head = this.#head.length === 0 ? bytes : Buffer.concat([this.#head, bytes]);
+    const end = this.#head.indexOf('\r\n\r\n');
+    if (end < 0) return null;
+    const head = this.#head.toString('latin1', 0, end);
+    const body = this.#head.subarray(end + 4);
+    const status = /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1];
+    const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+    if (status === undefined) throw new Error(`Not an HTTP/1.1 response: ${head.slice(0, 80)}`);
+    if (length === undefined && !/\r\ntransfer-encoding: *chunked/i.test(head)) throw new Error('Unframed response');
+    this.#status = Number(status);
+    this.#remaining = length === undefined ? null : Number(length);
+    this.#head = EMPTY;
+    this.#tail = EMPTY;
+    return body;
   }
 }

@@ -1,19 +1,19 @@
-// The process that makes the load: takes orders from its parent, one at a time, and reports on each.
-import type { LoadOrder, LoadReply } from './order.ts';
-import { RequestBook } from './requests.ts';
+// The load process: runs one command of its parent at a time and replies with the result.
+import { RequestCache } from './requests.ts';
 import { runLoad } from './run.ts';
+import type { LoadCommand, LoadReply } from './workload.ts';
 
-const book = new RequestBook(process.env.JWT_SECRET ?? '');
+const requests = new RequestCache(process.env.JWT_SECRET ?? '');
 
-async function carryOut(order: LoadOrder): Promise<LoadReply> {
+async function execute(command: LoadCommand): Promise<LoadReply> {
   try {
-    return { kind: 'report', report: await runLoad(order, book.ring(order.kind, order.people)) };
+    return { result: await runLoad(command, requests.cycle(command)) };
   } catch (error) {
-    return { kind: 'failure', message: error instanceof Error ? error.message : String(error) };
+    return { error: error instanceof Error ? error.message : String(error) };
   }
 }
 
-process.on('message', (order: LoadOrder) => {
-  void carryOut(order).then((reply) => process.send?.(reply));
+process.on('message', (command: LoadCommand) => {
+  void execute(command).then((reply) => process.send?.(reply));
 });
 process.on('disconnect', () => process.exit(0));

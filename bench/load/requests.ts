@@ -1,7 +1,8 @@
-import { BIG_USER, CREATED_TITLE, TASKS_EACH, taskId, tokenOf } from '../data.ts';
-import type { People, RequestKind } from './order.ts';
+import { type Api, type ApiRequest, type Operation, type RequestWriter, requestWriter } from '../api.ts';
+import { BIG_USER, CREATED_TITLE, TASKS_EACH } from '../data.ts';
+import type { RequestKind, UserSample } from './workload.ts';
 
-/** A request ready to be written, and the status it must be answered with. */
+/** A serialized request and the expected status of its response. */
 export interface PreparedRequest {
   readonly bytes: Buffer;
   readonly status: number;
@@ -9,20 +10,20 @@ export interface PreparedRequest {
 
 type SingleKind = Exclude<RequestKind, 'mix'>;
 
-/** Of 100 requests of the mix; 80 read. */
-const MIX: Readonly<Record<SingleKind, number>> = {
-  list: 40,
-  list1000: 0,
-  get: 40,
-  create: 7,
-  update: 7,
-  toggle: 6,
-};
+/** Requests of each kind in 100 of the mix. */
+const MIX: readonly (readonly [SingleKind, number])[] = [
+  ['list', 40],
+  ['get', 40],
+  ['create', 7],
+  ['update', 7],
+  ['toggle', 6],
+];
+const MIX_OF_100 = MIX.flatMap(([kind, share]) => Array.from({ length: share }, () => kind));
 
-const RING = 5000;
+const CYCLE_LENGTH = 5000;
 
-/** The same sequence every time (a linear congruential generator, as in C's `rand`). */
-function sequence(): (below: number) => number {
+/** The same pseudo-random numbers in every run (a linear congruential generator, as in C's `rand`). */
+function randomNumbers(): (below: number) => number {
   let state = 20_250_101;
   return (below) => {
     state = (Math.imul(state, 1_103_515_245) + 12_345) & 0x7fffffff;
@@ -30,64 +31,63 @@ function sequence(): (below: number) => number {
   };
 }
 
-function kindsOf(kind: RequestKind, random: (below: number) => number): SingleKind[] {
-  if (kind !== 'mix') return Array.from({ length: RING }, () => kind);
-  const shares = Object.entries(MIX).flatMap(([name, share]) => Array.from({ length: share }, () => name));
-  return Array.from({ length: RING }, () => shares[random(shares.length)] as SingleKind);
+/** Creates are for the users next to the sampled ones, whose lists keep their 20 tasks. */
+function operationOf(kind: SingleKind, users: UserSample, random: (below: number) => number): Operation {
+  const user = random(users.count) * users.stride;
+  const task = 1 + random(TASKS_EACH);
+  switch (kind) {
+    case 'list':
+      return { kind, user };
+    case 'list1000':
+      return { kind: 'list', user: BIG_USER };
+    case 'get':
+      return { kind, user, task };
+    case 'create':
+      return { kind, user: user + 1, fields: { title: CREATED_TITLE, description: 'Two cartons' } };
+    case 'update':
+      return { kind, user, task, fields: { title: 'Buy oat milk', is_completed: random(2) === 1 } };
+    case 'toggle':
+      return { kind, user, task, is_completed: random(2) === 1 };
+  }
 }
 
-/** Writes requests as bytes, once for each user and kind that is asked for. */
-export class RequestBook {
+function serialize({ method, path, token, body, status }: ApiRequest): PreparedRequest {
+  const head = [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${token}`];
+  if (body !== null) head.push('Content-Type: application/json');
+  if (method !== 'GET') head.push(`Content-Length: ${Buffer.byteLength(body ?? '')}`);
+  return { bytes: Buffer.from(`${head.join('\r\n')}\r\n\r\n${body ?? ''}`), status };
+}
+
+/** Prepares the requests of each workload once. */
+export class RequestCache {
   readonly #secret: string;
-  readonly #tokens = new Map<number, string>();
-  readonly #rings = new Map<string, readonly PreparedRequest[]>();
+  readonly #writers = new Map<string, RequestWriter>();
+  readonly #cycles = new Map<string, readonly PreparedRequest[]>();
 
   constructor(secret: string) {
     this.#secret = secret;
   }
 
-  /** Requests to be sent round and round. */
-  ring(kind: RequestKind, people: People): readonly PreparedRequest[] {
-    const key = JSON.stringify([kind, people]);
-    const known = this.#rings.get(key);
+  cycle(workload: { api: Api; kind: RequestKind; users: UserSample }): readonly PreparedRequest[] {
+    const { api, kind, users } = workload;
+    const key = JSON.stringify([api, kind, users]);
+    const known = this.#cycles.get(key);
     if (known !== undefined) return known;
-    const random = sequence();
-    const ring = kindsOf(kind, random).map((single) => this.#request(single, people, random));
-    this.#rings.set(key, ring);
-    return ring;
+    const write = this.#writer(api);
+    const random = randomNumbers();
+    const cycle = Array.from({ length: CYCLE_LENGTH }, () => {
+      const single = kind === 'mix' ? MIX_OF_100[random(MIX_OF_100.length)] : kind;
+      if (single === undefined) throw new Error('The mix is empty');
+      return serialize(write(operationOf(single, users, random)));
+    });
+    this.#cycles.set(key, cycle);
+    return cycle;
   }
 
-  /** Creates come from the next users on, so that lists of 20 stay lists of 20. */
-  #request(kind: SingleKind, people: People, random: (below: number) => number): PreparedRequest {
-    const user = random(people.count) * people.stride;
-    const task = () => `/api/tasks/${taskId(user, 1 + random(TASKS_EACH))}`;
-    switch (kind) {
-      case 'list':
-        return this.#write(user, 200, 'GET', '/api/tasks');
-      case 'list1000':
-        return this.#write(BIG_USER, 200, 'GET', '/api/tasks');
-      case 'get':
-        return this.#write(user, 200, 'GET', task());
-      case 'create':
-        return this.#write(user + 1, 201, 'POST', '/api/tasks', { title: CREATED_TITLE, description: 'Two cartons' });
-      case 'update':
-        return this.#write(user, 200, 'PUT', task(), { title: 'Buy oat milk', is_completed: random(2) === 1 });
-      case 'toggle':
-        return this.#write(user, 200, 'POST', `${task()}/toggle`);
-    }
-  }
-
-  #token(user: number): string {
-    const token = this.#tokens.get(user) ?? tokenOf(user, this.#secret);
-    this.#tokens.set(user, token);
-    return token;
-  }
-
-  #write(user: number, status: number, method: string, path: string, body?: object): PreparedRequest {
-    const json = body === undefined ? '' : JSON.stringify(body);
-    const head = [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${this.#token(user)}`];
-    if (body !== undefined) head.push('Content-Type: application/json');
-    if (method !== 'GET') head.push(`Content-Length: ${Buffer.byteLength(json)}`);
-    return { bytes: Buffer.from(`${head.join('\r\n')}\r\n\r\n${json}`), status };
+  #writer(api: Api): RequestWriter {
+    const key = JSON.stringify(api);
+    const writer = this.#writers.get(key) ?? requestWriter(api, this.#secret);
+    this.#writers.set(key, writer);
+    return writer;
   }
 }

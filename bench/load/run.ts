@@ -1,30 +1,31 @@
 import { HttpConnection } from './http-connection.ts';
-import type { LoadOrder, LoadReport } from './order.ts';
 import type { PreparedRequest } from './requests.ts';
+import type { LoadCommand, LoadResult } from './workload.ts';
 
-/** How long answers may take once nothing more is asked. */
-const DRAIN_MS = 15_000;
+/** Timeout for the responses still outstanding at the end of the run. */
+const RESPONSE_TIMEOUT_MS = 15_000;
 
-function percentile(sorted: Float64Array, share: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-}
+const percentile = (sorted: Float64Array, share: number) =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 
 /**
- * Sends requests over every connection, each as soon as the last was answered, until the time is up.
- * @throws at the first answer with another status than was due, and when a connection fails.
+ * Sends `requests` in a cycle over every connection until the time is over, then waits for the outstanding responses.
+ * @throws on a response with an unexpected status, a connection error or a timeout.
  */
-export function runLoad(order: LoadOrder, ring: readonly PreparedRequest[]): Promise<LoadReport> {
+export function runLoad(command: LoadCommand, requests: readonly PreparedRequest[]): Promise<LoadResult> {
   return new Promise((resolve, reject) => {
     const connections: HttpConnection[] = [];
     const latencies: number[] = [];
-    let bodyBytes = 0;
-    let underWay = order.connections;
+    let open = command.connections;
     const startedAt = performance.now();
-    const stopAt = startedAt + order.milliseconds;
-    const late = setTimeout(() => fail(new Error('An answer did not come')), order.milliseconds + DRAIN_MS);
+    const stopAt = startedAt + command.milliseconds;
+    const timeout = setTimeout(
+      () => fail(new Error(`No response within ${RESPONSE_TIMEOUT_MS / 1000} s of the end of the run`)),
+      command.milliseconds + RESPONSE_TIMEOUT_MS,
+    );
 
     function end(): void {
-      clearTimeout(late);
+      clearTimeout(timeout);
       for (const connection of connections) connection.close();
     }
     function fail(error: Error): void {
@@ -32,50 +33,37 @@ export function runLoad(order: LoadOrder, ring: readonly PreparedRequest[]): Pro
       reject(error);
     }
     function finish(): void {
+      const milliseconds = performance.now() - startedAt;
       end();
       const sorted = Float64Array.from(latencies).sort();
-      resolve({
-        answers: latencies.length,
-        milliseconds: performance.now() - startedAt,
-        bodyBytes,
-        p50Ms: percentile(sorted, 0.5),
-        p99Ms: percentile(sorted, 0.99),
-      });
+      const [p50Ms, p99Ms] = [percentile(sorted, 0.5), percentile(sorted, 0.99)];
+      resolve({ responses: sorted.length, milliseconds, p50Ms, p99Ms });
     }
 
-    function open(index: number): void {
-      let next = Math.floor((index * ring.length) / order.connections);
+    function connect(index: number): void {
+      let next = Math.floor((index * requests.length) / command.connections);
       let sentAt = 0;
-      let status = 0;
-      const connection = new HttpConnection(order.port, {
-        onAnswer: (answered, bytes) => {
-          const now = performance.now();
-          if (answered !== status) return fail(new Error(`Answered ${answered} where ${status} was due`));
-          latencies.push(now - sentAt);
-          bodyBytes += bytes;
-          if (now < stopAt) {
-            send();
-            return;
-          }
-          underWay -= 1;
-          if (underWay === 0) finish();
-        },
-        onFailure: fail,
-      });
+      let expected = 0;
+      const onResponse = (status: number) => {
+        const now = performance.now();
+        if (status !== expected) return fail(new Error(`Status ${status} instead of ${expected}`));
+        latencies.push(now - sentAt);
+        if (now < stopAt) return send();
+        open -= 1;
+        if (open === 0) finish();
+      };
+      const connection = new HttpConnection(command.port, onResponse, fail);
       connections.push(connection);
       function send(): void {
-        const request = ring[next % ring.length];
-        if (request === undefined) {
-          fail(new Error('No requests to send'));
-          return;
-        }
+        const request = requests[next % requests.length];
+        if (request === undefined) throw new Error('No requests to send');
         next += 1;
-        status = request.status;
+        expected = request.status;
         sentAt = performance.now();
         connection.send(request.bytes);
       }
       send();
     }
-    for (let index = 0; index < order.connections; index += 1) open(index);
+    for (let index = 0; index < command.connections; index += 1) connect(index);
   });
 }

@@ -1,15 +1,14 @@
-import type { Absent, Contender } from '../contenders.ts';
+import type { Contender } from '../contenders.ts';
 import type { Cores, Machine } from '../machine.ts';
-import type { CellResult, CompetitorResult } from '../measure.ts';
+import { type CellResult, type CompetitorResult, nameOf } from '../measure.ts';
 import type { Options } from '../options.ts';
+import type { Absent } from '../peers.ts';
 import type { EmbeddedResult, StartResult, StepResult } from '../sections.ts';
-import { medianOf, ratioOf, type Spread, spreadOf } from '../statistics.ts';
+import { medianOf, ratioOf, spreadOf } from '../statistics.ts';
 
-export type Described =
-  | Pick<Contender, 'name' | 'label' | 'madeOf' | 'role'>
-  | { name: 'pgbench'; label: string; role: 'floor'; madeOf: string };
+export type Described = Pick<Contender, 'name' | 'label' | 'role' | 'components'>;
 
-/** Everything a run has found out; kept as JSON. */
+/** All results of a run; written as JSON. */
 export interface Report {
   readonly startedAt: string;
   readonly minutes: number;
@@ -17,7 +16,7 @@ export interface Report {
   readonly database: {
     readonly version: string;
     readonly settings: readonly string[];
-    readonly keepsStatistics: boolean;
+    readonly hasStatistics: boolean;
   };
   readonly cores: Cores;
   readonly options: Options;
@@ -28,58 +27,62 @@ export interface Report {
   readonly processes: readonly StepResult[];
   readonly growth: readonly StepResult[];
   readonly embedded: EmbeddedResult | null;
-  /** Sections that could not be measured, and why. */
-  readonly troubles: readonly string[];
+  /** Errors that ended a section. */
+  readonly errors: readonly string[];
 }
 
-/** What makes a run worthless. A peer that gives up under load is a result, and stands in the table as one. */
+/** What makes a run invalid. A peer that fails under load is a result, shown in the tables. */
 export function failuresOf(report: Report): string[] {
-  const peers = new Set(report.contenders.filter(({ role }) => role === 'peer').map(({ name }) => String(name)));
-  const steps = [...report.processes, ...report.growth].flatMap((step) => step.cells);
-  const cells = [...report.cells, ...steps, ...(report.embedded?.cells ?? [])].flatMap(
-    ({ kind, connections, results }) =>
-      results.flatMap(({ name, failure }) =>
-        failure === null || peers.has(name) ? [] : [`${name}, ${kind}, ${connections} connections: ${failure}`],
-      ),
+  const peers = new Set(report.contenders.filter(({ role }) => role === 'peer').map(({ name }) => name));
+  const steps = [...report.processes, ...report.growth].flatMap(({ cells }) => cells);
+  const cells = [...report.cells, ...steps, ...(report.embedded?.cells ?? [])].flatMap((cell) =>
+    cell.results.flatMap(({ name, failure }) =>
+      failure === null || peers.has(name) ? [] : [`${name}, ${nameOf(cell)}: ${failure}`],
+    ),
   );
-  return [...report.troubles, ...cells];
+  return [...report.errors, ...cells];
 }
 
-const rates = (result: CompetitorResult | undefined) =>
+const ratesOf = (result: CompetitorResult | undefined) =>
   (result?.samples ?? []).map(({ requestsPerSecond }) => requestsPerSecond);
 
-export interface Summary {
-  readonly name: string;
-  readonly rate: Spread | null;
-  /** How many times as many requests the service answers. */
-  readonly serviceRatio: Spread | null;
-  readonly p50Ms: number | null;
-  readonly p99Ms: number | null;
-  readonly serverMicros: number | null;
-  readonly databaseMicros: number | null;
-  readonly statementMicros: number | null;
-  readonly statements: number | null;
-  readonly residentMiB: number | null;
-  readonly failure: string | null;
-}
+export type Summary = ReturnType<typeof summarize>[number];
 
-export function summarize(cell: CellResult): Summary[] {
-  const service = rates(cell.results.find(({ name }) => name === 'service'));
+/** Medians of the rounds of each competitor; memory is the maximum. */
+export function summarize(cell: CellResult) {
+  const service = ratesOf(cell.results.find(({ name }) => name === 'service'));
   return cell.results.map((result) => {
     const { name, samples, statements, failure } = result;
     return {
       name,
-      rate: spreadOf(rates(result)),
-      serviceRatio: ratioOf(service, rates(result)),
-      p50Ms: medianOf(samples.map((sample) => sample.p50Ms)),
-      p99Ms: medianOf(samples.map((sample) => sample.p99Ms)),
-      serverMicros: medianOf(samples.map((sample) => sample.serverMicrosEach)),
-      databaseMicros: medianOf(samples.map((sample) => sample.databaseMicrosEach)),
-      statementMicros: statements?.microsEach ?? null,
-      statements: statements?.statementsEach ?? null,
-      residentMiB: spreadOf(samples.flatMap(({ residentMiB }) => residentMiB ?? []))?.most ?? null,
+      rate: spreadOf(ratesOf(result)),
+      /** Requests per second of the service ÷ those of this competitor. */
+      serviceRatio: ratioOf(service, ratesOf(result)),
+      p50Ms: medianOf(samples.map(({ p50Ms }) => p50Ms)),
+      p99Ms: medianOf(samples.map(({ p99Ms }) => p99Ms)),
+      serverMicros: medianOf(samples.map(({ serverMicros }) => serverMicros)),
+      databaseMicros: medianOf(samples.map(({ databaseMicros }) => databaseMicros)),
+      statementMicros: statements?.micros ?? null,
+      statements: statements?.statements ?? null,
+      residentMiB: spreadOf(samples.flatMap(({ residentMiB }) => residentMiB ?? []))?.max ?? null,
       failure,
     };
+  });
+}
+
+const MIN_RATIO = 0.95;
+const MIN_RATIO_GET = 0.92;
+
+/** Cells in which the service is slower than `before` by more than 5 %, a get by more than 8 %. */
+export function regressionsOf(report: Report): string[] {
+  const cells = [
+    ...report.cells.map((cell) => ({ cell, place: '' })),
+    ...(report.embedded?.cells ?? []).map((cell) => ({ cell, place: 'embedded: ' })),
+  ];
+  return cells.flatMap(({ cell, place }) => {
+    const ratio = summarize(cell).find(({ name }) => name === 'before')?.serviceRatio?.median ?? 1;
+    const isSlower = ratio < (cell.kind === 'get' ? MIN_RATIO_GET : MIN_RATIO);
+    return isSlower ? [`${place}${nameOf(cell)}: ${ratio.toFixed(2)}`] : [];
   });
 }
 

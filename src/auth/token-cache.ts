@@ -9,25 +9,29 @@ interface CachedToken {
 
 const MAX_ENTRIES = 5_000;
 
-/** LRU cache of verified tokens, keyed by the whole token. Entries expire with `exp` and when the keys change. */
+/**
+ * Cache of verified tokens, keyed by the whole token. Entries expire with `exp` and when the keys change. Approximately
+ * LRU: of two generations, the older is discarded when the younger is full.
+ */
 export class TokenCache {
-  readonly #entries = new Map<string, CachedToken>();
+  #young = new Map<string, CachedToken>();
+  #old = new Map<string, CachedToken>();
 
   set(token: string, entry: CachedToken): void {
-    this.#entries.set(token, entry);
-    if (this.#entries.size <= MAX_ENTRIES) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      return;
+    if (this.#young.size >= MAX_ENTRIES / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
     }
+    this.#young.set(token, entry);
   }
 
   get(token: string, nowMs: number, currentKeys: object | null): Principal | null {
-    const entry = this.#entries.get(token);
-    if (entry === undefined) return null;
-    this.#entries.delete(token);
-    if (nowMs >= entry.expiresAtMs || entry.keys !== currentKeys) return null;
-    this.#entries.set(token, entry);
-    return entry.principal;
+    let entry = this.#young.get(token);
+    if (entry === undefined) {
+      entry = this.#old.get(token);
+      if (entry === undefined) return null;
+      this.set(token, entry);
+    }
+    return nowMs < entry.expiresAtMs && entry.keys === currentKeys ? entry.principal : null;
   }
 }

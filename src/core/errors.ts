@@ -6,7 +6,7 @@ export interface FieldError {
 
 /** All error codes of the API. The list is closed; a code never changes its meaning. */
 export const ERROR_CODES = [
-  // Domain: whatever door a request comes through.
+  // Domain: independent of the transport.
   'UNAUTHORIZED',
   'INVALID_TOKEN',
   'TOKEN_EXPIRED',

@@ -71,7 +71,7 @@ export class ClientErrors extends EventEmitter<{ response: [ClientError] }> {
 
   /** Listener for http.Server's `clientError`. */
   readonly onClientError = (error: { readonly code?: string }, socket: Duplex): void => {
-    if (this.#failures.has(socket)) return; // the parser fails again on whatever still arrives
+    if (this.#failures.has(socket)) return; // the parser fails again on the remaining input
     const failure = toAppError(error.code);
     this.#failures.set(socket, failure);
     const latest = this.#latest.get(socket);

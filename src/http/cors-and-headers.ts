@@ -1,8 +1,8 @@
-import fastifyCors from '@fastify/cors';
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
-/** OWASP HTTP Headers Cheat Sheet. */
-const SECURITY_HEADERS = {
+/** Headers of every response (OWASP HTTP Headers Cheat Sheet; Fetch standard, 3.2.5 for `vary`). */
+export const CONSTANT_HEADERS = {
+  vary: 'Origin',
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
   'referrer-policy': 'no-referrer',
   'strict-transport-security': 'max-age=31536000; includeSubDomains',
@@ -10,28 +10,31 @@ const SECURITY_HEADERS = {
   'x-frame-options': 'DENY',
 };
 
-/** Security headers on every response, and CORS (Fetch standard) for `frontendOrigins`; other origins get no CORS header. */
-export async function corsAndHeaders(app: FastifyInstance, frontendOrigins: readonly string[]): Promise<void> {
-  const allowed = new Set(frontendOrigins);
-  app.addHook('onRequest', (_request, reply, done) => {
-    void reply.headers(SECURITY_HEADERS);
-    done();
-  });
-  await app.register(fastifyCors, {
-    origin: (origin, decide) => decide(null, origin !== undefined && allowed.has(origin)),
-    credentials: true,
-    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-    allowedHeaders: ['Authorization', 'Content-Type'],
-    exposedHeaders: [
-      'Location',
-      'X-Request-Id',
-      'Retry-After',
-      'RateLimit-Limit',
-      'RateLimit-Remaining',
-      'RateLimit-Reset',
-    ],
-    maxAge: 600,
-    strictPreflight: false,
+const CORS_HEADERS = {
+  'access-control-allow-credentials': 'true',
+  'access-control-expose-headers':
+    'Location, X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset',
+};
+
+const PREFLIGHT_HEADERS = {
+  'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
+  'access-control-allow-headers': 'Authorization, Content-Type',
+  'access-control-max-age': '600',
+  'content-length': '0',
+};
+
+/**
+ * CORS (Fetch standard, 3.2): `origins` may read responses, with credentials, and their preflight requests are answered
+ * on every path. Other origins get no CORS header.
+ */
+export function allowOrigins(app: FastifyInstance, origins: readonly string[]): void {
+  const allowed = new Set(origins);
+  app.addHook('onRequest', (request, reply, done) => {
+    const { origin } = request.headers;
+    if (origin === undefined || !allowed.has(origin)) return done();
+    void reply.header('access-control-allow-origin', origin).headers(CORS_HEADERS);
+    if (request.method !== 'OPTIONS') return done();
+    void reply.code(204).headers(PREFLIGHT_HEADERS).send();
   });
 }
 

@@ -1,37 +1,32 @@
 import { AppError, type ErrorCode, type FieldError } from '../core/errors.ts';
 
-/** The HTTP status of each code (RFC 9110, section 15). */
-export const STATUS: Readonly<Record<ErrorCode, number>> = {
-  UNAUTHORIZED: 401,
-  INVALID_TOKEN: 401,
-  TOKEN_EXPIRED: 401,
-  VALIDATION_ERROR: 400,
-  INVALID_REQUEST: 400,
-  NOT_FOUND: 404,
-  METHOD_NOT_ALLOWED: 405,
-  PAYLOAD_TOO_LARGE: 413,
-  RATE_LIMITED: 429,
-  HEADERS_TOO_LARGE: 431,
-  DATABASE_ERROR: 500,
-  INTERNAL_ERROR: 500,
-  SERVICE_UNAVAILABLE: 503,
-};
+type Headers = Readonly<Record<string, string>>;
 
-const RETRY_AFTER_S = '1';
+const RETRY_LATER: Headers = { 'retry-after': '1' };
+const REJECTED_TOKEN: Headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
 
-/** Response headers by error code (RFC 6750, section 3; RFC 9110, 10.2.3). */
-const HEADERS: Partial<Readonly<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
-  UNAUTHORIZED: { 'www-authenticate': 'Bearer' },
-  INVALID_TOKEN: { 'www-authenticate': 'Bearer error="invalid_token"' },
-  TOKEN_EXPIRED: { 'www-authenticate': 'Bearer error="invalid_token"' },
-  SERVICE_UNAVAILABLE: { 'retry-after': RETRY_AFTER_S },
+/** Status (RFC 9110, section 15) and headers (RFC 6750, section 3; RFC 9110, 10.2.3) of each code. */
+const RESPONSES: Readonly<Record<ErrorCode, readonly [status: number, headers?: Headers]>> = {
+  UNAUTHORIZED: [401, { 'www-authenticate': 'Bearer' }],
+  INVALID_TOKEN: [401, REJECTED_TOKEN],
+  TOKEN_EXPIRED: [401, REJECTED_TOKEN],
+  VALIDATION_ERROR: [400],
+  NOT_FOUND: [404],
+  RATE_LIMITED: [429],
+  DATABASE_ERROR: [500],
+  INTERNAL_ERROR: [500],
+  SERVICE_UNAVAILABLE: [503, RETRY_LATER],
+  INVALID_REQUEST: [400],
+  METHOD_NOT_ALLOWED: [405],
+  PAYLOAD_TOO_LARGE: [413],
+  HEADERS_TOO_LARGE: [431],
 };
 
 export const JSON_TYPE = 'application/json; charset=utf-8';
 
 export interface ErrorReply {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: Headers;
   /** JSON */
   readonly body: string;
 }
@@ -39,20 +34,16 @@ export interface ErrorReply {
 /** The HTTP response for an error. */
 export function errorReply(error: AppError): ErrorReply {
   const { code, message, details } = error;
+  const [status, headers] = RESPONSES[code];
   return {
-    status: STATUS[code],
-    headers: { 'content-type': JSON_TYPE, ...HEADERS[code] },
+    status,
+    headers: { 'content-type': JSON_TYPE, ...headers },
     body: JSON.stringify({ error: message, code, ...(details === undefined ? {} : { details }) }),
   };
 }
 
-interface Issue {
-  readonly instancePath?: string;
-  readonly message?: string | undefined;
-}
-
 /** The first error of each field. */
-function fieldErrors(issues: readonly Issue[]): FieldError[] {
+function fieldErrors(issues: readonly { instancePath?: string; message?: string | undefined }[]): FieldError[] {
   const errors = new Map<string, FieldError>();
   for (const { instancePath = '', message = 'Invalid value' } of issues) {
     const field = instancePath.split('/').filter(Boolean).join('.') || 'body';

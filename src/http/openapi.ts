@@ -66,16 +66,13 @@ function toJsonSchema(schema: z.ZodType): JsonSchema {
   return id === undefined ? z.toJSONSchema(schema, { io: 'input', override }) : { $ref: componentUri(id) };
 }
 
-/** All schemas with an `id`; those of `requestBodies` as they are before parsing. */
-function componentSchemas(requestBodies: ReadonlySet<unknown>): Record<string, JsonSchema> {
+/** All schemas with an `id`; `requestBodies` are the ids of those that describe the value before parsing. */
+function componentSchemas(requestBodies: ReadonlySet<string>): Record<string, JsonSchema> {
   const convert = (io: 'input' | 'output') =>
     z.toJSONSchema(z.globalRegistry, { io, uri: componentUri, override, unrepresentable: 'any' }).schemas;
-  const bodyIds = new Set(
-    [...requestBodies].map((body) => body instanceof z.ZodType && z.globalRegistry.get(body)?.id),
-  );
   const input = convert('input');
   const schemas = Object.entries(convert('output')).map(([id, output]) => {
-    const { $schema, $id, ...schema } = (bodyIds.has(id) && input[id]) || output;
+    const { $schema, $id, ...schema } = (requestBodies.has(id) && input[id]) || output;
     return [id, schema];
   });
   return Object.fromEntries(schemas);
@@ -87,12 +84,10 @@ const REQUEST_ID = { 'X-Request-Id': { type: 'string', description: 'Request id,
 export function jsonResponse(
   description: string,
   schema: z.ZodType,
-  {
-    headers,
-    examples,
-  }: { readonly headers?: DocumentedResponse['headers'] | undefined; readonly examples?: object } = {},
+  headers: DocumentedResponse['headers'] = {},
+  examples?: object,
 ): DocumentedResponse {
-  const body = { schema: toJsonSchema(schema), ...(examples === undefined ? {} : { examples }) };
+  const body = { schema: toJsonSchema(schema), ...(examples && { examples }) };
   return { description, headers: { ...REQUEST_ID, ...headers }, content: { 'application/json': body } };
 }
 
@@ -116,12 +111,9 @@ export function errorResponses(errors: readonly (ErrorCode | AppError)[]): Recor
     const { status, body } = errorReply(example);
     examples[status] = { ...examples[status], [example.code]: { value: JSON.parse(body) } };
   }
-  const responses = Object.entries(examples).map(([status, ofStatus]) => {
-    const description = ERROR_DESCRIPTIONS[Number(status)] ?? '';
-    return [
-      status,
-      jsonResponse(description, ErrorBody, { headers: ERROR_HEADERS[Number(status)], examples: ofStatus }),
-    ];
+  const responses = Object.entries(examples).map(([key, ofStatus]) => {
+    const status = Number(key);
+    return [key, jsonResponse(ERROR_DESCRIPTIONS[status] ?? '', ErrorBody, ERROR_HEADERS[status], ofStatus)];
   });
   return Object.fromEntries(responses);
 }
@@ -133,7 +125,7 @@ const CONTENT_SECURITY_POLICY =
 
 /** Collects the routes registered afterwards into an OpenAPI 3.1 document. */
 export async function collectOpenApi(app: FastifyInstance): Promise<void> {
-  const requestBodies = new Set<unknown>();
+  const requestBodies = new Set<string>();
   await app.register(fastifySwagger, {
     openapi: {
       openapi: '3.1.1',
@@ -150,17 +142,14 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       },
     },
     transform: ({ schema, url, route }) => {
-      const { body, params } = schema ?? {};
-      if (body !== undefined) requestBodies.add(body);
-      return {
-        url,
-        schema: {
-          ...schema,
-          ...(body instanceof z.ZodType ? { body: toJsonSchema(body) } : {}),
-          ...(params instanceof z.ZodType ? { params: toJsonSchema(params) } : {}),
-          response: route.config?.responses,
-        },
-      };
+      const documented = { ...schema, response: route.config?.responses };
+      const { body, params } = documented;
+      if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
+      if (body instanceof z.ZodType) {
+        documented.body = toJsonSchema(body);
+        requestBodies.add(z.globalRegistry.get(body)?.id ?? '');
+      }
+      return { url, schema: documented };
     },
     transformObject: (document) => {
       if ('swaggerObject' in document) throw new Error('Expected an OpenAPI document');

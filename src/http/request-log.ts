@@ -32,14 +32,14 @@ export function logRequests(app: FastifyInstance): void {
       status,
       duration_ms: Math.round(durationMs * 1000) / 1000,
       user_id: request.principal?.userId,
-      ...(request.failure === null ? {} : errorFields(request.failure, status)),
     };
     request.isLogged = true;
-    request.log[levelFor(status)](line, 'request');
+    const { failure } = request;
+    app.log[levelFor(status)](failure === null ? line : { ...line, ...errorFields(failure, status) }, 'request');
   };
   app.decorateRequest('isLogged', false);
   app.addHook('onRequest', (request, reply, done) => {
-    reply.raw.once('close', () => {
+    reply.raw.on('close', () => {
       if (!request.isLogged) write(request, CLIENT_CLOSED_REQUEST, reply.elapsedTime);
     });
     done();

@@ -4,6 +4,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRepl
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../core/errors.ts';
 import { ClientErrors } from './client-errors.ts';
+import { CONSTANT_HEADERS } from './cors-and-headers.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import { parseJsonBodies } from './json-body.ts';
@@ -52,7 +53,8 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     clientErrorHandler: clientErrors.onClientError,
     frameworkErrors: (_error, { raw }, reply: FastifyReply) => {
       undecodable.add(raw);
-      raw.url = NO_ROUTE; // undecodable path: dispatched to a path without a route, so that hooks and the 404 handler run
+      // Undecodable path: dispatch to a path without a route, so that hooks and the 404 handler run.
+      raw.url = NO_ROUTE;
       app.routing(raw, reply.raw);
     },
   });
@@ -64,9 +66,9 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
 
   app.addHook('onRequest', (request, reply, done) => {
     clientErrors.track(request, reply);
-    void reply.headers({ 'x-request-id': request.id, vary: 'Origin' });
-    if (request.raw.httpVersion !== '1.1' || request.headers.host !== undefined) return done();
-    void reply.headers({ connection: 'close', 'x-content-type-options': 'nosniff' });
+    void reply.header('x-request-id', request.id).headers(CONSTANT_HEADERS);
+    if (request.headers.host !== undefined || request.raw.httpVersion !== '1.1') return done();
+    void reply.header('connection', 'close');
     done(new AppError('INVALID_REQUEST', { message: 'Host header is missing' }));
   });
   parseJsonBodies(app);

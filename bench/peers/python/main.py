@@ -1,9 +1,11 @@
 import os
 import uuid
+from contextlib import asynccontextmanager
 from datetime import datetime, timezone
 from typing import Annotated
 
 import jwt
+from anyio import to_thread
 from fastapi import Depends, FastAPI, HTTPException
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Column, DateTime
@@ -12,8 +14,23 @@ from sqlmodel import Field, Session, SQLModel, create_engine, select
 JWT_SECRET = os.environ["JWT_SECRET"]
 DATABASE_URL = os.environ["DATABASE_URL"].replace("postgresql://", "postgresql+psycopg2://", 1)
 
-engine = create_engine(DATABASE_URL, pool_size=5, max_overflow=10)
-app = FastAPI()
+# A request keeps its connection until its response has been serialized, which again needs a thread: with fewer
+# connections than concurrent requests, threads that wait for a connection block those that would release one.
+CONNECTIONS = 100
+CONNECTION_TIMEOUT_S = 5
+THREADS = 40
+
+engine = create_engine(DATABASE_URL, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=CONNECTION_TIMEOUT_S)
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI):
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+    engine.dispose()
+
+
+app = FastAPI(lifespan=lifespan)
 bearer = HTTPBearer()
 
 
@@ -61,7 +78,8 @@ def get_session():
 
 def get_user(credentials: Annotated[HTTPAuthorizationCredentials, Depends(bearer)]) -> str:
     try:
-        claims = jwt.decode(credentials.credentials, JWT_SECRET, algorithms=["HS256"], options={"require": ["exp", "sub"]})
+        required = {"require": ["exp", "sub"]}
+        claims = jwt.decode(credentials.credentials, JWT_SECRET, algorithms=["HS256"], options=required)
     except jwt.InvalidTokenError:
         raise HTTPException(status_code=401, detail="Authentication token is invalid")
     return claims["sub"]

@@ -52,7 +52,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService): void {
 
   app.post(TASKS, {
     schema: { ...operation('createTask', 'Create a task'), body: TaskCreate },
-    config: responses({ 201: jsonResponse('The new task.', Task, { headers: LOCATION }) }, BODY, BODY_SIZE),
+    config: responses({ 201: jsonResponse('The new task.', Task, LOCATION) }, BODY, BODY_SIZE),
     handler: handlers.create,
   });
 
