@@ -33,7 +33,7 @@ async function killUnderLoad(
 export const killEmbedded: Drill = {
   name: 'kill-embedded',
   holds: 'SIGKILL at 200 writes/s (embedded): no acknowledged write lost; of two processes started then, one serves',
-  timeoutSeconds: { short: 60, long: 400 },
+  timeoutSeconds: { short: 120, long: 400 },
   run: async (run) => {
     const service = run.service();
     let refused = 0;
