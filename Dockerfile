@@ -12,7 +12,6 @@ WORKDIR /app
 RUN install --directory --owner=node --group=node --mode=0700 /data
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && npm cache clean --force
-# Owned by the user who runs: the template of the embedded database has files that only its owner may read.
 COPY --from=build --chown=node:node /app/dist dist/
 ENV ENVIRONMENT=production DATA_DIR=/data
 USER node

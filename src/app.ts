@@ -50,7 +50,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const app = createServer(logger); //                      onRequest: headers, Host; preParsing: Content-Type
   const methods = collectMethods(app);
   logRequests(app); //                                      onRequest, onResponse
-  allowOrigins(app, config.frontendOrigins); //             onRequest
+  await allowOrigins(app, config.frontendOrigins); //       onRequest
   await collectOpenApi(app);
   exposeMetrics(app); //                                    onResponse
   exposeHealth(app, isReady);

@@ -148,5 +148,5 @@ onEachDatabase(
       assert.deepEqual(await runAs(opened.database, 'next', identity), [['next']]);
     });
   },
-  { database: { statementTimeoutMs: 1_000 } },
+  { database: { statementTimeoutMs: 3_000 } },
 );

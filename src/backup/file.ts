@@ -24,11 +24,12 @@ const Header = z.looseObject({
   version: z.literal([1, 2], 'is unknown: the file was made by a newer todo-api'),
 });
 
-const Line = z.union([
-  z.strictObject({ user: row({ id }) }),
-  z.strictObject({ task: row({ user_id: id, id }) }),
-  z.strictObject({ end: z.strictObject({ users: count, tasks: count }) }),
-]);
+const User = row({ id });
+const Task = row({ user_id: id, id });
+const Line = z
+  .strictObject({ user: User, task: Task, end: z.strictObject({ users: count, tasks: count }) })
+  .partial()
+  .refine((line) => Object.keys(line).length === 1, 'is neither a user, a task nor the end');
 
 export interface Totals {
   readonly users: number;
@@ -81,13 +82,9 @@ function parseLine<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.o
   } catch (error) {
     throw new TypeError(error instanceof SyntaxError ? 'is not JSON' : 'is not UTF-8');
   }
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.flatMap((issue) =>
-    issue.code === 'invalid_union' ? (issue.errors.find((errors) => errors[0]?.path.length !== 0) ?? []) : [issue],
-  );
-  const faults = issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim());
-  throw new TypeError(faults.join('; ') || 'is neither a user, a task nor the end');
+  const { data, error } = schema.safeParse(value);
+  if (error === undefined) return data;
+  throw new TypeError(error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; '));
 }
 
 /** Checks each line against those before it. */
@@ -140,16 +137,18 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
         parseLine(Header, bytes);
         continue;
       }
-      const entry = parseLine(Line, bytes);
       if (ended) throw new TypeError('is after the end');
-      if ('user' in entry) {
-        consistency.addUser(entry.user.id);
-        yield { kind: 'user', row: entry.user, line: number };
-      } else if ('task' in entry) {
-        consistency.addTask(entry.task.user_id, entry.task.id.toLowerCase());
-        yield { kind: 'task', row: entry.task, line: number };
-      } else {
-        consistency.verify(entry.end);
+      const { user, task, end } = parseLine(Line, bytes);
+      if (user !== undefined) {
+        consistency.addUser(user.id);
+        yield { kind: 'user', row: user, line: number };
+      }
+      if (task !== undefined) {
+        consistency.addTask(task.user_id, task.id.toLowerCase());
+        yield { kind: 'task', row: task, line: number };
+      }
+      if (end !== undefined) {
+        consistency.verify(end);
         ended = true;
       }
     }

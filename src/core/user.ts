@@ -12,7 +12,7 @@ export interface Principal {
 }
 
 /** In code points. */
-export const MAX_USER_ID_LENGTH = 255;
+const MAX_USER_ID_LENGTH = 255;
 const MAX_EMAIL_LENGTH = 320;
 
 function isUserId(value: unknown): value is UserId {

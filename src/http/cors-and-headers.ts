@@ -1,3 +1,4 @@
+import fastifyCors from '@fastify/cors';
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 
 /** Headers of every response (OWASP HTTP Headers Cheat Sheet; Fetch standard, 3.2.5 for `vary`). */
@@ -10,31 +11,24 @@ export const CONSTANT_HEADERS = {
   'x-frame-options': 'DENY',
 };
 
-const CORS_HEADERS = {
-  'access-control-allow-credentials': 'true',
-  'access-control-expose-headers':
-    'Location, X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset',
-};
-
-const PREFLIGHT_HEADERS = {
-  'access-control-allow-methods': 'GET, POST, PUT, PATCH, DELETE, OPTIONS',
-  'access-control-allow-headers': 'Authorization, Content-Type',
-  'access-control-max-age': '600',
-  'content-length': '0',
-};
-
-/**
- * CORS (Fetch standard, 3.2): `origins` may read responses, with credentials, and their preflight requests are answered
- * on every path. Other origins get no CORS header.
- */
-export function allowOrigins(app: FastifyInstance, origins: readonly string[]): void {
+/** CORS (Fetch standard, 3.2): `origins` may read responses, with credentials. Other origins get no CORS header. */
+export async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   const allowed = new Set(origins);
-  app.addHook('onRequest', (request, reply, done) => {
-    const { origin } = request.headers;
-    if (origin === undefined || !allowed.has(origin)) return done();
-    void reply.header('access-control-allow-origin', origin).headers(CORS_HEADERS);
-    if (request.method !== 'OPTIONS') return done();
-    void reply.code(204).headers(PREFLIGHT_HEADERS).send();
+  await app.register(fastifyCors, {
+    origin: (origin, decide) => decide(null, origin !== undefined && allowed.has(origin)),
+    credentials: true,
+    methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
+    allowedHeaders: ['Authorization', 'Content-Type'],
+    exposedHeaders: [
+      'Location',
+      'X-Request-Id',
+      'Retry-After',
+      'RateLimit-Limit',
+      'RateLimit-Remaining',
+      'RateLimit-Reset',
+    ],
+    maxAge: 600,
+    strictPreflight: false,
   });
 }
 

@@ -5,6 +5,7 @@ import type { FastifyInstance } from 'fastify';
 
 /** Grace period for requests already on the network. */
 const GRACE_PERIOD_MS = 250;
+const ACCEPT_QUEUE_TIMEOUT_MS = 2_000;
 const DRAIN_TIMEOUT_MS = 8_000;
 const POLL_MS = 50;
 
@@ -16,10 +17,10 @@ function closeIdleConnections(server: Server, sockets: ReadonlySet<Socket>): voi
 
 /**
  * close() resets connections still in the accept queue, and libuv may accept only one per event-loop turn: waits until
- * two turns accepted none, at most `GRACE_PERIOD_MS`.
+ * two turns accepted none, at most 2 s.
  */
 async function drainAcceptQueue(count: () => number): Promise<void> {
-  const deadline = performance.now() + GRACE_PERIOD_MS;
+  const deadline = performance.now() + ACCEPT_QUEUE_TIMEOUT_MS;
   for (let idleTurns = 0; idleTurns < 2 && performance.now() < deadline; ) {
     const before = count();
     await nextTurn();

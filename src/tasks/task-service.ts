@@ -7,7 +7,7 @@ import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import { deleteTask, getTask, insertTask, listTasks, toggleTask, updateTask } from './task-sql.ts';
 
 /** A task as the database built it: `json` is text of the schema `Task`, which doors pass on without parsing. */
-export interface TaskAnswer {
+interface TaskAnswer {
   readonly id: string;
   readonly json: string;
 }

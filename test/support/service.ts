@@ -139,7 +139,7 @@ async function openTestDatabase(kind: DatabaseKind, options: ServiceOptions['dat
     const analyze = () => database.vacuum();
     const remove = async () => {
       await database.close();
-      rmSync(directory, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
     };
     return { database, place: directory, warnings, analyze, remove };
   }

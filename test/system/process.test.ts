@@ -47,7 +47,7 @@ describe('the program', () => {
     const second = new RunningService({}, folder.path);
     assert.deepEqual(await new HttpClient(await second.listening(), token).titles(), ['Buy oat milk']);
     assert.equal(await second.stop(), 0);
-    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret', 'reserve']);
+    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret']);
   });
 
   test('a second process on the same data directory exits with an error; the first serves on', async () => {
@@ -72,7 +72,7 @@ describe('the program', () => {
     await service.listening();
     for (const name of readdirSync(directory)) if (name.startsWith('lock.')) rmSync(join(directory, name));
     assert.equal(await service.ended(), 1);
-    assert.match(service.stderr, /was taken away from this process/);
+    assert.match(service.stderr, /Another process has removed this process.s lock of the data directory/);
   });
 
   test('invalid settings abort the start with one message that names each of them and no value', async () => {

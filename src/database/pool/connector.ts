@@ -12,7 +12,7 @@ interface ConnectorOptions {
 
 /** Circuit breaker: opens when connecting has failed for this long. */
 const OPEN_CIRCUIT_AFTER_MS = 3_000;
-/** Failures before a pause this long without any attempt no longer count towards the circuit breaker. */
+/** A failure this long before the next attempt, nothing having asked for a connection, no longer counts. */
 const FORGET_FAILURES_AFTER_MS = 3_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 1_000;
@@ -21,8 +21,8 @@ const MAX_BACKOFF_MS = 1_000;
  * Opens connections on demand, with exponential backoff, behind a circuit breaker. On demand only, so that an idle Neon
  * database may stay suspended.
  *
- * The circuit is closed after a success, open once attempts have failed for 3 s, and half-open when it was open and no
- * attempt or backoff is under way: the next request for a connection then makes an attempt.
+ * The circuit is closed after a success, or 3 s without an attempt; open once attempts have failed for 3 s; and half-open
+ * when it was open and no attempt or backoff is under way: the next request for a connection then makes an attempt.
  */
 export class Connector {
   readonly #options: ConnectorOptions;
@@ -55,7 +55,8 @@ export class Connector {
 
   /** Makes one attempt; resolves when it has succeeded or failed. */
   async attempt(): Promise<void> {
-    const startedAt = performance.now();
+    const isForgotten = this.#failure !== null && performance.now() - this.#failure.last > FORGET_FAILURES_AFTER_MS;
+    if (isForgotten) this.closeCircuit();
     this.#connecting += 1;
     try {
       const client = await this.#options.connect();
@@ -66,7 +67,7 @@ export class Connector {
       else this.#options.onConnected(client);
     } catch (error) {
       this.#connecting -= 1;
-      this.#failed(error instanceof Error ? error : new Error(String(error)), startedAt);
+      this.#failed(error instanceof Error ? error : new Error(String(error)));
     }
   }
 
@@ -80,12 +81,11 @@ export class Connector {
     if (this.#backoff !== null) clearTimeout(this.#backoff);
   }
 
-  #failed(error: Error, startedAt: number): void {
+  #failed(error: Error): void {
     if (this.#closed) return;
     const now = performance.now();
     const isFirst = this.#failure === null;
-    const counts = this.#failure !== null && startedAt - this.#failure.last < FORGET_FAILURES_AFTER_MS;
-    this.#failure = { since: counts ? (this.#failure?.since ?? now) : now, last: now, error };
+    this.#failure = { since: this.#failure?.since ?? now, last: now, error };
     if (this.#backoff === null) {
       this.#backoff = setTimeout(() => {
         this.#backoff = null;
