@@ -11,7 +11,7 @@ const NODE_OPTIONS = [
   '--enable-source-maps',
   '--liftoff-only', // PGlite is opened too briefly for optimised WebAssembly to pay; the test processes inherit it
   '--test',
-  '--test-concurrency=2',
+  '--test-concurrency=3',
   '--test-reporter=spec',
   '--test-timeout=600000', // of each test, and of each file
 ];

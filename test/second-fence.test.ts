@@ -4,8 +4,6 @@ import type { Database } from '../dist/database/database.js';
 import { type OpenDatabase, onEachDatabase, type Service, startService, type Task } from './support/service.ts';
 import { baseName, statement } from './support/statements.ts';
 
-const OWNER = /\buser_id = \$(\d+)\b/g;
-
 /** `database` with the owner removed from every statement; adds the names of those that named one to `changed`. */
 function withoutOwners(database: Database, changed: Set<string>): Database {
   return {
@@ -15,7 +13,9 @@ function withoutOwners(database: Database, changed: Set<string>): Database {
       database.transaction(
         identity,
         statements.map((bound) => {
-          const text = bound.statement.text.replace(OWNER, '$$$1::text is not null');
+          const owner = identity.kind === 'user' ? bound.values.indexOf(identity.userId) + 1 : 0;
+          const condition = new RegExp(`\\b(user_)?id = \\$${owner}(?!\\d)`, 'g');
+          const text = bound.statement.text.replace(condition, `$${owner}::text is not null`);
           if (text !== bound.statement.text) changed.add(baseName(bound.statement));
           return statement(text, bound.values, bound.statement.access);
         }),
@@ -52,6 +52,13 @@ onEachDatabase('row-level security alone: with the owner removed from every stat
     assert.deepEqual(await owner.list(), [task]);
     const renamed = await owner.send('PUT', `/api/tasks/${task.id}`, { title: 'mine' });
     assert.equal(renamed.json<Task>().title, 'mine');
-    assert.deepEqual([...changed].sort(), ['task_delete', 'task_get', 'task_list', 'task_toggle', 'task_update']);
+    assert.deepEqual([...changed].sort(), [
+      'task_delete',
+      'task_get',
+      'task_insert',
+      'task_list',
+      'task_toggle',
+      'task_update',
+    ]);
   });
 });

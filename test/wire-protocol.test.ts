@@ -89,7 +89,7 @@ class FaultyServer {
 }
 
 const USERS = 8;
-const ROUNDS = 15;
+const ROUNDS = 10;
 
 /** What several users see who create, read, list and toggle at once. */
 async function useHeavily(people: readonly Person[], own: ReadonlyMap<Person, Task>, run: string) {

@@ -1,4 +1,4 @@
-import { chmod, cp, mkdir, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lockDataDirectory } from './lock.ts';
 
@@ -56,12 +56,11 @@ export interface DataDirectory {
 }
 
 /**
- * Locks `directory` for this process, and creates what is missing in it.
+ * Locks `directory`, which must exist, for this process, and creates what is missing in it.
  * @param onLost called if another process has taken the directory nevertheless.
  * @throws {DataDirectoryInUseError} if another live process holds it; {DataDirectoryOwnerError} if it is another user's.
  */
 export async function acquireDataDirectory(directory: string, onLost: (error: Error) => void): Promise<DataDirectory> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
   const unlock = await lockDataDirectory(directory, onLost);
   try {
     return { files: await ensureFiles(directory), unlock };

@@ -37,13 +37,17 @@ export class DiskSpaceGuard {
     return this.#isLow;
   }
 
-  /** Checks now and every 500 ms from now on. @throws {Error} if there is too little space to open the database. */
-  async start(): Promise<void> {
+  /** @throws {Error} if there is too little space to open the database. */
+  async verifyRoomToOpen(): Promise<void> {
     await this.check();
     if (!this.hasRoomFor(MIN_FREE_TO_OPEN)) {
       const { directory } = this.#options;
       throw new Error(`The disk of DATA_DIR ${directory} has less than 32 MiB free: make room, then start again.`);
     }
+  }
+
+  /** Checks every 500 ms from now on. */
+  start(): void {
     this.#timer = setInterval(() => void this.check(), CHECK_INTERVAL_MS).unref();
   }
 

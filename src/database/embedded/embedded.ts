@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
 import { connectClient } from '../client.ts';
 import type { Database } from '../database.ts';
@@ -43,12 +44,11 @@ export interface EmbeddedDatabase extends Database {
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { directory, onWarning, onFatal, freeBytes = freeBytesOf } = options;
-  const { files, unlock } = await acquireDataDirectory(directory, onFatal);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const diskSpace = new DiskSpaceGuard({ directory, freeBytes, onWarning });
-  await diskSpace.start().catch(async (error: unknown) => {
-    await unlock();
-    throw error;
-  });
+  await diskSpace.verifyRoomToOpen();
+  const { files, unlock } = await acquireDataDirectory(directory, onFatal);
+  diskSpace.start();
   const engines = new EngineSupervisor(files);
   const connect = async () => {
     const engine = await engines.running();

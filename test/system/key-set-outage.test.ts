@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { describe, test } from 'node:test';
-import { createKey, eventually, type Issuer, openGateWithIssuer, type SigningKey } from './support/issuer.ts';
-import { type Gate, makeToken } from './support/tokens.ts';
+import { createKey, eventually, type Issuer, openGateWithIssuer, type SigningKey } from '../support/issuer.ts';
+import { type Gate, makeToken } from '../support/tokens.ts';
 
 const UNAVAILABLE = '503 SERVICE_UNAVAILABLE';
 const LIMIT = { timeout: 30_000 };
