@@ -15,7 +15,7 @@ function withoutOwners(database: Database, changed: Set<string>): Database {
         statements.map((bound) => {
           const owner = identity.kind === 'user' ? bound.values.indexOf(identity.userId) + 1 : 0;
           const condition = new RegExp(`\\b(user_)?id = \\$${owner}(?!\\d)`, 'g');
-          const text = bound.statement.text.replace(condition, `$${owner}::text is not null`);
+          const text = bound.statement.text.replace(condition, () => `$${owner}::text is not null`);
           if (text !== bound.statement.text) changed.add(baseName(bound.statement));
           return statement(text, bound.values, bound.statement.access);
         }),
