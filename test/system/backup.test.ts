@@ -23,7 +23,7 @@ interface Place {
   readonly remove: () => Promise<void>;
 }
 
-/** The program in front of a database of its own, and the commands that go with it. */
+/** The program with a database of its own, and the backup commands. */
 class Installation {
   readonly folder = temporaryFolder();
   readonly #place: Place;
@@ -94,7 +94,17 @@ const TITLES = [
   "'; drop table",
 ];
 
-/** Tasks of several users that are easily spoilt on the way. */
+/** Runs `create` for each index, 20 at a time. */
+async function inBatches(count: number, create: (index: number) => Promise<Task>): Promise<Task[]> {
+  const tasks: Task[] = [];
+  for (let start = 0; start < count; start += 20) {
+    const length = Math.min(20, count - start);
+    tasks.push(...(await Promise.all(Array.from({ length }, (_, index) => create(start + index)))));
+  }
+  return tasks;
+}
+
+/** Tasks of several users, with text that encodings and quoting can damage. */
 async function fill(place: Installation): Promise<string[]> {
   const people = ['ann', 'Ann', 'änn', '🙂', 'z'.repeat(255)];
   for (const [index, sub] of people.entries()) {
@@ -105,7 +115,7 @@ async function fill(place: Installation): Promise<string[]> {
     }
   }
   const busy = 'busy';
-  await Promise.all(Array.from({ length: 1_100 }, (_, at) => place.create(busy, { title: `task ${at}` })));
+  await inBatches(1_100, (at) => place.create(busy, { title: `task ${at}` }));
   return [...people, busy];
 }
 
@@ -142,7 +152,7 @@ describe('backup and restore of the embedded database', () => {
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${later.id}`)), later);
   });
 
-  test('a file that is no whole backup changes nothing, and the line at fault is named', async () => {
+  test('a faulty backup file changes nothing, and the error names the line', async () => {
     const file = join(place.folder.path, 'faulty.ndjson');
     await place.create('faultless', { title: 'so that there is a user' });
     assert.equal((await place.run('backup', 'faulty.ndjson')).code, 0);
@@ -218,7 +228,7 @@ describe('backup and restore of the embedded database', () => {
     );
   });
 
-  test('a backup goes where a link leads, and to nothing that is no file', async () => {
+  test('a backup follows a symbolic link, and is refused for a path that is not a file', async () => {
     symlinkSync('dated.ndjson', join(place.folder.path, 'latest.ndjson'));
     writeFileSync(join(place.folder.path, 'dated.ndjson'), '');
     assert.equal((await place.run('backup', 'latest.ndjson')).code, 0);
@@ -229,7 +239,7 @@ describe('backup and restore of the embedded database', () => {
     assert.match(said, /\. is not a regular file/);
   });
 
-  test('a backup that the disk does not keep fails, and the file before it stays', async () => {
+  test('a backup fails if fsync fails, and the file before it stays', async () => {
     const path = join(place.folder.path, 'kept.ndjson');
     writeFileSync(path, 'the one before');
     const handle = await open(path);
@@ -249,7 +259,7 @@ describe('backup and restore of the embedded database', () => {
     );
   });
 
-  test('a restore that is cut short is finished by the next', async () => {
+  test('a restore that is killed is completed by the next', async () => {
     const tasks = Array.from({ length: 15_000 }, (_, at) => ({
       id: randomUUID(),
       user_id: 'many',
@@ -285,7 +295,7 @@ describe('backup and restore of the embedded database', () => {
     );
   });
 
-  test('with the service stopped the database is opened for the time being; without one, a backup says so', async () => {
+  test('with the service stopped the database is opened directly; a backup without a data directory is refused', async () => {
     const before = await lists(place, ['ann']);
     await place.stop();
     const { code, said } = await place.run('backup', 'stopped.ndjson');
@@ -302,7 +312,7 @@ describe('backup and restore of the embedded database', () => {
     await place.start();
   });
 
-  test('what is no command is refused with a list of those there are', async () => {
+  test('an unknown command is refused with a list of the commands', async () => {
     for (const args of [
       ['frobnicate'],
       ['backup'],
@@ -318,8 +328,9 @@ describe('backup and restore of the embedded database', () => {
 });
 
 onPostgres('moving between the databases', () => {
-  test('every user moves from the embedded database to PostgreSQL and back with ids, times and owners, while both serve', async () => {
+  test('every user moves from the embedded database to PostgreSQL and back with ids, times and owners, while both serve', async (t) => {
     const [from, to, back] = [embedded(), await postgres(), embedded()];
+    t.after(() => Promise.all([from.remove(), to.remove(), back.remove()]));
     await Promise.all([from.start(), to.start(), back.start()]);
     const people = await fill(from);
     const file = join(from.folder.path, 'everything.ndjson');
@@ -335,10 +346,9 @@ onPostgres('moving between the databases', () => {
     assert.deepEqual(withoutHead(again), withoutHead(file));
     assert.equal((await back.run('restore', again)).code, 0);
     assert.deepEqual(await lists(back, people), await lists(from, people));
-    await Promise.all([from.remove(), to.remove(), back.remove()]);
   });
 
-  test('a role that may back up and nothing else is enough to do it', async (t) => {
+  test('a role that may only back up can back up', async (t) => {
     const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
     const place = new Installation({ settings: { DATABASE_URL: url }, remove });
     const role = `backup_${randomUUID().replaceAll('-', '')}`;
@@ -361,12 +371,11 @@ onPostgres('moving between the databases', () => {
     ['embedded', async () => embedded()],
     ['postgres', postgres],
   ] as const) {
-    test(`a backup taken while tasks are being made has every one that was there before, and can be restored [${kind}]`, async () => {
+    test(`a backup taken during writes has every task created before it, and can be restored [${kind}]`, async (t) => {
       const [place, other] = [await make(), await make()];
+      t.after(() => Promise.all([place.remove(), other.remove()]));
       await Promise.all([place.start(), other.start()]);
-      const before = await Promise.all(
-        Array.from({ length: 700 }, (_, at) => place.create(`user ${at % 70}`, { title: `task ${at}` })),
-      );
+      const before = await inBatches(700, (at) => place.create(`user ${at % 70}`, { title: `task ${at}` }));
       let over = false;
       const meanwhile = (async () => {
         for (let at = 0; !over; at += 1) await place.create(`user ${at % 70}-${at % 3}`, { title: `later ${at}` });
@@ -384,7 +393,6 @@ onPostgres('moving between the databases', () => {
           assert.deepEqual(there.get(task.id), task);
         }
       }
-      await Promise.all([place.remove(), other.remove()]);
     });
   }
 });
