@@ -4,13 +4,14 @@ import { migrate } from './migrate.ts';
 
 const OLDEST_SERVER = 150_000;
 
-/** Every table of the schema with rows of users; the list of migrations has none. */
+/** Every table of the schema except `migrations`. */
 const TABLES = `select format('todo.%I', tablename) as name from pg_tables
   where schemaname = 'todo' and tablename <> 'migrations' order by 1`;
 
-/** Run as the role of requests: whether row-level security applies to it, and how many policies let it see rows. */
+/** Run as `todo_app`: whether row-level security applies to it and to the owner, and how many of its policies apply. */
 const ISOLATION = `
-  select name, row_security_active(name) as confined,
+  select name, row_security_active(name) as rls_active,
+    (select relforcerowsecurity from pg_class where oid = name::regclass) as rls_forced,
     (select count(*)::int from pg_policy
       where polrelid = name::regclass
         and exists (
@@ -21,7 +22,8 @@ const ISOLATION = `
 
 interface TableIsolation {
   readonly name: string;
-  readonly confined: boolean;
+  readonly rls_active: boolean;
+  readonly rls_forced: boolean;
   readonly policies: number;
 }
 
@@ -77,7 +79,7 @@ async function verifyLoginRoleIsConfined(client: pg.ClientBase, tables: readonly
 async function verifyRequestRoleIsConfined(client: pg.ClientBase, tables: readonly string[]): Promise<void> {
   await setRole(client, 'todo_app');
   const { rows } = await client.query<TableIsolation>(ISOLATION, [tables]);
-  const faulty = rows.filter(({ confined, policies }) => !confined || policies !== 1);
+  const faulty = rows.filter((table) => !table.rls_active || !table.rls_forced || table.policies !== 1);
   if (rows.length < 2 || faulty.length > 0) refuse(faulty);
   for (const name of tables) {
     const visible = await client.query(`select from ${name} limit 1`);
