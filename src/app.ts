@@ -47,7 +47,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   };
 
   // Hooks of the same kind run in the order of registration.
-  const app = createServer(logger); //                      onRequest: headers, Host; preParsing: Content-Type
+  // onRequest: headers, Host; preParsing: content type and encoding; preValidation: body present
+  const app = createServer(logger);
   const methods = collectMethods(app);
   logRequests(app); //                                      onRequest, onResponse
   await allowOrigins(app, config.frontendOrigins); //       onRequest

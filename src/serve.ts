@@ -62,7 +62,7 @@ function printBanner({ address, family, port }: AddressInfo, token: string | nul
   const origin = `http://${local}:${port}`;
   const lines = ['', `  todo-api listens at  ${origin}`, `  its reference is at  ${origin}/docs`];
   if (token !== null) {
-    lines.push('', '  A token for user "developer", good for 30 days:', '', `  ${token}`, '', '  Try it:', '');
+    lines.push('', '  A token for user "developer", valid for 30 days:', '', `  ${token}`, '', '  Try it:', '');
     lines.push(
       `  curl -X POST ${origin}/api/tasks -H 'Content-Type: application/json' -d '{"title":"Buy oat milk"}' -H 'Authorization: Bearer ${token}'`,
     );

@@ -8,7 +8,7 @@ import { type BoundStatement, type Row, sql } from './sql.ts';
 export type Identity =
   | { readonly kind: 'user'; readonly userId: UserId }
   | { readonly kind: 'admin' }
-  | { readonly kind: 'owner' };
+  | { readonly kind: 'login-role' };
 
 /** Every statement has an index that returns its rows in order; the planner must not scan and sort a small table. */
 const PLANNER = `set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)`;

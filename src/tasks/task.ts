@@ -46,7 +46,7 @@ const title = (absent: string) =>
   z
     .string({ error: ({ input }) => (input === undefined || input === null ? absent : 'Title must be a string') })
     .meta({
-      description: 'Trimmed; 1 to 200 Unicode code points after trimming.',
+      description: `Trimmed; 1 to ${MAX_TITLE_LENGTH} Unicode code points after trimming.`,
       pattern: `^${trimmedPattern(MAX_TITLE_LENGTH)}$`,
       examples: [EXAMPLE.title],
     })
@@ -61,7 +61,7 @@ const description = z
   .string({ error: 'Description must be a string' })
   .nullable()
   .meta({
-    description: 'Trimmed; at most 2000 Unicode code points after trimming; empty becomes null.',
+    description: `Trimmed; at most ${MAX_DESCRIPTION_LENGTH} Unicode code points after trimming; empty becomes null.`,
     pattern: `^(?:${trimmedPattern(MAX_DESCRIPTION_LENGTH)}|[${SPACE}]*)$`,
     examples: [EXAMPLE.description],
   })
@@ -79,7 +79,7 @@ const isCompleted = z
   .boolean({ error: 'Completed status must be true or false' })
   .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
 
-/** What users write: a new field is one line here. Requests have the schemas as input, answers as output. */
+/** What users write: a new field is one line here, and one in `EXAMPLE`. Requests have the schemas as input, answers as output. */
 const TaskFields = z.object({
   title: title('Title cannot be empty'),
   description,

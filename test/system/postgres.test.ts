@@ -75,13 +75,13 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     const person = await service.person();
     const task = await person.create('kept');
     const prepared = async () => {
-      const [rows = []] = await database.transaction({ kind: 'owner' }, [
+      const [rows = []] = await database.transaction({ kind: 'login-role' }, [
         statement('select count(*) from pg_prepared_statements', [], 'read'),
       ]);
       return Number(rows[0]?.[0]);
     };
     assert.ok((await prepared()) > 1);
-    await database.transaction({ kind: 'owner' }, [statement('deallocate all')]);
+    await database.transaction({ kind: 'login-role' }, [statement('deallocate all')]);
     for (let round = 0; round < 10; round += 1) assert.deepEqual(await person.list(), [task]);
     assert.deepEqual(warnings, ['A prepared statement was lost: statements are sent unnamed for 0.001 s']);
     await eventually(async () => (await person.list()).length === 1 && (await prepared()) > 1);

@@ -14,13 +14,16 @@ export interface PoolOptions {
   readonly connections: number;
   /** Maximum number of transactions in flight on one connection; more are queued. */
   readonly depth: number;
-  /** Whether statements are prepared under a name. */
+  /** Whether statements are prepared under a name; false for a pooler without prepared statements. */
   readonly namedStatements: boolean;
   /** For how long statements are sent unnamed after one was missing, in milliseconds; 60,000 if not given. */
   readonly unnamedMs?: number | undefined;
-  /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
+  /**
+   * PostgreSQL's `statement_timeout`, in milliseconds; 10,000 if not given. A connection that has not answered 200 ms
+   * later is destroyed.
+   */
   readonly statementTimeoutMs?: number | undefined;
-  /** Reports what an operator may want to read. */
+  /** Logs a warning. */
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
@@ -42,6 +45,7 @@ const DEADLINE_MARGIN_MS = 200;
 const TIMER_INTERVAL_MS = 100;
 /** Queue timeout while there is a connection: 2 s, less one timer interval. */
 const QUEUE_TIMEOUT_MS = 2_000 - TIMER_INTERVAL_MS;
+/** Sends of one transaction, the first included; a connection that may have been dead already does not count. */
 const MAX_ATTEMPTS = 3;
 /**
  * Load balancing: reads fill one connection up to this many before the next is used, which takes fewer system calls;
@@ -105,7 +109,7 @@ export class ConnectionPool implements Database {
   }
 
   async ping(): Promise<void> {
-    await this.transaction({ kind: 'owner' }, [PING({})]);
+    await this.transaction({ kind: 'login-role' }, [PING({})]);
   }
 
   async close(): Promise<void> {
