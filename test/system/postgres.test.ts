@@ -64,7 +64,7 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     await asAdmin(url, `insert into todo.migrations (number, name) values (9999, '9999_later.sql')`);
     const fatal: unknown[] = [];
     const refused = await open(url, fatal);
-    assert.match(String(fatal[0]), /migrated to version 9999 by a newer todo-api; this one knows versions up to \d+\./);
+    assert.match(String(fatal[0]), /migrated to version 9999 by a newer todo-api; this version supports up to \d+\./);
     await refused.remove();
   });
 

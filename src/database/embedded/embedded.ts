@@ -16,7 +16,7 @@ export interface EmbeddedOptions extends Pick<MaintenanceOptions, 'vacuumEveryMs
   readonly directory: string;
   /** @returns free bytes on the disk of `directory`; statfs(2) if not given. */
   readonly freeBytes?: (directory: string) => Promise<number | null>;
-  /** Statement timeout in milliseconds, 10,000 if not given, after which, plus 200 ms, the worker thread is replaced. */
+  /** Statement timeout in ms, 10,000 if not given; after that, plus 200 ms, the worker thread is replaced. */
   readonly statementTimeoutMs?: number;
   /** Called if the database must not be used, or another process has taken its directory. */
   readonly onFatal: (error: DatabaseUnusableError | Error) => void;
@@ -32,8 +32,7 @@ export interface EmbeddedDatabase extends Database {
 /**
  * Opens the embedded database (PGlite) in `directory` for this process alone. While less than 64 MiB are free on its
  * disk, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
- * @throws {DataDirectoryInUseError | DataDirectoryOwnerError} if another live process or another user has it;
- *   {Error} if less than 32 MiB are free.
+ * @throws {Error} if another live process or another user has it, or if less than 32 MiB are free.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { directory, onWarning, onFatal, freeBytes = freeBytesOf } = options;
@@ -45,7 +44,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   });
   const engines = new EngineSupervisor(files);
   const connect = async () => {
-    const engine = await engines.running();
+    const engine = await engines.getOrStart();
     const session = { host: 'embedded', user: 'postgres', database: 'postgres', password: '', ssl: false };
     const client = await connectClient({ ...session, stream: () => engine.openStream() });
     await client.query('discard all'); // PGlite has one session, with the prepared statements of the client before

@@ -7,7 +7,7 @@ export interface MaintenanceOptions {
   /** Where PGlite keeps its files. */
   readonly files: string;
   readonly diskSpace: DiskSpaceGuard;
-  /** Runs a statement as the role that owns the tables. */
+  /** Runs a statement as the login role, which owns the tables. */
   readonly run: (statement: BoundStatement) => Promise<void>;
   /** How often to vacuum, in milliseconds; 600,000 if not given. */
   readonly vacuumEveryMs?: number | undefined;
@@ -22,10 +22,10 @@ const VACUUM_EVERY_MS = 600_000;
 const CHECKPOINT_EVERY_MS = 60_000;
 const CHECK_INTERVAL_MS = 1_000;
 const RETRY_AFTER_MS = 10_000;
-/** Growth of the WAL, in segments of 16 MiB, at which a checkpoint is run at once; and at which it helps a low disk. */
+/** Growth of the WAL, in segments of 16 MiB, at which a checkpoint is run at once; and when free space is low. */
 const MAX_WAL_GROWTH = 4;
 const MIN_WAL_GROWTH = 2;
-/** A checkpoint may need one more segment, and PGlite does not survive a failure to create it. */
+/** A checkpoint may need one more segment; PGlite fails permanently if a WAL file cannot be created. */
 const CHECKPOINT_BYTES = 17 * 1_048_576;
 const WAL_SEGMENT = /^[0-9A-F]{24}$/;
 

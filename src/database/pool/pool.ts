@@ -18,10 +18,7 @@ export interface PoolOptions {
   readonly namedStatements: boolean;
   /** For how long statements are sent unnamed after one was missing, in milliseconds; 60,000 if not given. */
   readonly unnamedMs?: number | undefined;
-  /**
-   * PostgreSQL's `statement_timeout`, in milliseconds; 10,000 if not given. A connection that has not answered 200 ms
-   * later is destroyed.
-   */
+  /** PostgreSQL's `statement_timeout`, in ms; 10,000 if not given. 200 ms later the connection is destroyed. */
   readonly statementTimeoutMs?: number | undefined;
   /** Logs a warning. */
   readonly onWarning: (message: string, error?: unknown) => void;
@@ -62,8 +59,9 @@ const MAX_UNNAMED_MS = 3_600_000;
  * A few connections shared by all requests: each transaction is sent at once on the connection chosen for it, behind
  * those in flight there, or queued while all are full.
  *
- * A transaction fails with `SERVICE_UNAVAILABLE` after 2 s in the queue, and with `DATABASE_ERROR` at its deadline,
- * 10.2 s after it was enqueued, or at once while the circuit breaker of the connector is open.
+ * A transaction fails with `SERVICE_UNAVAILABLE` after 2 s in the queue while connected, counted from enqueueing or
+ * connecting, whichever is later; with `DATABASE_ERROR` at its deadline, 10.2 s after it was enqueued; and with the
+ * error of the last connection attempt, at once, while the circuit breaker of the connector is open.
  */
 export class ConnectionPool implements Database {
   readonly #options: PoolOptions;
@@ -130,7 +128,7 @@ export class ConnectionPool implements Database {
     const connection = new PipelinedConnection(client, {
       statementTimeoutMs: this.#statementTimeoutMs,
       namedStatements: () => performance.now() >= this.#unnamedUntil,
-      onAnswer: () => this.#dispatch(),
+      onTransactionEnd: () => this.#dispatch(),
       onEnd: () => {
         this.#connections = this.#connections.filter((other) => other !== connection);
         if (this.#connections.length === 0) this.#connector.closeCircuit();
@@ -196,8 +194,8 @@ export class ConnectionPool implements Database {
     const done = (outcome: Outcome) => {
       this.#inFlight.delete(queued);
       // A connection opened before the request was enqueued may have been dead by then: its loss is no attempt.
-      const mayHaveBeenDead = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
-      if (outcome.kind !== 'not-sent' && !mayHaveBeenDead) queued.attempts += 1;
+      const mayHaveBeenStale = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
+      if (outcome.kind !== 'not-sent' && !mayHaveBeenStale) queued.attempts += 1;
       this.#conclude(queued, outcome, connection);
     };
     connection.send({ identity, statements, done });
