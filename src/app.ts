@@ -42,7 +42,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const keys = await keySource(options);
   const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
   const isReady = async () => {
-    if (!tokens.isReady()) throw new Error('No key set has been fetched');
+    if (!tokens.isReady()) throw new Error('No key set younger than 24 h');
     await database.ping();
   };
 

@@ -53,7 +53,7 @@ async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
 }
 
 async function verifyWith(keys: JWTVerifyGetKey | null, token: string, options: JWTVerifyOptions): Promise<JWTPayload> {
-  if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
+  if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set younger than 24 h') });
   try {
     return (await jwtVerify(token, keys, options)).payload;
   } catch (error) {

@@ -9,7 +9,7 @@ import { SECRET, signToken, type Task } from '../support/service.ts';
 const ROOT = new URL('../../', import.meta.url).pathname;
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
-/** The three places that docs/architecture.md names, and what a new field adds to each: lines after others, or a file. */
+/** The three places that docs/architecture.md names, and what a new field adds: lines after others, or a file. */
 const PLACES = {
   'src/tasks/task.ts': [
     [
