@@ -42,12 +42,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const keys = await keySource(options);
   const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
   const isReady = async () => {
-    if (!tokens.isReady()) throw new Error('No key set has been fetched');
+    if (!tokens.isReady()) throw new Error('No key set younger than 24 h');
     await database.ping();
   };
 
   // Hooks of the same kind run in the order of registration.
-  const app = createServer(logger); //                      onRequest: headers, Host; preParsing: Content-Type
+  // onRequest: headers, Host; preParsing: content type and encoding; preValidation: body present
+  const app = createServer(logger);
   const methods = collectMethods(app);
   logRequests(app); //                                      onRequest, onResponse
   await allowOrigins(app, config.frontendOrigins); //       onRequest

@@ -35,14 +35,6 @@ export interface Config {
   readonly rateLimitPerMinute: number;
 }
 
-/** All configuration errors at once: one line each in `message`, which never contains a value. */
-class ConfigError extends Error {
-  constructor(problems: readonly string[]) {
-    super(`Invalid configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
-    this.name = 'ConfigError';
-  }
-}
-
 const MIN_SECRET_BYTES = 32;
 const DATABASE_SCHEMES = ['postgres:', 'postgresql:'];
 
@@ -158,7 +150,7 @@ function definedSettings(environment: Readonly<Record<string, string | undefined
 
 /**
  * Reads the configuration from environment variables. Empty or blank variables count as unset.
- * @throws {ConfigError} listing every invalid or missing variable.
+ * @throws {Error} listing every invalid or missing variable, one line each, without its value.
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {
   const defined = definedSettings(environment);
@@ -166,7 +158,9 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const problems = parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? [];
   const hasTokenKeys = TOKEN_KEY_SETTINGS.some((name) => defined[name] !== undefined);
   if (defined.ENVIRONMENT === 'production' && !hasTokenKeys) problems.push(TOKEN_KEYS_REQUIRED);
-  if (!parsed.success || problems.length > 0) throw new ConfigError(problems);
+  if (!parsed.success || problems.length > 0) {
+    throw new Error(`Invalid configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
+  }
   const settings = parsed.data;
   const production = settings.ENVIRONMENT === 'production';
   return {

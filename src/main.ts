@@ -7,7 +7,7 @@ import { openDatabase, serve } from './serve.ts';
 const USAGE = `node dist/main.js                            serves the API
 node dist/main.js backup FILE                writes all users and tasks to FILE
 node dist/main.js restore FILE [--replace]   inserts the users and tasks of FILE into the database; a task that exists
-                                             is kept, or with --replace becomes what the file has
+                                             is kept, or with --replace is overwritten
 `;
 
 type Command = BackupCommand | { readonly kind: 'serve' } | { readonly kind: 'help' };

@@ -36,17 +36,17 @@ export function openDatabase(
 
 /** @returns a function that closes the socket through which backup and restore reach an embedded database. */
 async function openAdminSocket(config: Config, database: Database, logger: Logger): Promise<() => Promise<void>> {
-  const nothing = async () => undefined;
-  if (config.database.kind !== 'embedded') return nothing;
+  const noop = async () => undefined;
+  if (config.database.kind !== 'embedded') return noop;
   const close = await serveAdminSocket(config.database.directory, adminAccess(database));
   if (close !== null) return close;
   logger.warn('No socket can be created in DATA_DIR: backup and restore need the service to be stopped');
-  return nothing;
+  return noop;
 }
 
 interface ResolvedTokenKeys {
   readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
-  /** A token for the development user; null unless this process made the secret. */
+  /** A token for the development user; null if a secret or key set is configured. */
   readonly token: string | null;
 }
 
@@ -62,7 +62,7 @@ function printBanner({ address, family, port }: AddressInfo, token: string | nul
   const origin = `http://${local}:${port}`;
   const lines = ['', `  todo-api listens at  ${origin}`, `  its reference is at  ${origin}/docs`];
   if (token !== null) {
-    lines.push('', '  A token for user "developer", good for 30 days:', '', `  ${token}`, '', '  Try it:', '');
+    lines.push('', '  A token for user "developer", valid for 30 days:', '', `  ${token}`, '', '  Try it:', '');
     lines.push(
       `  curl -X POST ${origin}/api/tasks -H 'Content-Type: application/json' -d '{"title":"Buy oat milk"}' -H 'Authorization: Bearer ${token}'`,
     );

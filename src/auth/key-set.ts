@@ -17,6 +17,8 @@ export interface KeySetOptions {
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
+/** The accepted JWS algorithms (RFC 7518; EdDSA: RFC 8037): asymmetric ones only. */
+const ALGORITHMS = ['EdDSA', 'ES256', 'RS256'];
 const FETCH_TIMEOUT_MS = 3_000;
 const MAX_BYTES = 65_536;
 /** At most two fetches in any 30 s, at least the cooldown apart. */
@@ -51,7 +53,7 @@ async function fetchKeySet(url: URL): Promise<JWTVerifyGetKey> {
 }
 
 async function verifyWith(keys: JWTVerifyGetKey | null, token: string, options: JWTVerifyOptions): Promise<JWTPayload> {
-  if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set has been fetched') });
+  if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set younger than 24 h') });
   try {
     return (await jwtVerify(token, keys, options)).payload;
   } catch (error) {
@@ -119,5 +121,5 @@ export function remoteKeySet({ url, clock, onWarning }: KeySetOptions): KeySourc
   }
 
   void reload();
-  return { algorithms: ['EdDSA', 'ES256', 'RS256'], verify, currentKeys };
+  return { algorithms: ALGORITHMS, verify, currentKeys };
 }

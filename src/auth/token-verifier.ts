@@ -10,10 +10,10 @@ export interface KeySource {
   readonly algorithms: readonly string[];
   /**
    * Verifies the signature and the registered claims of a JWT.
-   * @throws {AppError} `SERVICE_UNAVAILABLE` before the first key set has been fetched; jose's errors otherwise.
+   * @throws {AppError} `SERVICE_UNAVAILABLE` without a key set younger than 24 h; jose's errors otherwise.
    */
   verify(token: string, options: JWTVerifyOptions): Promise<JWTPayload>;
-  /** Identity of the current key set, `null` before the first fetch; starts a reload when it is stale. */
+  /** Identity of the current key set, `null` if there is none younger than 24 h; starts a reload when it is stale. */
   currentKeys(): object | null;
 }
 
@@ -38,7 +38,7 @@ interface VerifierOptions {
 const CLOCK_TOLERANCE_S = 30;
 const MAX_TOKEN_LENGTH = 8_192;
 
-/** Log reasons by jose's error code; that of a claim is its name. */
+/** Log reasons by jose's error code; for a failed claim the reason is the claim's name. */
 const REASONS: Readonly<Record<string, string>> = {
   [errors.JOSEAlgNotAllowed.code]: 'alg',
   [errors.JOSENotSupported.code]: 'crit',

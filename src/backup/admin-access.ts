@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts';
 import type { Database } from '../database/database.ts';
 import { sqlStateOf, TransactionAbortedError } from '../database/errors.ts';
 import type { Rows } from '../database/sql.ts';
-import { type AdminRequest, CHECKED, statementsOf } from './admin-sql.ts';
+import { type AdminRequest, CHECK_PASSED, statementsOf } from './admin-sql.ts';
 
 /** Access of backup and restore to the rows of all users, a page at a time. */
 export interface AdminAccess {
@@ -40,7 +40,7 @@ export function adminAccess(database: Pick<Database, 'transaction' | 'close'>): 
       try {
         return await database.transaction({ kind: 'admin' }, statementsOf(request));
       } catch (error) {
-        if (error instanceof TransactionAbortedError && error.code === CHECKED) return [];
+        if (error instanceof TransactionAbortedError && error.code === CHECK_PASSED) return [];
         throw adminError(error);
       }
     },
@@ -52,7 +52,7 @@ export function adminAccess(database: Pick<Database, 'transaction' | 'close'>): 
 const RETRY_FOR_MS = 60_000;
 const RETRY_INTERVAL_MS = 500;
 
-/** @returns `access`, retrying what failed for up to a minute. Every request is idempotent: it may be executed twice. */
+/** @returns `access`, retrying what failed for up to a minute. Every request is idempotent: it may run twice. */
 export function withRetries(access: AdminAccess, onRetry: (message: string) => void): AdminAccess {
   return {
     run: async (request) => {

@@ -7,12 +7,12 @@ import { type AdminAccess, AdminError } from './admin-access.ts';
 import { AdminRequest } from './admin-sql.ts';
 
 /*
- * The embedded database belongs to one process. While that process serves, backup and restore reach the rows through its
- * admin socket in the data directory, which only the directory's owner may open: POST / with an `AdminRequest` as JSON;
- * 200 with the rows of each statement, or 500 with an error.
+ * The embedded database belongs to one process. While that process serves, backup and restore reach rows through its
+ * admin socket in the data directory, which only the directory's owner and root may open: POST / with an `AdminRequest`
+ * as JSON; 200 with the rows of each statement, or 500 with an error.
  */
 
-const MAX_REQUEST_BYTES = 67_108_864;
+const MAX_MESSAGE_BYTES = 67_108_864;
 /** Longer than the deadline of a transaction. */
 const RESPONSE_TIMEOUT_MS = 30_000;
 /** Size of a socket address's path (sockaddr_un of macOS, the smallest). */
@@ -33,7 +33,7 @@ async function readText(stream: IncomingMessage): Promise<string> {
   let bytes = 0;
   for await (const part of stream) {
     bytes += part.length;
-    if (bytes > MAX_REQUEST_BYTES) throw new AdminError('The request is too large', false);
+    if (bytes > MAX_MESSAGE_BYTES) throw new AdminError('The message is too large', false);
     parts.push(part);
   }
   return Buffer.concat(parts).toString('utf8');
@@ -77,10 +77,10 @@ export async function serveAdminSocket(directory: string, access: AdminAccess): 
 }
 
 function post(socket: string, body: AdminRequest): Promise<{ status: number; text: string }> {
-  return new Promise((settle, reject) => {
+  return new Promise((resolvePromise, reject) => {
     const options = { socketPath: socket, path: '/', method: 'POST', timeout: RESPONSE_TIMEOUT_MS };
     const sent = request(options, (response) => {
-      readText(response).then((text) => settle({ status: response.statusCode ?? 0, text }), reject);
+      readText(response).then((text) => resolvePromise({ status: response.statusCode ?? 0, text }), reject);
     });
     sent.once('timeout', () => sent.destroy(new Error('no response in time')));
     sent.once('error', reject).end(JSON.stringify(body));

@@ -12,7 +12,7 @@ export const TABLES = {
 
 export type Table = keyof typeof TABLES;
 
-/** A whole row, by column; which columns there are is the database's concern alone. */
+/** A whole row, by column; only the database checks that the columns exist. */
 export const TableRow = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), z.unknown());
 export type TableRow = z.output<typeof TableRow>;
 
@@ -35,7 +35,7 @@ export const AdminRequest = z.discriminatedUnion('kind', [
 export type AdminRequest = z.output<typeof AdminRequest>;
 
 /** The SQLSTATE with which a `check` that found no fault rolls back. */
-export const CHECKED = 'TD000';
+export const CHECK_PASSED = 'TD000';
 
 const COUNT = sql('admin_count', 'read', 'select (select count(*) from todo.users), (select count(*) from todo.tasks)');
 const ROLL_BACK = sql<{ code: string }>('admin_roll_back', 'write', `select todo.abort($code, 'checked')`);
@@ -44,7 +44,7 @@ function page(table: Table, after: readonly string[]): BoundStatement {
   const { key, types } = TABLES[table];
   const names = key.join(', ');
   const from = key.map((column, index) => `$${column}::${types[index]}`).join(', ');
-  const text = `select ${names}, row_to_json(whole)::text from todo.${table} as whole
+  const text = `select ${names}, row_to_json(t)::text from todo.${table} as t
     where (${names}) > (${from}) order by ${names} limit ${PAGE_ROWS}`;
   const statement = sql(`admin_${table}_page`, 'read', text);
   return statement(Object.fromEntries(key.map((column, index) => [column, after[index] ?? ''])));
@@ -53,11 +53,11 @@ function page(table: Table, after: readonly string[]): BoundStatement {
 /** Columns that the rows do not have get their default. */
 function put(table: Table, rows: readonly TableRow[], mode: 'keep' | 'replace'): BoundStatement {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].sort();
-  const of = (prefix: string) => columns.map((column) => `${prefix}"${column}"`).join(', ');
-  const replace = `do update set (${of('')}) = row(${of('excluded.')})
-    where (${of(`${table}.`)}) is distinct from (${of('excluded.')})`;
-  const text = `insert into todo.${table} (${of('')})
-    select ${of('')} from json_populate_recordset(null::todo.${table}, $rows::json)
+  const columnList = (prefix: string) => columns.map((column) => `${prefix}"${column}"`).join(', ');
+  const replace = `do update set (${columnList('')}) = row(${columnList('excluded.')})
+    where (${columnList(`${table}.`)}) is distinct from (${columnList('excluded.')})`;
+  const text = `insert into todo.${table} (${columnList('')})
+    select ${columnList('')} from json_populate_recordset(null::todo.${table}, $rows::json)
     on conflict (${TABLES[table].key.join(', ')}) ${mode === 'replace' ? replace : 'do nothing'} returning ''`;
   return sql<{ rows: readonly TableRow[] }>(`admin_${table}_put`, 'write', text)({ rows });
 }
@@ -74,7 +74,7 @@ export function statementsOf(request: AdminRequest): readonly BoundStatement[] {
       return [
         ...(users.length > 0 ? [put('users', users, 'keep')] : []),
         ...(tasks.length > 0 ? [put('tasks', tasks, mode === 'replace' ? 'replace' : 'keep')] : []),
-        ...(mode === 'check' ? [ROLL_BACK({ code: CHECKED })] : []),
+        ...(mode === 'check' ? [ROLL_BACK({ code: CHECK_PASSED })] : []),
       ];
     }
   }

@@ -28,24 +28,24 @@ async function syncDirectory(directory: string): Promise<void> {
   }
 }
 
-/** A text file, mode 0600, that is renamed to its path, replacing any file there, only when complete and on the disk. */
+/** A text file, mode 0600, that is renamed to its path, replacing any file there, once complete and on the disk. */
 export class AtomicFile {
   readonly #destination: string;
-  readonly #draft: string;
+  readonly #temporaryPath: string;
   readonly #handle: FileHandle;
   #lines: string[] = [];
   #bytes = 0;
 
-  private constructor(destination: string, draft: string, handle: FileHandle) {
+  private constructor(destination: string, temporaryPath: string, handle: FileHandle) {
     this.#destination = destination;
-    this.#draft = draft;
+    this.#temporaryPath = temporaryPath;
     this.#handle = handle;
   }
 
   static async create(path: string): Promise<AtomicFile> {
     const destination = await destinationOf(path);
-    const draft = `${destination}.${randomBytes(6).toString('hex')}.partial`;
-    return new AtomicFile(destination, draft, await open(draft, 'wx', 0o600));
+    const temporaryPath = `${destination}.${randomBytes(6).toString('hex')}.partial`;
+    return new AtomicFile(destination, temporaryPath, await open(temporaryPath, 'wx', 0o600));
   }
 
   async writeLine(line: string): Promise<void> {
@@ -59,14 +59,14 @@ export class AtomicFile {
     await this.#flush();
     await this.#handle.sync();
     await this.#handle.close();
-    await rename(this.#draft, this.#destination);
+    await rename(this.#temporaryPath, this.#destination);
     await syncDirectory(dirname(this.#destination));
   }
 
   /** Deletes an unfinished file. */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
-    await rm(this.#draft, { force: true });
+    await rm(this.#temporaryPath, { force: true });
   }
 
   async #flush(): Promise<void> {

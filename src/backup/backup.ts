@@ -1,7 +1,7 @@
 import type { AdminAccess } from './admin-access.ts';
 import { TABLES, type Table } from './admin-sql.ts';
 import { AtomicFile } from './atomic-file.ts';
-import { footer, header, line, type Totals } from './file.ts';
+import { footerLine, headerLine, rowLine, type Totals } from './file.ts';
 
 export interface Progress {
   readonly done: Totals;
@@ -61,13 +61,13 @@ export async function backUp(
   const done = { users: 0, tasks: 0 };
   const file = await AtomicFile.create(path);
   try {
-    await file.writeLine(header(new Date()));
+    await file.writeLine(headerLine(new Date()));
     for await (const { kind, json } of entriesOf(access)) {
-      await file.writeLine(line(kind, json));
+      await file.writeLine(rowLine(kind, json));
       done[kind === 'user' ? 'users' : 'tasks'] += 1;
       onProgress({ done, total });
     }
-    await file.writeLine(footer(done));
+    await file.writeLine(footerLine(done));
     await file.finish();
   } catch (error) {
     await file.discard();

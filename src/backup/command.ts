@@ -57,7 +57,8 @@ async function openAccess(command: BackupCommand, options: BackupOptions): Promi
 
 /**
  * Backs up or restores.
- * @throws {BackupFileError} if the file is not a complete backup; {AdminError} if the database failed for a minute.
+ * @throws {BackupFileError} if the file is not a complete backup; {AdminError} if a request cannot succeed, or still
+ *   fails after a minute of retries.
  */
 export async function runBackupCommand(command: BackupCommand, options: BackupOptions): Promise<void> {
   const { print } = options;
@@ -67,9 +68,9 @@ export async function runBackupCommand(command: BackupCommand, options: BackupOp
   if (command.kind === 'backup') {
     print(`Backed up to ${path}: ${format(await backUp(access, path, onProgress))}`);
   } else {
-    const { total, put } = await restore(access, { path, existing: command.existing, onProgress });
-    const existed = { users: total.users - put.users, tasks: total.tasks - put.tasks };
-    print(`Restored from ${path}: ${format(put)}; existed already: ${format(existed)}`);
+    const { total, written } = await restore(access, { path, existing: command.existing, onProgress });
+    const existed = { users: total.users - written.users, tasks: total.tasks - written.tasks };
+    print(`Restored from ${path}: ${format(written)}; existed already: ${format(existed)}`);
   }
   await access.close();
 }

@@ -4,20 +4,21 @@ import { TableRow } from './admin-sql.ts';
 
 /*
  * A backup is newline-delimited JSON in UTF-8: a header, each user followed by that user's tasks, and a footer with the
- * totals, without which the file is incomplete. A row has every column that its table had; version 1 named them.
+ * totals, without which the file is incomplete. A row has every column that its table had; version 1 had a
+ * fixed list of columns.
  */
 
 const count = z.int().nonnegative();
 const id = z.string();
 
 /** PostgreSQL keeps timestamps to the microsecond, and would round finer ones. */
-const isTooFine = (columns: TableRow) =>
+const hasSubMicrosecondTime = (columns: TableRow) =>
   Object.entries(columns).some(([name, value]) => name.endsWith('_at') && /\.\d{7}/.test(`${value}`));
 
 const row = <Key extends z.ZodRawShape>(key: Key) =>
   z
     .intersection(z.looseObject(key), TableRow)
-    .refine((columns) => !isTooFine(columns), 'has a timestamp finer than a microsecond');
+    .refine((columns) => !hasSubMicrosecondTime(columns), 'has a timestamp with more than 6 fractional digits');
 
 const Header = z.looseObject({
   format: z.literal('todo-api backup'),
@@ -51,11 +52,11 @@ export class BackupFileError extends Error {
   }
 }
 
-export const header = (now: Date) =>
+export const headerLine = (now: Date) =>
   JSON.stringify({ format: 'todo-api backup', version: 2, created_at: now.toISOString() });
-export const footer = (totals: Totals) => JSON.stringify({ end: totals });
+export const footerLine = (totals: Totals) => JSON.stringify({ end: totals });
 /** @param json the row as the database wrote it. */
-export const line = (kind: Entry['kind'], json: string) => `{"${kind}":${json}}`;
+export const rowLine = (kind: Entry['kind'], json: string) => `{"${kind}":${json}}`;
 
 const NEWLINE = 0x0a;
 const MAX_LINE_BYTES = 1_048_576;
@@ -88,7 +89,7 @@ function parseLine<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.o
 }
 
 /** Checks each line against those before it. */
-class Consistency {
+class BackupValidator {
   readonly #users = new Set<string>();
   #user = '';
   #ids = new Set<string>();
@@ -127,7 +128,7 @@ class Consistency {
  * @throws {BackupFileError} at the first faulty line, or if the file has no end.
  */
 export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
-  const consistency = new Consistency();
+  const validator = new BackupValidator();
   let number = 0;
   let ended = false;
   try {
@@ -140,15 +141,15 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
       if (ended) throw new TypeError('is after the end');
       const { user, task, end } = parseLine(Line, bytes);
       if (user !== undefined) {
-        consistency.addUser(user.id);
+        validator.addUser(user.id);
         yield { kind: 'user', row: user, line: number };
       }
       if (task !== undefined) {
-        consistency.addTask(task.user_id, task.id.toLowerCase());
+        validator.addTask(task.user_id, task.id.toLowerCase());
         yield { kind: 'task', row: task, line: number };
       }
       if (end !== undefined) {
-        consistency.verify(end);
+        validator.verify(end);
         ended = true;
       }
     }
@@ -157,5 +158,5 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
     throw new BackupFileError(`Line ${number} of ${path} ${error.message}`);
   }
   if (!ended) throw new BackupFileError(`${path} is incomplete: it ends after line ${number}, without its totals`);
-  return consistency.totals;
+  return validator.totals;
 }

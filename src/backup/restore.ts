@@ -14,12 +14,12 @@ export interface Restored {
   /** What the file contains. */
   readonly total: Totals;
   /** What was inserted or replaced; the rest existed already. */
-  readonly put: Totals;
+  readonly written: Totals;
 }
 
 type Mode = 'check' | RestoreOptions['existing'];
 
-/** Consecutive entries that can be inserted by themselves: if the first is a task, its user precedes it. */
+/** Consecutive entries that can be inserted by themselves: the first is a user, repeated if on the page before. */
 type Page = readonly Entry[];
 
 const rowsOf = (page: Page, kind: Entry['kind']) =>
@@ -47,8 +47,8 @@ async function* pagesOf(path: string): AsyncGenerator<Page, Totals> {
 const put = (access: AdminAccess, page: Page, mode: Mode) =>
   access.run({ kind: 'put', users: rowsOf(page, 'user'), tasks: rowsOf(page, 'task'), mode });
 
-/** @returns the first line of `page` that the database refuses; null if there is none. */
-async function refusedLine(access: AdminAccess, page: Page): Promise<string | null> {
+/** @returns the first line of `page` whose check fails, with the error; null if there is none. */
+async function firstFault(access: AdminAccess, page: Page): Promise<string | null> {
   let user: Page = [];
   for (const entry of page) {
     if (entry.kind === 'user') user = [entry];
@@ -61,14 +61,27 @@ async function refusedLine(access: AdminAccess, page: Page): Promise<string | nu
   return null;
 }
 
-/** Inserts the page and rolls back. @throws {BackupFileError} naming the line that the database refuses. */
+/** Inserts the page and rolls back. @throws {BackupFileError} naming the first line whose check fails. */
 async function check(access: AdminAccess, page: Page, path: string): Promise<void> {
   try {
     await put(access, page, 'check');
   } catch (error) {
     if (!(error instanceof AdminError) || error.retryable) throw error;
-    throw new BackupFileError(`${path} cannot be restored. ${(await refusedLine(access, page)) ?? error.message}`);
+    throw new BackupFileError(`${path} cannot be restored. ${(await firstFault(access, page)) ?? error.message}`);
   }
+}
+
+/** @returns a function that counts the entries of pages so far; a repeated user is counted once. */
+function createCounter(): (page: Page) => Totals {
+  const totals = { users: 0, tasks: 0 };
+  let counted = 0;
+  return (page) => {
+    for (const { kind, line } of page) {
+      if (line > counted) totals[kind === 'user' ? 'users' : 'tasks'] += 1;
+      counted = Math.max(counted, line);
+    }
+    return totals;
+  };
 }
 
 /**
@@ -78,23 +91,21 @@ async function check(access: AdminAccess, page: Page, path: string): Promise<voi
  * @throws {BackupFileError} if the file is not a complete backup that fits this database.
  */
 export async function restore(access: AdminAccess, { path, existing, onProgress }: RestoreOptions): Promise<Restored> {
-  const seen = { users: 0, tasks: 0 };
+  const checked = createCounter();
   const checks = pagesOf(path);
   let next = await checks.next();
   for (; next.done !== true; next = await checks.next()) {
     await check(access, next.value, path);
-    for (const { kind } of next.value) seen[kind === 'user' ? 'users' : 'tasks'] += 1;
-    onProgress({ done: seen, total: null });
+    onProgress({ done: checked(next.value), total: null });
   }
   const total = next.value;
-  const done = { users: 0, tasks: 0 };
+  const restored = createCounter();
   const written = { users: 0, tasks: 0 };
   for await (const page of pagesOf(path)) {
     const [users = [], tasks = []] = await put(access, page, existing);
     written.users += users.length;
     written.tasks += tasks.length;
-    for (const { kind } of page) done[kind === 'user' ? 'users' : 'tasks'] += 1;
-    onProgress({ done, total });
+    onProgress({ done: restored(page), total });
   }
-  return { total, put: written };
+  return { total, written };
 }

@@ -11,7 +11,7 @@ export interface Principal {
   readonly email: string | null;
 }
 
-/** In code points. */
+/** In code points; the e-mail's in UTF-16 code units. */
 const MAX_USER_ID_LENGTH = 255;
 const MAX_EMAIL_LENGTH = 320;
 
@@ -26,7 +26,7 @@ export function parseUserId(value: unknown): UserId | null {
   return isUserId(value) ? value : null;
 }
 
-/** @returns `value` if it is storable text of 1 to 320 characters (RFC 3696, erratum 1690), else `null`. */
+/** @returns `value` if it is storable text of 1 to 320 UTF-16 code units (RFC 3696, erratum 1690), else `null`. */
 export function parseEmail(value: unknown): string | null {
   if (typeof value !== 'string' || value === '' || value.length > MAX_EMAIL_LENGTH) return null;
   return isStorableText(value) ? value : null;

@@ -10,8 +10,9 @@ export interface Database {
    *
    * A transaction of reads alone is sent again if its connection is lost; one with a write never is.
    * @returns the rows of each statement, in order.
-   * @throws {AppError} `DATABASE_ERROR` if it failed, took longer than 10 s, or its connection was lost (a write may
-   *   then have been committed); `SERVICE_UNAVAILABLE` if no connection was free for 2 s or the server is read-only.
+   * @throws {AppError} `DATABASE_ERROR` if it failed, took longer than 10.2 s, or its connection was lost (a write may
+   *   then have been committed); `SERVICE_UNAVAILABLE` if no connection was free for 2 s, or the server is read-only,
+   *   has no connection left or is shutting down (SQLSTATE 25006, 53300, 57P01 to 57P03).
    * @throws {TransactionAbortedError} if a statement called `todo.abort`.
    */
   transaction(identity: Identity, statements: readonly BoundStatement[]): Promise<readonly Rows[]>;

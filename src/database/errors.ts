@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts';
 
 /** How to react to an SQLSTATE (PostgreSQL manual, appendix A). */
 export type SqlStateClass =
-  /** The transaction lost a race: run it again. */
+  /** Serialization failure or deadlock: run it again. */
   | 'retry'
   /** A prepared statement is missing or exists already, as behind a pooler that does not track them: retry without. */
   | 'retry-unprepared'
@@ -40,7 +40,10 @@ export function sqlStateOf(error: unknown): string | null {
   return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
 }
 
-/** The error of a transaction that failed because of `cause`: 503 if another attempt may succeed, else 500. */
+/**
+ * The error of a transaction that failed because of `cause`: `TransactionAbortedError` for SQLSTATE class TD,
+ * `SERVICE_UNAVAILABLE` if the server cannot serve now, else `DATABASE_ERROR`.
+ */
 export function transactionError(cause: Error): AppError | TransactionAbortedError {
   const sqlState = sqlStateOf(cause);
   const sqlStateClass = sqlState === null ? 'failed' : classify(sqlState);
@@ -60,7 +63,7 @@ export class TransactionAbortedError extends Error {
   }
 }
 
-/** The database answers but must not be served from; `message` says why and what to do. */
+/** The database, or its URL, must not be used; `message` says why and what to do. */
 export class DatabaseUnusableError extends Error {
   constructor(message: string, cause?: unknown) {
     super(message, { cause });

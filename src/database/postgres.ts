@@ -3,25 +3,17 @@ import pg from 'pg';
 import { connectClient } from './client.ts';
 import type { Database } from './database.ts';
 import { DatabaseUnusableError } from './errors.ts';
-import { ConnectionPool } from './pool/pool.ts';
+import { ConnectionPool, type PoolOptions } from './pool/pool.ts';
 import { connectWhenReady } from './schema/ready.ts';
 import { migrateAndVerify, migrateOnly } from './schema/verify.ts';
 
-export interface PostgresOptions {
+export interface PostgresOptions extends Omit<PoolOptions, 'connect' | 'depth'> {
   /** `postgresql://…`, with `sslmode` and the rest as libpq reads them. */
   readonly url: string;
-  /** Maximum number of connections, shared by all requests. */
-  readonly connections: number;
   /** False limits each connection to one transaction in flight. */
   readonly pipeline: boolean;
-  readonly namedStatements: boolean;
   /** Whether requests will be served, or the rows of all users backed up or restored. */
   readonly purpose: 'serve' | 'admin';
-  /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
-  readonly statementTimeoutMs?: number;
-  /** For how long statements are sent unnamed after a prepared one was missing, in milliseconds; 60,000 if not given. */
-  readonly unnamedMs?: number;
-  readonly onWarning: (message: string, error?: unknown) => void;
   /** Called once if the database must not be used. */
   readonly onFatal: (error: DatabaseUnusableError) => void;
 }
@@ -47,17 +39,13 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     throw new DatabaseUnusableError('DATABASE_URL has a parameter that cannot be used', error);
   }
   const pool = new ConnectionPool({
+    ...options,
     connect: connectWhenReady({
       connect: () => connectClient(config),
       prepare: options.purpose === 'serve' ? migrateAndVerify : migrateOnly,
       onFatal: options.onFatal,
     }),
-    connections: options.connections,
     depth: options.pipeline ? PIPELINE_DEPTH : 1,
-    namedStatements: options.namedStatements,
-    statementTimeoutMs: options.statementTimeoutMs,
-    unnamedMs: options.unnamedMs,
-    onWarning: options.onWarning,
   });
   await Promise.race([pool.open(), delay(FIRST_ATTEMPT_MS, undefined, { ref: false })]);
   return pool;

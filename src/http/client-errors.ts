@@ -4,6 +4,7 @@ import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { AppError } from '../core/errors.ts';
+import { CONSTANT_HEADERS } from './cors-and-headers.ts';
 import { type ErrorReply, errorReply } from './error-reply.ts';
 
 declare module 'fastify' {
@@ -42,9 +43,8 @@ function toHttp({ status, headers, body }: ErrorReply, requestId: string): strin
     ...headers,
     'content-length': Buffer.byteLength(body),
     'x-request-id': requestId,
-    'x-content-type-options': 'nosniff',
+    ...CONSTANT_HEADERS,
     'cache-control': 'no-store',
-    vary: 'Origin',
     connection: 'close',
   }).map(([name, value]) => `${name}: ${value}\r\n`);
   return `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`;

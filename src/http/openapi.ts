@@ -113,7 +113,9 @@ export function errorResponses(errors: readonly (ErrorCode | AppError)[]): Recor
   }
   const responses = Object.entries(examples).map(([key, ofStatus]) => {
     const status = Number(key);
-    return [key, jsonResponse(ERROR_DESCRIPTIONS[status] ?? '', ErrorBody, ERROR_HEADERS[status], ofStatus)];
+    const description = ERROR_DESCRIPTIONS[status];
+    if (description === undefined) throw new Error(`Status ${status} has no description`);
+    return [key, jsonResponse(description, ErrorBody, ERROR_HEADERS[status], ofStatus)];
   });
   return Object.fromEntries(responses);
 }

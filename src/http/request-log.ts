@@ -22,34 +22,38 @@ function errorFields(failure: AppError, status: number): object {
   return status >= 500 ? { code, err: failure.cause ?? failure } : { code, reason };
 }
 
-/** One log line per request, at the end of the response. The only client input in it is a valid request id. */
+type LoggedRequest = Pick<FastifyRequest, 'id' | 'method' | 'failure' | 'principal'>;
+
+/**
+ * One log line per request, at the end of the response. The only client input in it is the method, a valid request id
+ * and the user id of a verified token.
+ */
 export function logRequests(app: FastifyInstance): void {
-  const write = (request: FastifyRequest, status: number, durationMs: number) => {
-    const line = {
-      request_id: request.id,
-      method: request.method,
-      route: routeName(request),
+  const write = (request: LoggedRequest, route: string, status: number, durationMs: number) => {
+    const { id, method, failure, principal } = request;
+    const fields = {
+      request_id: id,
+      method,
+      route,
       status,
       duration_ms: Math.round(durationMs * 1000) / 1000,
-      user_id: request.principal?.userId,
+      user_id: principal?.userId,
     };
-    request.isLogged = true;
-    const { failure } = request;
-    app.log[levelFor(status)](failure === null ? line : { ...line, ...errorFields(failure, status) }, 'request');
+    app.log[levelFor(status)](failure === null ? fields : { ...fields, ...errorFields(failure, status) }, 'request');
   };
   app.decorateRequest('isLogged', false);
   app.addHook('onRequest', (request, reply, done) => {
     reply.raw.on('close', () => {
-      if (!request.isLogged) write(request, CLIENT_CLOSED_REQUEST, reply.elapsedTime);
+      if (!request.isLogged) write(request, routeName(request), CLIENT_CLOSED_REQUEST, reply.elapsedTime);
     });
     done();
   });
   app.addHook('onResponse', (request, reply, done) => {
-    write(request, reply.statusCode, reply.elapsedTime);
+    request.isLogged = true;
+    write(request, routeName(request), reply.statusCode, reply.elapsedTime);
     done();
   });
   app.clientErrors.on('response', ({ requestId, status, failure }) => {
-    const line = { request_id: requestId, method: 'unknown', route: 'unknown', status, duration_ms: 0 };
-    app.log.info({ ...line, ...errorFields(failure, status) }, 'request');
+    write({ id: requestId, method: 'unknown', failure, principal: null }, 'unknown', status, 0);
   });
 }

@@ -15,7 +15,7 @@ const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 15_000;
 /** Socket timeout, for example if the client does not read its response. */
 const SOCKET_TIMEOUT_MS = 30_000;
-/** Longer than the idle timeout of common load balancers (60 s), so that the server never closes first. */
+/** Longer than the idle timeout of common load balancers (60 s): those close idle connections first, except at a stop. */
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 const TIMEOUT_CHECK_MS = 500;
 
@@ -32,7 +32,7 @@ function requestId(request: IncomingMessage): string {
 /** A Fastify instance without routes: timeouts and size limits, JSON bodies, graceful shutdown, and JSON errors. */
 export function createServer(logger: FastifyBaseLogger): FastifyInstance {
   const clientErrors = new ClientErrors();
-  const undecodable = new WeakSet<IncomingMessage>();
+  const badPathRequests = new WeakSet<IncomingMessage>();
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -52,7 +52,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_HEADER_BYTES },
     clientErrorHandler: clientErrors.onClientError,
     frameworkErrors: (_error, { raw }, reply: FastifyReply) => {
-      undecodable.add(raw);
+      badPathRequests.add(raw);
       // Undecodable path: dispatch to a path without a route, so that hooks and the 404 handler run.
       raw.url = NO_ROUTE;
       app.routing(raw, reply.raw);
@@ -79,7 +79,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
     return reply.code(status).headers(headers).send(body);
   });
   app.setNotFoundHandler((request, reply) => {
-    if (undecodable.has(request.raw)) {
+    if (badPathRequests.has(request.raw)) {
       const message = 'Path is not correctly percent-encoded';
       throw new AppError('VALIDATION_ERROR', { details: [{ field: 'path', message }] });
     }

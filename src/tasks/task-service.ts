@@ -6,8 +6,8 @@ import type { BoundStatement, Rows } from '../database/sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import { deleteTask, getTask, insertTask, listTasks, toggleTask, updateTask } from './task-sql.ts';
 
-/** A task as the database built it: `json` is text of the schema `Task`, which doors pass on without parsing. */
-interface TaskAnswer {
+/** A task as the database built it: `json` is text of the schema `Task`, which the REST handlers send unparsed. */
+interface TaskResult {
   readonly id: string;
   readonly json: string;
 }
@@ -17,13 +17,13 @@ export interface TaskService {
   /** @returns JSON text of the schema `TaskList`: the user's newest tasks, newest first, at most 1000. */
   list(user: Principal): Promise<{ readonly json: string }>;
   /** @throws {AppError} `NOT_FOUND` if the user has no such task, as do the other methods that take an id. */
-  get(user: Principal, id: TaskId): Promise<TaskAnswer>;
+  get(user: Principal, id: TaskId): Promise<TaskResult>;
   /** Creates a task, and the user's row if that is missing. */
-  create(user: Principal, task: TaskCreate): Promise<TaskAnswer>;
+  create(user: Principal, task: TaskCreate): Promise<TaskResult>;
   /** Changes the given fields and no others. */
-  update(user: Principal, id: TaskId, changes: TaskUpdate): Promise<TaskAnswer>;
+  update(user: Principal, id: TaskId, changes: TaskUpdate): Promise<TaskResult>;
   /** Inverts `is_completed`, atomically. */
-  toggle(user: Principal, id: TaskId): Promise<TaskAnswer>;
+  toggle(user: Principal, id: TaskId): Promise<TaskResult>;
   /** @returns the id of the deleted task. */
   delete(user: Principal, id: TaskId): Promise<{ readonly id: string }>;
 }
@@ -33,7 +33,7 @@ export function createTaskService(database: Database): TaskService {
   const run = async (user: Principal, statement: BoundStatement): Promise<Rows> =>
     (await database.transaction({ kind: 'user', userId: user.userId }, [statement])).at(-1) ?? [];
 
-  const runForTask = async (user: Principal, statement: BoundStatement): Promise<TaskAnswer> => {
+  const runForTask = async (user: Principal, statement: BoundStatement): Promise<TaskResult> => {
     const [[id, json] = []] = await run(user, statement);
     if (typeof id !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
     return { id, json };
@@ -46,7 +46,7 @@ export function createTaskService(database: Database): TaskService {
       return { json };
     },
     get: (user, id) => runForTask(user, getTask({ owner: user.userId, id })),
-    // UUIDv7 is ordered by time: tasks created in one instant are listed in the order in which they were created.
+    // UUIDv7: newest first even within one microsecond, if one process created them.
     create: (user, task) => runForTask(user, insertTask(user, uuidv7(), task)),
     update: (user, id, changes) => runForTask(user, updateTask(user.userId, id, changes)),
     toggle: (user, id) => runForTask(user, toggleTask({ owner: user.userId, id })),

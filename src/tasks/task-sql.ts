@@ -5,28 +5,28 @@ import { MAX_TASKS_IN_LIST, type TaskCreate, type TaskId, type TaskUpdate } from
 interface Column {
   readonly type: string;
   /** SQL for the value in a task that is created without it. */
-  readonly absent: string;
+  readonly defaultSql: string;
 }
 
 /** The columns that users write, in the order of the answer: the one place where a new field enters the statements. */
 const COLUMNS: Readonly<Record<keyof TaskCreate, Column>> = {
-  title: { type: 'text', absent: 'null' },
-  description: { type: 'text', absent: 'null' },
-  is_completed: { type: 'boolean', absent: 'false' },
+  title: { type: 'text', defaultSql: 'null' },
+  description: { type: 'text', defaultSql: 'null' },
+  is_completed: { type: 'boolean', defaultSql: 'false' },
 };
 
 const columns = Object.entries(COLUMNS).map(([name, column]) => ({ name, ...column }));
 const names = columns.map(({ name }) => name).join(', ');
 
 /** The fields of a task, in the order of the contract. */
-const TASK = `id, user_id, ${names}, ${utcText('created_at')}, ${utcText('updated_at')}`;
+const TASK_FIELDS = `id, user_id, ${names}, ${utcText('created_at')}, ${utcText('updated_at')}`;
 
 /** `updated_at` increases strictly, even if the clock does not. */
 const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
 
 /** Returns one row, id and JSON text, for each task written by `write`, after the common table expressions `before`. */
 const returningTask = (write: string, before = '') => `with ${before} written as (${write} returning *)
-  select id, row_to_json(task)::text from (select ${TASK} from written) as task`;
+  select id, row_to_json(task)::text from (select ${TASK_FIELDS} from written) as task`;
 
 /** For each column that users write: whether `fields` has it, and its value. */
 function parametersOf(fields: TaskUpdate): Record<string, SqlValue> {
@@ -44,7 +44,7 @@ export const listTasks = sql<{ owner: UserId }>(
   'read',
   `select '{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'
    from (
-     select ${TASK}
+     select ${TASK_FIELDS}
      from (
        select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}
      ) as newest
@@ -54,7 +54,7 @@ export const listTasks = sql<{ owner: UserId }>(
 export const getTask = sql<{ owner: UserId; id: TaskId }>(
   'task_get',
   'read',
-  `select id, row_to_json(task)::text from (select ${TASK} from todo.tasks where user_id = $owner and id = $id) as task`,
+  `select id, row_to_json(task)::text from (select ${TASK_FIELDS} from todo.tasks where user_id = $owner and id = $id) as task`,
 );
 
 /** The user's row is created, or its email updated, in the same statement and only if needed. */
@@ -63,7 +63,7 @@ const insert = sql(
   'write',
   returningTask(
     `insert into todo.tasks (user_id, id, ${names}, created_at, updated_at)
-     select $owner, $id::uuid, ${columns.map(({ name, type, absent }) => `case when $has_${name} then $${name}::${type} else ${absent} end`).join(', ')},
+     select $owner, $id::uuid, ${columns.map(({ name, type, defaultSql }) => `case when $has_${name} then $${name}::${type} else ${defaultSql} end`).join(', ')},
        now, now
      from clock_timestamp() as now`,
     `owner as (

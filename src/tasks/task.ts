@@ -10,10 +10,10 @@ import { codePointLength, isStorableText } from '../core/text.ts';
 const SPACE = '\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
 const UNSTORABLE = '\\u0000\\ud800-\\udfff';
 
-/** @returns a pattern for text of 1 to `most` code points after trimming. */
-function trimmedPattern(most: number): string {
+/** @returns a pattern for text of 1 to `maxLength` code points after trimming. */
+function trimmedPattern(maxLength: number): string {
   const edge = `[^${SPACE}${UNSTORABLE}]`;
-  return `[${SPACE}]*${edge}(?:[^${UNSTORABLE}]{0,${most - 2}}${edge})?[${SPACE}]*`;
+  return `[${SPACE}]*${edge}(?:[^${UNSTORABLE}]{0,${maxLength - 2}}${edge})?[${SPACE}]*`;
 }
 
 /** The task of the document's examples. */
@@ -46,7 +46,7 @@ const title = (absent: string) =>
   z
     .string({ error: ({ input }) => (input === undefined || input === null ? absent : 'Title must be a string') })
     .meta({
-      description: 'Trimmed; 1 to 200 Unicode code points after trimming.',
+      description: `Trimmed; 1 to ${MAX_TITLE_LENGTH} Unicode code points after trimming.`,
       pattern: `^${trimmedPattern(MAX_TITLE_LENGTH)}$`,
       examples: [EXAMPLE.title],
     })
@@ -61,7 +61,7 @@ const description = z
   .string({ error: 'Description must be a string' })
   .nullable()
   .meta({
-    description: 'Trimmed; at most 2000 Unicode code points after trimming; empty becomes null.',
+    description: `Trimmed; at most ${MAX_DESCRIPTION_LENGTH} Unicode code points after trimming; empty becomes null.`,
     pattern: `^(?:${trimmedPattern(MAX_DESCRIPTION_LENGTH)}|[${SPACE}]*)$`,
     examples: [EXAMPLE.description],
   })
@@ -79,7 +79,7 @@ const isCompleted = z
   .boolean({ error: 'Completed status must be true or false' })
   .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
 
-/** What users write: a new field is one line here. Requests have the schemas as input, answers as output. */
+/** What users write: a new field is one line here, and one in `EXAMPLE`. Input schemas: requests; output: answers. */
 const TaskFields = z.object({
   title: title('Title cannot be empty'),
   description,
@@ -126,7 +126,7 @@ export type TaskId = z.output<typeof TaskId>;
 
 const timestamp = z.string().meta({ format: 'date-time', pattern: 'Z$', examples: [EXAMPLE.created_at] });
 
-const taskIdInAnswers = z.string().meta({
+const responseTaskId = z.string().meta({
   format: 'uuid',
   pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
   examples: [EXAMPLE.id],
@@ -135,7 +135,7 @@ const taskIdInAnswers = z.string().meta({
 /** A task in an answer. */
 export const Task = z
   .object({
-    id: taskIdInAnswers,
+    id: responseTaskId,
     user_id: z
       .string()
       .min(1)
@@ -159,7 +159,7 @@ export const DELETED_MESSAGE = 'Task deleted successfully';
 export const DeletedTask = z
   .object({
     message: z.literal(DELETED_MESSAGE),
-    id: taskIdInAnswers,
+    id: responseTaskId,
   })
   .meta({
     id: 'DeletedTask',

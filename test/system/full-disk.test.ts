@@ -53,7 +53,7 @@ describe('the embedded database on a disk that is nearly full', () => {
 
   test('a start on a full disk is refused, says what to do, and leaves the directory to the next start', async () => {
     free = 1000;
-    await assert.rejects(start(), /DATA_DIR .* has less than 32 MiB free: make room, then start again/);
+    await assert.rejects(start(), /DATA_DIR .* has less than 32 MiB free: free some space, then start again/);
     free = PLENTY;
     const service = await start();
     assert.equal((await write(await service.person('ann'))()).statusCode, 201);

@@ -9,16 +9,21 @@ import { SECRET, signToken, type Task } from '../support/service.ts';
 const ROOT = new URL('../../', import.meta.url).pathname;
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
-/** The three places that docs/architecture.md names, and what a new field adds to each. */
+/** The three places that docs/architecture.md names, and what a new field adds: lines after others, or a file. */
 const PLACES = {
-  'src/tasks/task.ts': {
-    after: '  is_completed: isCompleted,\n',
-    line: "  energy: z.enum(['low', 'high']).nullable().meta({ examples: ['low'] }),\n",
-  },
-  'src/tasks/task-sql.ts': {
-    after: "  is_completed: { type: 'boolean', absent: 'false' },\n",
-    line: "  energy: { type: 'text', absent: 'null' },\n",
-  },
+  'src/tasks/task.ts': [
+    [
+      '  is_completed: isCompleted,\n',
+      "  energy: z.enum(['low', 'high']).nullable().meta({ examples: [EXAMPLE.energy] }),\n",
+    ],
+    ['  is_completed: false,\n', "  energy: 'low',\n"],
+  ],
+  'src/tasks/task-sql.ts': [
+    [
+      "  is_completed: { type: 'boolean', defaultSql: 'false' },\n",
+      "  energy: { type: 'text', defaultSql: 'null' },\n",
+    ],
+  ],
   'src/database/schema/migrations/': {
     file: '9000_energy.sql',
     text: "alter table todo.tasks add column energy text check (energy in ('low', 'high'));\n",
@@ -26,6 +31,7 @@ const PLACES = {
 } as const;
 
 type EnergyTask = Task & { readonly energy: string | null };
+type Schema = { readonly properties: object; readonly examples?: readonly Partial<EnergyTask>[] };
 
 /** A copy of the program with the field. @returns the path of its `main.js`. */
 function buildWithField(folder: string): string {
@@ -38,9 +44,12 @@ function buildWithField(folder: string): string {
       writeFileSync(join(folder, path, place.file), place.text);
       continue;
     }
-    const source = readFileSync(join(folder, path), 'utf8');
-    assert.equal(source.split(place.after).length, 2, path);
-    writeFileSync(join(folder, path), source.replace(place.after, place.after + place.line));
+    let source = readFileSync(join(folder, path), 'utf8');
+    for (const [after, line] of place) {
+      assert.equal(source.split(after).length, 2, path);
+      source = source.replace(after, after + line);
+    }
+    writeFileSync(join(folder, path), source);
   }
   const build = spawnSync('npm', ['run', 'build'], { cwd: folder, encoding: 'utf8' });
   assert.equal(build.status, 0, build.stdout + build.stderr);
@@ -111,10 +120,11 @@ describe('a program with one more field of a task', () => {
       ['energy'],
     );
     const { json } = await send('GET', '/openapi.json');
-    const { schemas } = (json as { components: { schemas: Record<string, { properties: object }> } }).components;
+    const { schemas } = (json as { components: { schemas: Record<string, Schema> } }).components;
     for (const name of ['Task', 'TaskCreate', 'TaskUpdate']) {
       assert.ok(Object.keys(schemas[name]?.properties ?? {}).includes('energy'), name);
     }
+    assert.equal(schemas.Task?.examples?.[0]?.energy, 'low');
   });
 
   test('backs the field up and restores it, also from a backup made before there was the field', async () => {

@@ -5,28 +5,19 @@ import { lockDataDirectory } from './lock.ts';
 /** An empty database, made when the service is built: initdb takes seconds. */
 const TEMPLATE = new URL('./template/', import.meta.url);
 
-/** The database files belong to another user of the system. */
-class DataDirectoryOwnerError extends Error {
-  constructor(directory: string, uid: number) {
-    super(
-      `The database in ${directory} belongs to the user with id ${uid}, who could not read files written by this one. ` +
-        `Run it as that user (sudo -u '#${uid}' …).`,
-    );
-    this.name = 'DataDirectoryOwnerError';
-  }
-}
-
 /**
  * Files made by this process must belong to the owner of `files`. Compared with a new file, not with the process's uid:
  * some file systems give every file the same owner.
- * @throws {DataDirectoryOwnerError}
+ * @throws {Error} if they do not.
  */
 async function verifyOwner(directory: string, files: string): Promise<void> {
   const sample = await mkdtemp(join(directory, 'database.new.'));
   const { uid: ownUid } = await stat(sample);
   await rmdir(sample);
   const { uid } = await stat(files);
-  if (uid !== ownUid) throw new DataDirectoryOwnerError(directory, uid);
+  if (uid === ownUid) return;
+  const fault = `The database in ${directory} is owned by uid ${uid}, not by the user of this process.`;
+  throw new Error(`${fault} Run it as that user (sudo -u '#${uid}' …).`);
 }
 
 /** Creates the files of an empty database atomically: a start that is interrupted leaves all of them or none. */
@@ -39,10 +30,10 @@ async function ensureFiles(directory: string): Promise<string> {
     if (isObsolete) await rm(join(directory, entry), { recursive: true, force: true });
   }
   if (!entries.includes('database')) {
-    const draft = join(directory, `database.new.${process.pid}`);
-    await cp(TEMPLATE, draft, { recursive: true });
-    await chmod(draft, 0o700);
-    await rename(draft, files);
+    const temporaryPath = join(directory, `database.new.${process.pid}`);
+    await cp(TEMPLATE, temporaryPath, { recursive: true });
+    await chmod(temporaryPath, 0o700);
+    await rename(temporaryPath, files);
   }
   return files;
 }
@@ -57,8 +48,8 @@ export interface DataDirectory {
 
 /**
  * Locks `directory`, which must exist, for this process, and creates what is missing in it.
- * @param onLost called if another process has taken the directory nevertheless.
- * @throws {DataDirectoryInUseError} if another live process holds it; {DataDirectoryOwnerError} if it is another user's.
+ * @param onLost called if another process has taken the directory.
+ * @throws {Error} if another live process holds it, or its files are another user's.
  */
 export async function acquireDataDirectory(directory: string, onLost: (error: Error) => void): Promise<DataDirectory> {
   const unlock = await lockDataDirectory(directory, onLost);

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 
 const MIB = 1_048_576;
-/** Below this, writes are refused: PGlite does not survive a WAL file that cannot be extended. */
+/** Below this, writes are refused: PGlite fails permanently if a WAL file cannot be created. */
 const MIN_FREE_FOR_WRITES = 64 * MIB;
 /** Below this, the database is not opened: recovery may need a WAL segment. */
 const MIN_FREE_TO_OPEN = 32 * MIB;
@@ -42,7 +42,9 @@ export class DiskSpaceGuard {
     await this.check();
     if (!this.hasRoomFor(MIN_FREE_TO_OPEN)) {
       const { directory } = this.#options;
-      throw new Error(`The disk of DATA_DIR ${directory} has less than 32 MiB free: make room, then start again.`);
+      throw new Error(
+        `The disk of DATA_DIR ${directory} has less than 32 MiB free: free some space, then start again.`,
+      );
     }
   }
 
@@ -63,7 +65,11 @@ export class DiskSpaceGuard {
     const isLow = !this.hasRoomFor(MIN_FREE_FOR_WRITES);
     if (isLow === this.#isLow) return;
     this.#isLow = isLow;
-    onWarning(isLow ? 'The disk is nearly full: writes are refused' : 'There is disk space again: writes are accepted');
+    onWarning(
+      isLow
+        ? 'The disk is nearly full: writes are refused'
+        : 'Free disk space is sufficient again: writes are accepted',
+    );
   }
 
   /** Whether `bytes` were free at the last check. */

@@ -6,30 +6,24 @@ import type { DatabaseUnusableError } from '../errors.ts';
 import { ConnectionPool } from '../pool/pool.ts';
 import { connectWhenReady } from '../schema/ready.ts';
 import { migrateAndVerify } from '../schema/verify.ts';
+import type { BoundStatement } from '../sql.ts';
 import { acquireDataDirectory } from './data-directory.ts';
 import { DiskSpaceGuard, freeBytesOf } from './disk-space.ts';
 import { EngineSupervisor } from './engine.ts';
-import { Maintenance } from './maintenance.ts';
+import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
 
-export interface EmbeddedOptions {
+export interface EmbeddedOptions extends Pick<MaintenanceOptions, 'vacuumEveryMs' | 'checkpointEveryMs' | 'onWarning'> {
   /** Where the files are kept; created if missing. */
   readonly directory: string;
   /** @returns free bytes on the disk of `directory`; statfs(2) if not given. */
   readonly freeBytes?: (directory: string) => Promise<number | null>;
-  /** How often to vacuum, in milliseconds; 600,000 if not given. */
-  readonly vacuumEveryMs?: number;
-  /** How often to run a checkpoint if something was written, in milliseconds; 60,000 if not given. */
-  readonly checkpointEveryMs?: number;
-  /** After how long a statement is cancelled, in milliseconds; 10,000 if not given. */
+  /** Statement timeout in ms, 10,000 if not given; after that, plus 200 ms, the worker thread is replaced. */
   readonly statementTimeoutMs?: number;
-  readonly onWarning: (message: string, error?: unknown) => void;
   /** Called if the database must not be used, or another process has taken its directory. */
   readonly onFatal: (error: DatabaseUnusableError | Error) => void;
 }
 
 const PIPELINE_DEPTH = 32;
-const VACUUM_EVERY_MS = 600_000;
-const CHECKPOINT_EVERY_MS = 60_000;
 
 export interface EmbeddedDatabase extends Database {
   /** Runs VACUUM (ANALYZE), which also runs every 10 minutes. */
@@ -39,8 +33,7 @@ export interface EmbeddedDatabase extends Database {
 /**
  * Opens the embedded database (PGlite) in `directory` for this process alone. While less than 64 MiB are free on its
  * disk, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
- * @throws {DataDirectoryInUseError | DataDirectoryOwnerError} if another live process or another user has it;
- *   {Error} if less than 32 MiB are free.
+ * @throws {Error} if another live process or another user has it, or if less than 32 MiB are free.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { directory, onWarning, onFatal, freeBytes = freeBytesOf } = options;
@@ -51,7 +44,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   diskSpace.start();
   const engines = new EngineSupervisor(files);
   const connect = async () => {
-    const engine = await engines.running();
+    const engine = await engines.getOrStart();
     const session = { host: 'embedded', user: 'postgres', database: 'postgres', password: '', ssl: false };
     const client = await connectClient({ ...session, stream: () => engine.openStream() });
     await client.query('discard all'); // PGlite has one session, with the prepared statements of the client before
@@ -66,14 +59,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     onWarning,
   });
   await pool.open();
-  const maintenance = await Maintenance.start({
-    files,
-    diskSpace,
-    run: async (statement) => void (await pool.transaction({ kind: 'owner' }, [statement])),
-    vacuumEveryMs: options.vacuumEveryMs ?? VACUUM_EVERY_MS,
-    checkpointEveryMs: options.checkpointEveryMs ?? CHECKPOINT_EVERY_MS,
-    onWarning,
-  });
+  const run = async (statement: BoundStatement) => void (await pool.transaction({ kind: 'login-role' }, [statement]));
+  const maintenance = await Maintenance.start({ ...options, files, diskSpace, run });
   return {
     transaction: async (identity, statements) => {
       if (statements.some(({ statement }) => statement.access === 'write')) {

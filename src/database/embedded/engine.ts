@@ -1,8 +1,8 @@
 import { Duplex } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 
-export type ToWorker = { readonly kind: 'execute'; readonly block: Uint8Array } | { readonly kind: 'stop' };
-export type FromWorker =
+export type WorkerRequest = { readonly kind: 'execute'; readonly block: Uint8Array } | { readonly kind: 'stop' };
+export type WorkerResponse =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly block: Uint8Array }
   | { readonly kind: 'failed'; readonly reason: string };
@@ -14,7 +14,7 @@ const TERMINATE = 'X'.charCodeAt(0);
 /** Crash recovery takes 1 to 2 s. */
 const MAX_START_MS = 30_000;
 
-/** The socket that `pg` gets: what is written in one event-loop turn reaches the engine as one block. */
+/** The socket that `pg` gets: each chunk written is executed as one block of protocol messages. */
 class EngineStream extends Duplex {
   readonly #execute: (block: Uint8Array) => void;
 
@@ -64,7 +64,7 @@ class EmbeddedEngine {
 
   private constructor(worker: Worker) {
     this.#worker = worker;
-    worker.on('message', (message: FromWorker) => this.#receive(message));
+    worker.on('message', (message: WorkerResponse) => this.#receive(message));
     worker.on('error', (error) => this.#fail(error));
     this.#stopped = new Promise((resolve) => {
       worker.once('exit', () => {
@@ -80,9 +80,9 @@ class EmbeddedEngine {
       workerData: directory,
       execArgv: [],
     });
-    let late: NodeJS.Timeout | undefined;
+    let startTimer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
-      late = setTimeout(() => reject(new Error('The embedded database did not start in time')), MAX_START_MS);
+      startTimer = setTimeout(() => reject(new Error('The embedded database did not start in time')), MAX_START_MS);
       worker.once('message', () => resolve());
       worker.once('error', reject);
       worker.once('exit', () => reject(new Error('The embedded database did not start')));
@@ -91,7 +91,7 @@ class EmbeddedEngine {
         await worker.terminate();
         throw error;
       })
-      .finally(() => clearTimeout(late));
+      .finally(() => clearTimeout(startTimer));
     return new EmbeddedEngine(worker);
   }
 
@@ -103,7 +103,7 @@ class EmbeddedEngine {
   openStream(): Duplex {
     const stream = new EngineStream((block) => {
       this.#unanswered += 1;
-      const message: ToWorker = { kind: 'execute', block };
+      const message: WorkerRequest = { kind: 'execute', block };
       this.#worker.postMessage(message);
     });
     this.#stream = stream;
@@ -115,12 +115,12 @@ class EmbeddedEngine {
 
   /** Closes the database files cleanly, then ends the thread. */
   async stop(): Promise<void> {
-    const message: ToWorker = { kind: 'stop' };
+    const message: WorkerRequest = { kind: 'stop' };
     if (this.isUsable) this.#worker.postMessage(message);
     await this.#stopped;
   }
 
-  #receive(message: FromWorker): void {
+  #receive(message: WorkerResponse): void {
     if (message.kind === 'answer') {
       this.#unanswered -= 1;
       this.#stream?.push(message.block);
@@ -148,7 +148,7 @@ export class EngineSupervisor {
   }
 
   /** @returns the running engine, started if there is none. @throws PGlite's error if it cannot be started. */
-  async running(): Promise<EmbeddedEngine> {
+  async getOrStart(): Promise<EmbeddedEngine> {
     if (this.#current?.isUsable === false) {
       await this.#current.stop();
       this.#current = null;

@@ -15,22 +15,16 @@ const Holder = z.object({
 });
 type Holder = z.output<typeof Holder>;
 
-/** Another process holds the data directory. */
-class DataDirectoryInUseError extends Error {
-  constructor(directory: string, holder: string) {
-    super(
-      `The data directory ${directory} is in use by ${holder}. ` +
-        'Stop that process first, or give this one a DATA_DIR of its own.',
-    );
-    this.name = 'DataDirectoryInUseError';
-  }
-}
-
 const LOCK_NAME = /^lock\.(\d+)$/;
 const HEARTBEAT_MS = 2_000;
 /** A holder that cannot be looked up here, such as one on another host, is stale after so long without a heartbeat. */
 const STALE_AFTER_MS = 10_000;
 
+const inUseError = (directory: string, holder: string) =>
+  new Error(
+    `The data directory ${directory} is in use by ${holder}. ` +
+      'Stop that process first, or give this one a DATA_DIR of its own.',
+  );
 const hasCode = (error: unknown, code: string) => error instanceof Error && 'code' in error && error.code === code;
 const readOrEmpty = (path: string) => readFile(path, 'utf8').catch(() => '');
 
@@ -90,26 +84,26 @@ async function lockNumbers(directory: string): Promise<number[]> {
 
 /** Creates a lock file with its content, atomically. @returns false if it exists already. */
 async function create(path: string, holder: Holder): Promise<boolean> {
-  const draft = `${path}.${process.pid}.${randomUUID()}`;
-  await writeFile(draft, JSON.stringify(holder), { flag: 'wx' });
+  const temporaryPath = `${path}.${process.pid}.${randomUUID()}`;
+  await writeFile(temporaryPath, JSON.stringify(holder), { flag: 'wx' });
   try {
-    await link(draft, path);
+    await link(temporaryPath, path);
     return true;
   } catch (error) {
     if (hasCode(error, 'EEXIST')) return false;
     throw error;
   } finally {
-    await rm(draft, { force: true });
+    await rm(temporaryPath, { force: true });
   }
 }
 
-/** Removes stale locks. @throws {DataDirectoryInUseError} if a lock other than number `own` is live. */
+/** Removes stale locks. @throws {Error} if a lock other than number `own` is live. */
 async function removeStaleLocks(directory: string, own: number): Promise<void> {
   for (const number of await lockNumbers(directory)) {
     if (number === own) continue;
     const path = join(directory, `lock.${number}`);
     const holder = await liveHolder(path);
-    if (holder !== null) throw new DataDirectoryInUseError(directory, holder);
+    if (holder !== null) throw inUseError(directory, holder);
     await rm(path, { force: true });
   }
 }
@@ -120,7 +114,7 @@ async function removeStaleLocks(directory: string, own: number): Promise<void> {
  * @param onLost called if another process has removed the lock, as after a long suspension of this one: it must stop
  *   writing to the directory.
  * @returns a function that removes the lock.
- * @throws {DataDirectoryInUseError} while another live process holds it.
+ * @throws {Error} while another live process holds it.
  */
 export async function lockDataDirectory(
   directory: string,
@@ -129,7 +123,7 @@ export async function lockDataDirectory(
   const [highest = 0] = await lockNumbers(directory);
   const path = join(directory, `lock.${highest + 1}`);
   const holder = highest > 0 ? await liveHolder(join(directory, `lock.${highest}`)) : null;
-  if (holder !== null) throw new DataDirectoryInUseError(directory, holder);
+  if (holder !== null) throw inUseError(directory, holder);
   if (!(await create(path, await describeProcess(process.pid)))) return lockDataDirectory(directory, onLost);
   const unlock = () => rm(path, { force: true });
   try {

@@ -7,23 +7,25 @@ export interface MaintenanceOptions {
   /** Where PGlite keeps its files. */
   readonly files: string;
   readonly diskSpace: DiskSpaceGuard;
-  /** Runs a statement as the role that owns the tables. */
+  /** Runs a statement as the login role, which owns the tables. */
   readonly run: (statement: BoundStatement) => Promise<void>;
-  /** How often to vacuum, in milliseconds. */
-  readonly vacuumEveryMs: number;
-  /** How often to run a checkpoint if something was written, in milliseconds. */
-  readonly checkpointEveryMs: number;
+  /** How often to vacuum, in milliseconds; 600,000 if not given. */
+  readonly vacuumEveryMs?: number | undefined;
+  /** How often to run a checkpoint if something was written, in milliseconds; 60,000 if not given. */
+  readonly checkpointEveryMs?: number | undefined;
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
 const VACUUM = sql('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks');
 const CHECKPOINT = sql('checkpoint', 'write', 'checkpoint');
+const VACUUM_EVERY_MS = 600_000;
+const CHECKPOINT_EVERY_MS = 60_000;
 const CHECK_INTERVAL_MS = 1_000;
 const RETRY_AFTER_MS = 10_000;
-/** Growth of the WAL, in segments of 16 MiB, at which a checkpoint is run at once; and at which it helps a low disk. */
+/** Growth of the WAL, in segments of 16 MiB, at which a checkpoint is run at once; and when free space is low. */
 const MAX_WAL_GROWTH = 4;
 const MIN_WAL_GROWTH = 2;
-/** A checkpoint may need one more segment, and PGlite does not survive a failure to create it. */
+/** A checkpoint may need one more segment; PGlite fails permanently if a WAL file cannot be created. */
 const CHECKPOINT_BYTES = 17 * 1_048_576;
 const WAL_SEGMENT = /^[0-9A-F]{24}$/;
 
@@ -35,6 +37,7 @@ async function countWalSegments(files: string): Promise<number> {
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #timers: NodeJS.Timeout[];
+  readonly #checkpointEveryMs: number;
   /** Number of WAL segments after the last checkpoint. */
   #segments: number;
   #written = false;
@@ -46,7 +49,8 @@ export class Maintenance {
   private constructor(options: MaintenanceOptions, segments: number) {
     this.#options = options;
     this.#segments = segments;
-    const { vacuumEveryMs, checkpointEveryMs, onWarning, diskSpace } = options;
+    const { vacuumEveryMs = VACUUM_EVERY_MS, checkpointEveryMs = CHECKPOINT_EVERY_MS, onWarning, diskSpace } = options;
+    this.#checkpointEveryMs = checkpointEveryMs;
     this.#dueAt = performance.now() + checkpointEveryMs;
     const vacuum = () => {
       if (diskSpace.isLow) return;
@@ -85,7 +89,7 @@ export class Maintenance {
     this.#running = true;
     try {
       if (!(await this.#isDue(now)) || this.#stopped) return;
-      this.#dueAt = now + this.#options.checkpointEveryMs;
+      this.#dueAt = now + this.#checkpointEveryMs;
       this.#written = false;
       await this.#options.run(CHECKPOINT({}));
       this.#segments = await countWalSegments(this.#options.files);

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { DatabaseError, serialize } from 'pg-protocol';
 import { classify } from '../errors.ts';
-import { type Identity, provesIdentity, setIdentity } from '../identity.ts';
+import { type Identity, matchesIdentity, setIdentity } from '../identity.ts';
 import type { BoundStatement, Row, Rows } from '../sql.ts';
 
 /** One transaction to run. */
@@ -26,7 +26,7 @@ interface ConnectionOptions {
   /** Whether statements may be prepared under their name now. */
   readonly namedStatements: () => boolean;
   /** Called after each transaction. */
-  readonly onAnswer: () => void;
+  readonly onTransactionEnd: () => void;
   /** Called once, after every transaction in flight has had its outcome. */
   readonly onEnd: () => void;
 }
@@ -38,16 +38,16 @@ const TERMINATE_TIMEOUT_MS = 1_000;
 const SELECT_TAG = 'SELECT ';
 
 /**
- * The messages of one transaction: Parse, Bind and Execute of each statement, then one Sync. PostgreSQL runs them as
- * one implicit transaction and skips the rest after an error (PostgreSQL manual, 55.2.4 Pipelining). A subclass of
- * `pg.Query`, since pg's pipeline mode takes no other class; `PipelinedConnection` writes and completes it.
+ * The messages of one transaction: Parse (unless prepared), Bind and Execute of each statement, then one Sync, which
+ * PostgreSQL runs as one implicit transaction, skipping the rest after an error (PostgreSQL manual, 55.2.4 Pipelining).
+ * A subclass of `pg.Query`, since pg's pipeline mode takes no other class; `PipelinedConnection` writes and completes it.
  */
-class Burst extends pg.Query {
+class PipelinedTransaction extends pg.Query {
   readonly transaction: Transaction;
-  readonly tag: string;
+  readonly nonce: string;
   readonly statements: readonly BoundStatement[];
   readonly sentAt = performance.now();
-  /** By statement: the name its Parse message asked for, '' if unnamed, null if no Parse was sent. */
+  /** By statement: the name in its Parse message, '' if unnamed, null if no Parse was sent. */
   readonly parses: (string | null)[] = [];
   readonly results: Row[][] = [];
   isSent = false;
@@ -56,17 +56,17 @@ class Burst extends pg.Query {
   #stage: 'start' | 'parsed' | 'bound' = 'start';
   #rows: Row[] = [];
 
-  constructor(transaction: Transaction, tag: string, statementTimeoutMs: number) {
+  constructor(transaction: Transaction, nonce: string, statementTimeoutMs: number) {
     super('');
     this.transaction = transaction;
-    this.tag = tag;
-    const first = setIdentity(transaction.identity, tag, statementTimeoutMs);
+    this.nonce = nonce;
+    const first = setIdentity(transaction.identity, nonce, statementTimeoutMs);
     this.statements = first === null ? transaction.statements : [first, ...transaction.statements];
   }
 
   override submit = () => undefined;
 
-  /** @returns the name that the server has granted. */
+  /** @returns the name of the statement now prepared, '' if unnamed; null if the message is out of sequence. */
   parseComplete(): string | null {
     this.#expect(this.#stage === 'start' && typeof this.parses[this.results.length] === 'string');
     this.#stage = 'parsed';
@@ -98,7 +98,7 @@ class Burst extends pg.Query {
 
   handleReadyForQuery(): void {}
 
-  /** No statement of ours leads to these messages. */
+  /** Never expected: no Describe or COPY is sent. */
   handleRowDescription(): void {
     this.isOutOfSequence = true;
   }
@@ -115,13 +115,13 @@ class Burst extends pg.Query {
     this.isOutOfSequence = true;
   }
 
-  /** @returns the rows of the transaction's statements; null unless every message came in order, with this burst's tag. */
-  proven(): readonly Rows[] | null {
+  /** @returns the rows of the transaction's statements; null unless every message came in order, with its nonce. */
+  verifiedResults(): readonly Rows[] | null {
     const { identity, statements } = this.transaction;
     if (this.isOutOfSequence || this.#stage !== 'start' || this.results.length !== this.statements.length) return null;
     if (this.statements === statements) return this.results;
     const [first, ...results] = this.results;
-    return first?.length === 1 && provesIdentity(first[0], identity, this.tag) ? results : null;
+    return first?.length === 1 && matchesIdentity(first[0], identity, this.nonce) ? results : null;
   }
 
   #expect(inSequence: boolean): void {
@@ -129,20 +129,20 @@ class Burst extends pg.Query {
   }
 }
 
-/** Unique among all processes behind one pooler, for as long as an answer may be delayed. */
-let nextTag = Math.floor(Math.random() * 2 ** 48);
+/** Unique with high probability among all processes behind one pooler. */
+let nextNonce = Math.floor(Math.random() * 2 ** 48);
 
 /**
- * One PostgreSQL connection with many transactions in flight, each sent as one burst without waiting for the answers to
- * those before it. An answer is matched to its transaction by position and must prove that it belongs to it: by its
- * exact sequence of messages and by the tag and user in its first row. Any other message closes the connection.
+ * One PostgreSQL connection with many transactions in flight, each sent without waiting for the answers to those before
+ * it. An answer is matched to its transaction by position, and verified: by its exact sequence of messages and by the
+ * nonce and user in its first row. At the ReadyForQuery of one that does not match, the connection is destroyed.
  */
 export class PipelinedConnection {
   /** `performance.now()` */
   readonly connectedAt = performance.now();
   readonly #client: pg.Client;
   readonly #options: ConnectionOptions;
-  readonly #inFlight: Burst[] = [];
+  readonly #inFlight: PipelinedTransaction[] = [];
   readonly #unsent: Buffer[] = [];
   readonly #prepared = new Set<string>();
   readonly #preparing = new Set<string>();
@@ -180,13 +180,13 @@ export class PipelinedConnection {
 
   /** Sends `transaction` behind those in flight. */
   send(transaction: Transaction): void {
-    nextTag += 1;
-    const burst = new Burst(transaction, nextTag.toString(36), this.#options.statementTimeoutMs);
+    nextNonce += 1;
+    const pipelined = new PipelinedTransaction(transaction, nextNonce.toString(36), this.#options.statementTimeoutMs);
     if (this.#unsent.length === 0) setImmediate(() => this.#flush());
-    for (const statement of burst.statements) this.#write(burst, statement);
+    for (const statement of pipelined.statements) this.#write(pipelined, statement);
     this.#unsent.push(serialize.sync());
-    this.#inFlight.push(burst);
-    this.#client.query(burst);
+    this.#inFlight.push(pipelined);
+    this.#client.query(pipelined);
   }
 
   /** Destroys the socket; transactions in flight fail with `connection-lost`. */
@@ -217,14 +217,14 @@ export class PipelinedConnection {
   /** Coalesces the messages of one event-loop turn into one write. */
   #flush(): void {
     if (this.#ended) return;
-    for (const burst of this.#inFlight) burst.isSent = true;
+    for (const pipelined of this.#inFlight) pipelined.isSent = true;
     this.#client.connection.stream.write(Buffer.concat(this.#unsent.splice(0)));
   }
 
-  #write(burst: Burst, { statement, values }: BoundStatement): void {
+  #write(pipelined: PipelinedTransaction, { statement, values }: BoundStatement): void {
     const name = this.#nameFor(statement.name);
     const isPrepared = this.#prepared.has(name);
-    burst.parses.push(isPrepared ? null : name);
+    pipelined.parses.push(isPrepared ? null : name);
     if (!isPrepared) {
       if (name !== '') this.#preparing.add(name);
       this.#unsent.push(serialize.parse({ name, text: statement.text }));
@@ -238,9 +238,9 @@ export class PipelinedConnection {
     return this.#prepared.has(name) || !this.#preparing.has(name) ? name : '';
   }
 
-  #head(): Burst | null {
+  #head(): PipelinedTransaction | null {
     const head = this.#inFlight[0];
-    if (head === undefined) this.destroy(new Error('The database sent an answer that nothing asked for'));
+    if (head === undefined) this.destroy(new Error('The database sent an unexpected message'));
     return head ?? null;
   }
 
@@ -250,22 +250,22 @@ export class PipelinedConnection {
   }
 
   #readyForQuery(): void {
-    const burst = this.#head();
-    if (burst === null || this.#closeReason !== null) return;
-    const { transaction, error } = burst;
-    const results = error === null ? burst.proven() : null;
+    const pipelined = this.#head();
+    if (pipelined === null || this.#closeReason !== null) return;
+    const { transaction, error } = pipelined;
+    const results = error === null ? pipelined.verifiedResults() : null;
     const sqlState = error?.code ?? '';
-    if (results === null && (sqlState === '' || burst.isOutOfSequence)) {
+    if (results === null && (sqlState === '' || pipelined.isOutOfSequence)) {
       this.destroy(error ?? new Error('The database sent an answer that does not belong to this transaction'));
       return;
     }
     this.#inFlight.shift();
-    for (const name of burst.parses) if (name !== null) this.#preparing.delete(name);
+    for (const name of pipelined.parses) if (name !== null) this.#preparing.delete(name);
     if (results !== null) transaction.done({ kind: 'rows', results });
     else if (error !== null) transaction.done({ kind: 'failed', sqlState, error });
     if (classify(sqlState) === 'unavailable') this.#draining = true;
     if (this.#draining) this.drain();
-    this.#options.onAnswer();
+    this.#options.onTransactionEnd();
   }
 
   #end(): void {

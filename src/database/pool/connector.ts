@@ -6,14 +6,13 @@ interface ConnectorOptions {
   readonly onConnected: (client: pg.Client) => void;
   /** @param isFirst no attempt has failed since the last success. */
   readonly onFailure: (error: Error, isFirst: boolean) => void;
-  /** Called when backoff is over. */
   readonly onBackoffOver: () => void;
 }
 
 /** Circuit breaker: opens when connecting has failed for this long. */
 const OPEN_CIRCUIT_AFTER_MS = 3_000;
-/** A failure this long before the next attempt, nothing having asked for a connection, no longer counts. */
-const FORGET_FAILURES_AFTER_MS = 3_000;
+/** Failures are reset if the last one is older than this at the next attempt. */
+const FAILURE_RESET_MS = 3_000;
 const MIN_BACKOFF_MS = 100;
 const MAX_BACKOFF_MS = 1_000;
 
@@ -21,7 +20,7 @@ const MAX_BACKOFF_MS = 1_000;
  * Opens connections on demand, with exponential backoff, behind a circuit breaker. On demand only, so that an idle Neon
  * database may stay suspended.
  *
- * The circuit is closed after a success, or 3 s without an attempt; open once attempts have failed for 3 s; and half-open
+ * The circuit is closed after a success, or 3 s without an attempt; open once attempts have failed for 3 s; half-open
  * when it was open and no attempt or backoff is under way: the next request for a connection then makes an attempt.
  */
 export class Connector {
@@ -55,8 +54,8 @@ export class Connector {
 
   /** Makes one attempt; resolves when it has succeeded or failed. */
   async attempt(): Promise<void> {
-    const isForgotten = this.#failure !== null && performance.now() - this.#failure.last > FORGET_FAILURES_AFTER_MS;
-    if (isForgotten) this.closeCircuit();
+    const isExpired = this.#failure !== null && performance.now() - this.#failure.last > FAILURE_RESET_MS;
+    if (isExpired) this.closeCircuit();
     this.#connecting += 1;
     try {
       const client = await this.#options.connect();

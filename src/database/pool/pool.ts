@@ -14,13 +14,13 @@ export interface PoolOptions {
   readonly connections: number;
   /** Maximum number of transactions in flight on one connection; more are queued. */
   readonly depth: number;
-  /** Whether statements are prepared under a name. */
+  /** Whether statements are prepared under a name; false for a pooler without prepared statements. */
   readonly namedStatements: boolean;
   /** For how long statements are sent unnamed after one was missing, in milliseconds; 60,000 if not given. */
   readonly unnamedMs?: number | undefined;
-  /** After how long the server cancels a statement, in milliseconds; 10,000 if not given. */
+  /** PostgreSQL's `statement_timeout`, in ms; 10,000 if not given. 200 ms later the connection is destroyed. */
   readonly statementTimeoutMs?: number | undefined;
-  /** Reports what an operator may want to read. */
+  /** Logs a warning. */
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
@@ -42,6 +42,7 @@ const DEADLINE_MARGIN_MS = 200;
 const TIMER_INTERVAL_MS = 100;
 /** Queue timeout while there is a connection: 2 s, less one timer interval. */
 const QUEUE_TIMEOUT_MS = 2_000 - TIMER_INTERVAL_MS;
+/** Sends of one transaction, the first included; a connection that may have been dead already does not count. */
 const MAX_ATTEMPTS = 3;
 /**
  * Load balancing: reads fill one connection up to this many before the next is used, which takes fewer system calls;
@@ -58,8 +59,9 @@ const MAX_UNNAMED_MS = 3_600_000;
  * A few connections shared by all requests: each transaction is sent at once on the connection chosen for it, behind
  * those in flight there, or queued while all are full.
  *
- * A transaction fails with `SERVICE_UNAVAILABLE` after 2 s in the queue, and with `DATABASE_ERROR` at its deadline,
- * 10.2 s after it was enqueued, or at once while the circuit breaker of the connector is open.
+ * A transaction fails with `SERVICE_UNAVAILABLE` after 2 s in the queue while connected, counted from enqueueing or
+ * connecting, whichever is later; with `DATABASE_ERROR` at its deadline, 10.2 s after it was enqueued; and with the
+ * error of the last connection attempt, at once, while the circuit breaker of the connector is open.
  */
 export class ConnectionPool implements Database {
   readonly #options: PoolOptions;
@@ -105,7 +107,7 @@ export class ConnectionPool implements Database {
   }
 
   async ping(): Promise<void> {
-    await this.transaction({ kind: 'owner' }, [PING({})]);
+    await this.transaction({ kind: 'login-role' }, [PING({})]);
   }
 
   async close(): Promise<void> {
@@ -126,7 +128,7 @@ export class ConnectionPool implements Database {
     const connection = new PipelinedConnection(client, {
       statementTimeoutMs: this.#statementTimeoutMs,
       namedStatements: () => performance.now() >= this.#unnamedUntil,
-      onAnswer: () => this.#dispatch(),
+      onTransactionEnd: () => this.#dispatch(),
       onEnd: () => {
         this.#connections = this.#connections.filter((other) => other !== connection);
         if (this.#connections.length === 0) this.#connector.closeCircuit();
@@ -192,8 +194,8 @@ export class ConnectionPool implements Database {
     const done = (outcome: Outcome) => {
       this.#inFlight.delete(queued);
       // A connection opened before the request was enqueued may have been dead by then: its loss is no attempt.
-      const mayHaveBeenDead = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
-      if (outcome.kind !== 'not-sent' && !mayHaveBeenDead) queued.attempts += 1;
+      const mayHaveBeenStale = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
+      if (outcome.kind !== 'not-sent' && !mayHaveBeenStale) queued.attempts += 1;
       this.#conclude(queued, outcome, connection);
     };
     connection.send({ identity, statements, done });

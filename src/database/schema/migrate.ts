@@ -46,7 +46,7 @@ async function pendingMigrations(client: pg.ClientBase, migrations: readonly Mig
   const known = migrations.at(-1)?.number ?? 0;
   if (newest > known) {
     throw new DatabaseUnusableError(
-      `The database was migrated to version ${newest} by a newer todo-api; this one knows versions up to ${known}. ` +
+      `The database was migrated to version ${newest} by a newer todo-api; this version supports up to ${known}. ` +
         'Run the newer todo-api, or restore a backup made with this one.',
     );
   }

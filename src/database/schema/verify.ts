@@ -4,13 +4,14 @@ import { migrate } from './migrate.ts';
 
 const OLDEST_SERVER = 150_000;
 
-/** Every table of the schema with rows of users; the list of migrations has none. */
+/** Every table of the schema except `migrations`. */
 const TABLES = `select format('todo.%I', tablename) as name from pg_tables
   where schemaname = 'todo' and tablename <> 'migrations' order by 1`;
 
-/** Run as the role of requests: whether row-level security applies to it, and how many policies let it see rows. */
+/** Run as `todo_app`: whether row-level security applies to it and to the owner, and how many of its policies apply. */
 const ISOLATION = `
-  select name, row_security_active(name) as confined,
+  select name, row_security_active(name) as rls_active,
+    (select relforcerowsecurity from pg_class where oid = name::regclass) as rls_forced,
     (select count(*)::int from pg_policy
       where polrelid = name::regclass
         and exists (
@@ -21,7 +22,8 @@ const ISOLATION = `
 
 interface TableIsolation {
   readonly name: string;
-  readonly confined: boolean;
+  readonly rls_active: boolean;
+  readonly rls_forced: boolean;
   readonly policies: number;
 }
 
@@ -52,7 +54,7 @@ function refuse(found: unknown): never {
 const setRole = (client: pg.ClientBase, role: 'todo_app' | 'todo_operator' | 'none') =>
   client.query(`select set_config('role', $1, true)`, [role]);
 
-/** In a transaction without a user. @throws {DatabaseUnusableError} if the login role itself sees a row. */
+/** In a transaction without a user. @throws {DatabaseUnusableError} if the login role itself sees a sample row. */
 async function verifyLoginRoleIsConfined(client: pg.ClientBase, tables: readonly string[]): Promise<void> {
   const { rows } = await client.query<{ applies: boolean }>(RLS_APPLIES_TO_LOGIN_ROLE, [tables]);
   if (rows[0]?.applies !== true) return;
@@ -70,14 +72,14 @@ async function verifyLoginRoleIsConfined(client: pg.ClientBase, tables: readonly
   await setRole(client, 'none');
   const tasks = await client.query('select from todo.tasks where user_id = $1 and id = $2', [task?.user_id, task?.id]);
   const users = await client.query('select from todo.users where id = $1', [user?.id]);
-  if (tasks.rowCount !== 0 || users.rowCount !== 0) refuse({ visible_to_the_role_that_connects: true });
+  if (tasks.rowCount !== 0 || users.rowCount !== 0) refuse({ visible_to_the_login_role: true });
 }
 
-/** @throws {DatabaseUnusableError} unless the role of requests is confined in every table and sees no row. */
+/** @throws {DatabaseUnusableError} unless `todo_app` is confined in every table and sees no row. */
 async function verifyRequestRoleIsConfined(client: pg.ClientBase, tables: readonly string[]): Promise<void> {
   await setRole(client, 'todo_app');
   const { rows } = await client.query<TableIsolation>(ISOLATION, [tables]);
-  const faulty = rows.filter(({ confined, policies }) => !confined || policies !== 1);
+  const faulty = rows.filter((table) => !table.rls_active || !table.rls_forced || table.policies !== 1);
   if (rows.length < 2 || faulty.length > 0) refuse(faulty);
   for (const name of tables) {
     const visible = await client.query(`select from ${name} limit 1`);
@@ -85,7 +87,10 @@ async function verifyRequestRoleIsConfined(client: pg.ClientBase, tables: readon
   }
 }
 
-/** Proves that a transaction without a user sees no row, as the role of requests or as the login role. */
+/**
+ * Checks that a transaction without a user sees no row, as `todo_app`; and as the login role by one sample row of each
+ * table, if RLS applies to it and it may become `todo_operator`.
+ */
 async function verifyIsolation(client: pg.ClientBase): Promise<void> {
   await client.query('begin');
   try {
@@ -99,7 +104,7 @@ async function verifyIsolation(client: pg.ClientBase): Promise<void> {
 }
 
 /**
- * Migrates the schema and proves that the database confines each user to their own rows.
+ * Migrates the schema and checks that the database confines each user to their own rows.
  * @throws {DatabaseUnusableError} if it must not be served from; the driver's errors otherwise.
  */
 export async function migrateAndVerify(client: pg.ClientBase): Promise<void> {
