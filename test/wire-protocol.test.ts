@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import pg from 'pg';
-import { type CreatedDatabase, createMigratedDatabase, openPostgresAt } from './support/postgres-database.ts';
+import { asAdmin, type CreatedDatabase, createMigratedDatabase, openPostgresAt } from './support/postgres-database.ts';
 import { onPostgres, type Person, type Service, startService, type Task } from './support/service.ts';
 
 const HEADER_BYTES = 5;
@@ -205,6 +205,68 @@ onPostgres('a database connection that breaks the protocol', () => {
       const stored = new Map(rows.map(({ title, count }) => [title, Number(count)]));
       assert.deepEqual([...new Set(stored.values())], [1], 'a title is stored once');
       for (const title of acknowledged) assert.ok(stored.has(title), `${title} was acknowledged`);
+    });
+  }
+});
+
+/** Applies `mutate` to whole answers: the messages up to ReadyForQuery. */
+function onAnswers(mutate: (answer: Buffer) => readonly Buffer[]): Mutation {
+  let answer: Buffer[] = [];
+  return (message, type) => {
+    answer.push(message);
+    if (type !== READY_FOR_QUERY) return [];
+    const whole = Buffer.concat(answer);
+    answer = [];
+    return mutate(whole);
+  };
+}
+
+onPostgres('an answer displaced by one, before or behind an error that asks for a retry', () => {
+  for (const fault of ['doubled', 'dropped'] as const) {
+    test(`an answer is ${fault}: the write beside it is applied once`, async (t) => {
+      const created = await createMigratedDatabase();
+      const faulty = await FaultyServer.start(created.url);
+      const service = await startService(
+        await openPostgresAt(faulty.url, { connections: 1, statementTimeoutMs: 2_000 }),
+      );
+      t.after(async () => {
+        await service.close();
+        faulty.close();
+        await created.remove();
+      });
+      const person = await service.person();
+      const [loser, other] = [await person.create('loser'), await person.create('other')];
+      const toggle = (task: Task) => person.send('POST', `/api/tasks/${task.id}/toggle`);
+      for (const task of [loser, other]) for (let times = 0; times < 2; times += 1) await toggle(task);
+      await asAdmin(
+        created.url,
+        `create table todo.applied (title text); grant insert on todo.applied to todo_app;
+         create sequence todo.tries; grant usage on sequence todo.tries to todo_app;
+         create function todo.lose() returns trigger language plpgsql as $$
+         begin
+           if new.title = 'loser' and nextval('todo.tries') = 1 then
+             raise exception 'lost' using errcode = 'serialization_failure';
+           end if;
+           insert into todo.applied values (new.title);
+           return new;
+         end $$;
+         create trigger lose before update on todo.tasks for each row execute function todo.lose()`,
+      );
+      let isArmed = true;
+      const hit = (answer: Buffer) => {
+        const isHit = isArmed && (fault === 'dropped' || answer.includes('C40001\0'));
+        if (isHit) isArmed = false;
+        if (!isHit) return [answer];
+        return fault === 'doubled' ? [answer, answer] : [];
+      };
+      Object.assign(faulty, { every: 1, mutation: onAnswers(hit) });
+      await Promise.all((fault === 'dropped' ? [other, loser] : [loser, other]).map(toggle));
+      assert.equal(isArmed, false, 'the fault occurred');
+      const { rows } = await asAdmin(
+        created.url,
+        `select count(*)::int as times from todo.applied where title = 'other'`,
+      );
+      assert.ok(rows[0]?.times <= 1, `applied ${rows[0]?.times} times`);
     });
   }
 });

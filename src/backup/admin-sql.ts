@@ -1,3 +1,4 @@
+import pg from 'pg';
 import { z } from 'zod';
 import { type BoundStatement, sql } from '../database/sql.ts';
 
@@ -20,16 +21,17 @@ export type TableRow = z.output<typeof TableRow>;
  * - `count`: the number of users and of tasks.
  * - `page`: the rows of a table after a key: the columns of the key, then the whole row as JSON.
  * - `put`: inserts users and tasks in one transaction; a row for each that was inserted or changed. A row whose key
- *   exists is kept or, for tasks, replaced. `check` does the same and rolls back.
+ *   exists is kept or, for tasks, replaced. All rows of a table have the columns of the first.
+ * - `check`: the same, rolled back.
  */
 export const AdminRequest = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('count') }),
   z.strictObject({ kind: z.literal('page'), table: z.enum(['users', 'tasks']), after: z.array(z.string()) }),
   z.strictObject({
-    kind: z.literal('put'),
+    kind: z.literal(['put', 'check']),
     users: z.array(TableRow),
     tasks: z.array(TableRow),
-    mode: z.enum(['check', 'keep', 'replace']),
+    existing: z.enum(['keep', 'replace']),
   }),
 ]);
 export type AdminRequest = z.output<typeof AdminRequest>;
@@ -51,14 +53,14 @@ function page(table: Table, after: readonly string[]): BoundStatement {
 }
 
 /** Columns that the rows do not have get their default. */
-function put(table: Table, rows: readonly TableRow[], mode: 'keep' | 'replace'): BoundStatement {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].sort();
-  const columnList = (prefix: string) => columns.map((column) => `${prefix}"${column}"`).join(', ');
+function put(table: Table, rows: readonly TableRow[], existing: 'keep' | 'replace'): BoundStatement {
+  const columns = Object.keys(rows[0] ?? {}).sort();
+  const columnList = (prefix: string) => columns.map((column) => prefix + pg.escapeIdentifier(column)).join(', ');
   const replace = `do update set (${columnList('')}) = row(${columnList('excluded.')})
     where (${columnList(`${table}.`)}) is distinct from (${columnList('excluded.')})`;
   const text = `insert into todo.${table} (${columnList('')})
     select ${columnList('')} from json_populate_recordset(null::todo.${table}, $rows::json)
-    on conflict (${TABLES[table].key.join(', ')}) ${mode === 'replace' ? replace : 'do nothing'} returning ''`;
+    on conflict (${TABLES[table].key.join(', ')}) ${existing === 'replace' ? replace : 'do nothing'} returning ''`;
   return sql<{ rows: readonly TableRow[] }>(`admin_${table}_put`, 'write', text)({ rows });
 }
 
@@ -69,12 +71,13 @@ export function statementsOf(request: AdminRequest): readonly BoundStatement[] {
       return [COUNT({})];
     case 'page':
       return [page(request.table, request.after)];
-    case 'put': {
-      const { users, tasks, mode } = request;
+    case 'put':
+    case 'check': {
+      const { kind, users, tasks, existing } = request;
       return [
         ...(users.length > 0 ? [put('users', users, 'keep')] : []),
-        ...(tasks.length > 0 ? [put('tasks', tasks, mode === 'replace' ? 'replace' : 'keep')] : []),
-        ...(mode === 'check' ? [ROLL_BACK({ code: CHECK_PASSED })] : []),
+        ...(tasks.length > 0 ? [put('tasks', tasks, existing)] : []),
+        ...(kind === 'check' ? [ROLL_BACK({ code: CHECK_PASSED })] : []),
       ];
     }
   }

@@ -16,8 +16,7 @@ const hasSubMicrosecondTime = (columns: TableRow) =>
   Object.entries(columns).some(([name, value]) => name.endsWith('_at') && /\.\d{7}/.test(`${value}`));
 
 const row = <Key extends z.ZodRawShape>(key: Key) =>
-  z
-    .intersection(z.looseObject(key), TableRow)
+  TableRow.pipe(z.looseObject(key)) // z.intersection would drop the error of a column name
     .refine((columns) => !hasSubMicrosecondTime(columns), 'has a timestamp with more than 6 fractional digits');
 
 const Header = z.looseObject({
@@ -26,7 +25,7 @@ const Header = z.looseObject({
 });
 
 const User = row({ id });
-const Task = row({ user_id: id, id });
+const Task = row({ user_id: id, id: z.guid() });
 const Line = z
   .strictObject({ user: User, task: Task, end: z.strictObject({ users: count, tasks: count }) })
   .partial()
@@ -94,9 +93,18 @@ class BackupValidator {
   #user = '';
   #ids = new Set<string>();
   #tasks = 0;
+  readonly #columns = new Map<Entry['kind'], string>();
 
   get totals(): Totals {
     return { users: this.#users.size, tasks: this.#tasks };
+  }
+
+  /** Every row of a kind must have the columns of the first: a missing one would not keep its value or default. */
+  addColumns(kind: Entry['kind'], row: TableRow): void {
+    const columns = Object.keys(row).sort().join(', ');
+    const expected = this.#columns.get(kind) ?? columns;
+    if (columns !== expected) throw new TypeError(`has the columns ${columns}, but the first ${kind} has ${expected}`);
+    this.#columns.set(kind, columns);
   }
 
   addUser(userId: string): void {
@@ -141,10 +149,12 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
       if (ended) throw new TypeError('is after the end');
       const { user, task, end } = parseLine(Line, bytes);
       if (user !== undefined) {
+        validator.addColumns('user', user);
         validator.addUser(user.id);
         yield { kind: 'user', row: user, line: number };
       }
       if (task !== undefined) {
+        validator.addColumns('task', task);
         validator.addTask(task.user_id, task.id.toLowerCase());
         yield { kind: 'task', row: task, line: number };
       }

@@ -17,8 +17,6 @@ export interface Restored {
   readonly written: Totals;
 }
 
-type Mode = 'check' | RestoreOptions['existing'];
-
 /** Consecutive entries that can be inserted by themselves: the first is a user, repeated if on the page before. */
 type Page = readonly Entry[];
 
@@ -44,16 +42,18 @@ async function* pagesOf(path: string): AsyncGenerator<Page, Totals> {
   }
 }
 
-const put = (access: AdminAccess, page: Page, mode: Mode) =>
-  access.run({ kind: 'put', users: rowsOf(page, 'user'), tasks: rowsOf(page, 'task'), mode });
+type Existing = RestoreOptions['existing'];
+
+const send = (access: AdminAccess, kind: 'put' | 'check', page: Page, existing: Existing) =>
+  access.run({ kind, users: rowsOf(page, 'user'), tasks: rowsOf(page, 'task'), existing });
 
 /** @returns the first line of `page` whose check fails, with the error; null if there is none. */
-async function firstFault(access: AdminAccess, page: Page): Promise<string | null> {
+async function firstFault(access: AdminAccess, page: Page, existing: Existing): Promise<string | null> {
   let user: Page = [];
   for (const entry of page) {
     if (entry.kind === 'user') user = [entry];
     try {
-      await put(access, entry.kind === 'user' ? user : [...user, entry], 'check');
+      await send(access, 'check', entry.kind === 'user' ? user : [...user, entry], existing);
     } catch (error) {
       return `Line ${entry.line}: ${error instanceof Error ? error.message : String(error)}`;
     }
@@ -62,12 +62,14 @@ async function firstFault(access: AdminAccess, page: Page): Promise<string | nul
 }
 
 /** Inserts the page and rolls back. @throws {BackupFileError} naming the first line whose check fails. */
-async function check(access: AdminAccess, page: Page, path: string): Promise<void> {
+async function check(access: AdminAccess, page: Page, { path, existing }: RestoreOptions): Promise<void> {
   try {
-    await put(access, page, 'check');
+    await send(access, 'check', page, existing);
   } catch (error) {
     if (!(error instanceof AdminError) || error.retryable) throw error;
-    throw new BackupFileError(`${path} cannot be restored. ${(await firstFault(access, page)) ?? error.message}`);
+    throw new BackupFileError(
+      `${path} cannot be restored. ${(await firstFault(access, page, existing)) ?? error.message}`,
+    );
   }
 }
 
@@ -90,19 +92,20 @@ function createCounter(): (page: Page) => Totals {
  * Idempotent: after an interruption it may be run again. Users who exist, and tasks not in the file, are kept.
  * @throws {BackupFileError} if the file is not a complete backup that fits this database.
  */
-export async function restore(access: AdminAccess, { path, existing, onProgress }: RestoreOptions): Promise<Restored> {
+export async function restore(access: AdminAccess, options: RestoreOptions): Promise<Restored> {
+  const { path, existing, onProgress } = options;
   const checked = createCounter();
   const checks = pagesOf(path);
   let next = await checks.next();
   for (; next.done !== true; next = await checks.next()) {
-    await check(access, next.value, path);
+    await check(access, next.value, options);
     onProgress({ done: checked(next.value), total: null });
   }
   const total = next.value;
   const restored = createCounter();
   const written = { users: 0, tasks: 0 };
   for await (const page of pagesOf(path)) {
-    const [users = [], tasks = []] = await put(access, page, existing);
+    const [users = [], tasks = []] = await send(access, 'put', page, existing);
     written.users += users.length;
     written.tasks += tasks.length;
     onProgress({ done: restored(page), total });

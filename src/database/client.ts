@@ -33,6 +33,9 @@ export async function connectClient(config: pg.ClientConfig): Promise<pg.Client>
   const client = new pg.Client({ ...config, pipeline: true, connectionTimeoutMillis: CONNECT_TIMEOUT_MS });
   client.on('error', () => undefined); // emitted on idle clients too; without a listener Node exits
   containParserErrors(client);
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    client.connection.stream.destroy(); // pg leaves it open after an error of its own or of the server
+    throw error;
+  });
   return client;
 }

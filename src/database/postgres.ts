@@ -19,6 +19,8 @@ export interface PostgresOptions extends Omit<PoolOptions, 'connect' | 'depth'> 
 }
 
 const PIPELINE_DEPTH = 16;
+/** NAT gateways forget idle connections after minutes. */
+const KEEP_ALIVE_DELAY_MS = 30_000;
 const FIRST_ATTEMPT_MS = 3_000;
 
 /**
@@ -31,6 +33,7 @@ export async function openPostgres(options: PostgresOptions): Promise<Database> 
     connectionString: options.url,
     application_name: 'todo-api',
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     enableChannelBinding: true,
   };
   try {

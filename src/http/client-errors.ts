@@ -95,6 +95,7 @@ export class ClientErrors extends EventEmitter<{ response: [ClientError] }> {
   onConnect(request: IncomingMessage, socket: Duplex, routing: FastifyInstance['routing']): void {
     socket.on('error', () => socket.destroy()); // node:http has removed its listener
     this.#afterLatestResponse(socket, () => {
+      if (socket.destroyed) return;
       const response = new ServerResponse(request);
       response.shouldKeepAlive = false;
       response.assignSocket(request.socket);

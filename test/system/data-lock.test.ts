@@ -32,14 +32,14 @@ describe('a data directory locked by another process', () => {
       ['a running process', {}, STALE_S, true],
       ['a process whose PID another process has now', { started: '0' }, FRESH_S, false],
       ['a process that has ended', { pid: NOBODYS_PID }, FRESH_S, false],
-      ['a container with a recent heartbeat', { namespace: 'another' }, FRESH_S, true],
+      ['a container with a recent heartbeat', { world: 'another' }, FRESH_S, true],
       [
         'a container with a recent heartbeat whose PID does not exist here',
-        { namespace: 'another', pid: NOBODYS_PID },
+        { world: 'another', pid: NOBODYS_PID },
         FRESH_S,
         true,
       ],
-      ['a container without a heartbeat, whose PID exists here', { namespace: 'another' }, STALE_S, false],
+      ['a container without a heartbeat, whose PID exists here', { world: 'another' }, STALE_S, false],
       ['another host with a recent heartbeat', { host: 'elsewhere', pid: NOBODYS_PID }, FRESH_S, true],
       ['another host without a heartbeat', { host: 'elsewhere' }, STALE_S, false],
     ] as const

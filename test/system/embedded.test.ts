@@ -148,7 +148,7 @@ test('the admin socket can be opened by the owner of the data directory alone, a
     assert.equal(statSync(join(directory, 'admin.sock')).mode & 0o777, 0o600);
     const count = () => post(directory, '{"kind":"count"}');
     assert.deepEqual(await count(), { status: 200, text: '[[["0","0"]]]' });
-    const put = { kind: 'put', users: [], tasks: [], mode: 'keep' };
+    const put = { kind: 'put', users: [], tasks: [], existing: 'keep' };
     for (const body of [
       '',
       'no JSON',

@@ -5,6 +5,7 @@ import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { HttpClient } from '../support/http-client.ts';
 import { freePort } from '../support/postgres-server.ts';
 import { RunningService, temporaryFolder } from '../support/process.ts';
@@ -184,6 +185,22 @@ describe('the program', () => {
     service.child.kill('SIGCONT');
     for (const text of await Promise.all(answers)) assert.equal(parseAnswers(text)[0]?.statusCode, 200);
     assert.equal(await code, 0);
+  });
+
+  test('clients that disconnect with a CONNECT behind an unanswered request do not end the process', async (t) => {
+    const settings = { DATA_DIR: join(folder.path, 'connect'), JWT_SECRET: SECRET_TEXT };
+    const service = new RunningService(settings, folder.path);
+    t.after(() => service.stop());
+    const origin = await service.listening();
+    const bytes = `${wire('GET', '/ready')}${wire('CONNECT', 'a:1')}`;
+    for (let index = 0; index < 150; index += 1) {
+      const socket = await open(Number(new URL(origin).port));
+      await new Promise((resolve) => socket.write(bytes, resolve));
+      await delay(index % 3);
+      if (index % 2 === 0) socket.destroy();
+      else socket.resetAndDestroy();
+    }
+    assert.equal((await fetch(`${origin}/health`)).status, 200);
   });
 });
 

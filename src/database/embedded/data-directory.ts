@@ -2,6 +2,8 @@ import { chmod, cp, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/pr
 import { join } from 'node:path';
 import { lockDataDirectory } from './lock.ts';
 
+const MADE_BY_0_1 = ['reserve', 'operator.sock'];
+
 /** An empty database, made when the service is built: initdb takes seconds. */
 const TEMPLATE = new URL('./template/', import.meta.url);
 
@@ -26,7 +28,7 @@ async function ensureFiles(directory: string): Promise<string> {
   const entries = await readdir(directory);
   if (entries.includes('database')) await verifyOwner(directory, files);
   for (const entry of entries) {
-    const isObsolete = entry.startsWith('database.new') || entry === 'reserve'; // `reserve`: made by earlier versions
+    const isObsolete = entry.startsWith('database.new') || MADE_BY_0_1.includes(entry);
     if (isObsolete) await rm(join(directory, entry), { recursive: true, force: true });
   }
   if (!entries.includes('database')) {

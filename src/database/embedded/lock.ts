@@ -8,8 +8,11 @@ import { z } from 'zod';
 const Holder = z.object({
   pid: z.int(),
   host: z.string(),
-  /** Boot and PID namespace in which `pid` is valid: containers can share a host name. '' if the system has neither. */
-  namespace: z.string(),
+  /**
+   * Boot and PID namespace in which `pid` is valid: containers can share a host name. '' if the system has neither. Its
+   * name in the file is that of version 0.1, which must recognise the lock too.
+   */
+  world: z.string(),
   /** The process's start time, in the system's own unit; tells it from a later process with the same PID. */
   started: z.string(),
 });
@@ -35,7 +38,7 @@ async function describeProcess(pid: number): Promise<Holder> {
     readOrEmpty(`/proc/${pid}/stat`),
   ]);
   const started = status.slice(status.lastIndexOf(')') + 2).split(' ')[19] ?? ''; // field 22, proc_pid_stat(5)
-  return { pid, host: hostname(), namespace: `${boot.trim()} ${pidNamespace}`.trim(), started };
+  return { pid, host: hostname(), world: `${boot.trim()} ${pidNamespace}`.trim(), started };
 }
 
 function isRunning(pid: number): boolean {
@@ -58,7 +61,7 @@ async function liveHolder(path: string): Promise<string | null> {
   const name = success ? `process ${holder.pid} on host ${holder.host}` : 'another process';
   if (success) {
     const now = await describeProcess(holder.pid);
-    if (holder.host === now.host && holder.namespace === now.namespace) {
+    if (holder.host === now.host && holder.world === now.world) {
       return isRunning(holder.pid) && holder.started === now.started ? name : null;
     }
   }

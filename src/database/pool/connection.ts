@@ -8,6 +8,8 @@ import type { BoundStatement, Row, Rows } from '../sql.ts';
 export interface Transaction {
   readonly identity: Identity;
   readonly statements: readonly BoundStatement[];
+  /** How long the answer may take once it has been sent, in milliseconds. */
+  readonly deadlineMs: number;
   /** Called exactly once. */
   readonly done: (outcome: Outcome) => void;
 }
@@ -117,11 +119,16 @@ class PipelinedTransaction extends pg.Query {
 
   /** @returns the rows of the transaction's statements; null unless every message came in order, with its nonce. */
   verifiedResults(): readonly Rows[] | null {
-    const { identity, statements } = this.transaction;
     if (this.isOutOfSequence || this.#stage !== 'start' || this.results.length !== this.statements.length) return null;
-    if (this.statements === statements) return this.results;
-    const [first, ...results] = this.results;
-    return first?.length === 1 && matchesIdentity(first[0], identity, this.nonce) ? results : null;
+    if (this.statements === this.transaction.statements) return this.results;
+    return this.isForeign ? null : this.results.slice(1);
+  }
+
+  /** Whether the first row, if it has come, is another transaction's; an error after it is then not this one's either. */
+  get isForeign(): boolean {
+    const [first] = this.results;
+    if (this.statements === this.transaction.statements || first === undefined) return false;
+    return first.length !== 1 || !matchesIdentity(first[0], this.transaction.identity, this.nonce);
   }
 
   #expect(inSequence: boolean): void {
@@ -176,6 +183,12 @@ export class PipelinedConnection {
   /** When the oldest transaction in flight was sent (`performance.now()`); null if there is none. */
   get oldestSentAt(): number | null {
     return this.#inFlight[0]?.sentAt ?? null;
+  }
+
+  /** Whether the answer to the oldest transaction in flight is past its deadline. */
+  isOverdue(now: number): boolean {
+    const oldest = this.#inFlight[0];
+    return oldest !== undefined && now - oldest.sentAt > oldest.transaction.deadlineMs;
   }
 
   /** Sends `transaction` behind those in flight. */
@@ -255,7 +268,7 @@ export class PipelinedConnection {
     const { transaction, error } = pipelined;
     const results = error === null ? pipelined.verifiedResults() : null;
     const sqlState = error?.code ?? '';
-    if (results === null && (sqlState === '' || pipelined.isOutOfSequence)) {
+    if (results === null && (sqlState === '' || pipelined.isOutOfSequence || pipelined.isForeign)) {
       this.destroy(error ?? new Error('The database sent an answer that does not belong to this transaction'));
       return;
     }

@@ -28,6 +28,8 @@ interface QueuedTransaction {
   readonly identity: Identity;
   readonly statements: readonly BoundStatement[];
   readonly access: 'read' | 'write';
+  /** From enqueueing to the answer, in milliseconds. */
+  readonly deadlineMs: number;
   /** `performance.now()` */
   readonly enqueuedAt: number;
   readonly resolve: (results: readonly Rows[]) => void;
@@ -39,6 +41,8 @@ const PING = sql('ping', 'read', 'select 1');
 const STATEMENT_TIMEOUT_MS = 10_000;
 /** Beyond the statement timeout: for a server that does not keep it, or cannot be reached. */
 const DEADLINE_MARGIN_MS = 200;
+/** VACUUM and CHECKPOINT, which have no statement timeout. */
+const MAINTENANCE_DEADLINE_MS = 600_000;
 const TIMER_INTERVAL_MS = 100;
 /** Queue timeout while there is a connection: 2 s, less one timer interval. */
 const QUEUE_TIMEOUT_MS = 2_000 - TIMER_INTERVAL_MS;
@@ -101,7 +105,9 @@ export class ConnectionPool implements Database {
     const access = statements.every(({ statement }) => statement.access === 'read') ? 'read' : 'write';
     return new Promise((resolve, reject) => {
       const enqueuedAt = performance.now();
-      this.#queue.push({ identity, statements, access, enqueuedAt, resolve, reject, attempts: 0 });
+      const isMaintenance = identity.kind === 'login-role' && access === 'write';
+      const deadlineMs = isMaintenance ? MAINTENANCE_DEADLINE_MS : this.#statementTimeoutMs + DEADLINE_MARGIN_MS;
+      this.#queue.push({ identity, statements, access, deadlineMs, enqueuedAt, resolve, reject, attempts: 0 });
       this.#dispatch();
     });
   }
@@ -189,7 +195,7 @@ export class ConnectionPool implements Database {
   }
 
   #send(queued: QueuedTransaction, connection: PipelinedConnection): void {
-    const { identity, statements, enqueuedAt } = queued;
+    const { identity, statements, deadlineMs, enqueuedAt } = queued;
     this.#inFlight.add(queued);
     const done = (outcome: Outcome) => {
       this.#inFlight.delete(queued);
@@ -198,7 +204,7 @@ export class ConnectionPool implements Database {
       if (outcome.kind !== 'not-sent' && !mayHaveBeenStale) queued.attempts += 1;
       this.#conclude(queued, outcome, connection);
     };
-    connection.send({ identity, statements, done });
+    connection.send({ identity, statements, deadlineMs, done });
   }
 
   #conclude(queued: QueuedTransaction, outcome: Outcome, connection: PipelinedConnection): void {
@@ -253,19 +259,17 @@ export class ConnectionPool implements Database {
 
   #expire(): void {
     const now = performance.now();
-    const deadlineMs = this.#statementTimeoutMs + DEADLINE_MARGIN_MS;
     for (const connection of this.#connections) {
-      if (now - (connection.oldestSentAt ?? now) > deadlineMs)
-        connection.destroy(new Error('The database did not answer in time'));
+      if (connection.isOverdue(now)) connection.destroy(new Error('The database did not answer in time'));
     }
     for (const queued of this.#inFlight) {
-      if (now - queued.enqueuedAt <= deadlineMs) continue;
+      if (now - queued.enqueuedAt <= queued.deadlineMs) continue;
       this.#inFlight.delete(queued);
       queued.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
     }
     const isConnected = this.#connections.length > 0;
     for (const queued of this.#queue.splice(0)) {
-      const { enqueuedAt, reject } = queued;
+      const { enqueuedAt, deadlineMs, reject } = queued;
       if (isConnected && now - Math.max(enqueuedAt, this.#connectedSince) > QUEUE_TIMEOUT_MS) {
         const cause = new Error('No database connection was free in time');
         reject(new AppError('SERVICE_UNAVAILABLE', { cause }));

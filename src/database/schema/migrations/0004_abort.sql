@@ -6,3 +6,8 @@ begin
   raise exception using errcode = code, message = reason;
 end
 $$;
+
+grant execute on function todo.abort(text, text) to todo_app, todo_operator;
+
+-- A login role that may only back up reads which migrations have been applied.
+grant select on todo.migrations to todo_operator;
