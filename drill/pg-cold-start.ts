@@ -14,7 +14,7 @@ const SUSPEND = {
   reset: async (relay: Relay) => relay.sleep({ wakeMs: START_MS, resets: 1 }),
   refused: async (relay: Relay) => {
     relay.sleep({ wakeMs: START_MS });
-    await relay.refuse();
+    relay.refuse();
     setTimeout(() => void relay.listen(), REFUSED_MS);
   },
 };

@@ -11,10 +11,12 @@ const NODE_OPTIONS = [
   '--enable-source-maps',
   '--liftoff-only', // PGlite is opened too briefly for optimised WebAssembly to pay; the test processes inherit it
   '--test',
-  '--test-concurrency=3',
   '--test-reporter=spec',
   '--test-timeout=600000', // of each test, and of each file
 ];
+
+/** Tests that start processes and servers of their own need the cores for those. */
+const concurrency = process.argv.some((argument) => argument.includes('system')) ? 2 : 3;
 
 const [folder = 'test', ...rest] = process.argv.slice(2);
 const options = rest.filter((argument) => argument.startsWith('-'));
@@ -35,7 +37,9 @@ async function startPostgres(): Promise<PostgresServer | null> {
 }
 
 function run(): Promise<number> {
-  const tests = spawn(process.execPath, [...NODE_OPTIONS, ...options, ...files], { stdio: 'inherit' });
+  const tests = spawn(process.execPath, [...NODE_OPTIONS, `--test-concurrency=${concurrency}`, ...options, ...files], {
+    stdio: 'inherit',
+  });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tests.kill(signal));
   return new Promise((resolve) => tests.once('exit', (code) => resolve(code ?? 1)));
 }

@@ -33,6 +33,7 @@ export class Relay {
   /** Connections to the database whose client has disconnected: statements sent on them may still run. */
   readonly #orphaned = new Set<Socket>();
   #losing = false;
+  #refusing = false;
   #port = 0;
   #sleep: Sleep = { wakeMs: 0 };
   #resets = 0;
@@ -64,15 +65,16 @@ export class Relay {
     this.#endAll();
   }
 
-  /** Closes every connection and refuses new ones. */
-  async refuse(): Promise<void> {
-    const closed = once(this.#server, 'close');
-    this.close();
-    await closed;
+  /** Closes every connection and resets new ones until `listen`. The port stays bound: another process could take it. */
+  refuse(): void {
+    this.#refusing = true;
+    this.#endAll();
   }
 
   /** Accepts connections, on the same port each time. */
   async listen(): Promise<void> {
+    this.#refusing = false;
+    if (this.#server.listening) return;
     this.#server.listen(this.#port, '127.0.0.1');
     await once(this.#server, 'listening');
     const address = this.#server.address();
@@ -126,8 +128,12 @@ export class Relay {
   }
 
   async #accept(client: Socket): Promise<void> {
-    this.connections += 1;
     client.on('error', () => undefined);
+    if (this.#refusing) {
+      client.resetAndDestroy();
+      return;
+    }
+    this.connections += 1;
     if (this.#clients.size >= this.most) {
       this.turnedAway += 1;
       client.resetAndDestroy();

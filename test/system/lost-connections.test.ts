@@ -168,7 +168,7 @@ onPostgres('a database that falls asleep', () => {
     const service = await startServiceThrough(relay, created.url, 1);
     const person = await service.person();
     await person.create('before');
-    await relay.refuse();
+    relay.refuse();
     while ((await person.send('GET', '/api/tasks')).statusCode !== 500);
     await delay(4_000); // nobody asks any more
     await relay.listen();
