@@ -40,7 +40,7 @@ async function generateBackup(path: string, users: number): Promise<Set<string>>
 async function countInBackup(path: string, ids: ReadonlySet<string>): Promise<number> {
   let found = 0;
   for await (const line of createInterface({ input: createReadStream(path) })) {
-    if (ids.has(/^\{"task":\{"id":"([^"]+)"/.exec(line)?.[1] ?? '')) found += 1;
+    if (ids.has(/^\{"task":.*?[,{]"id":"([^"]+)"/.exec(line)?.[1] ?? '')) found += 1;
   }
   return found;
 }
