@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { Client } from './support/client.ts';
 import type { Drill } from './support/drill.ts';
 import { terminateConnections } from './support/postgres.ts';
 import { succeeded } from './support/samples.ts';
@@ -21,8 +22,11 @@ export const pgConnectionsKilled: Drill = {
     const load = run.load(service);
     let terminated = 0;
     let failedAfter = 0;
+    const client = new Client();
     const terminateAndSend = async (most?: number) => {
       terminated += await terminateConnections(server, most);
+      // Once this is answered, the process has read the end of the connections: they were readable before it was.
+      await client.request(`${service.origin}/health`);
       const next = terminated % 2 === 0 ? [load.read(), load.write()] : [load.write(), load.read()];
       failedAfter += (await Promise.all(next)).filter((sample) => !succeeded(sample)).length;
     };
@@ -37,6 +41,7 @@ export const pgConnectionsKilled: Drill = {
     }
     await load.stop();
     for (let round = 0; round < rounds.idle; round += 1) await terminateAndSend();
+    client.close();
 
     const [reads, writes] = [load.samples.of('read'), load.samples.of('write')];
     run.expect(service.isRunning, 'the process has exited');

@@ -12,7 +12,7 @@ import { openPostgres } from './database/postgres.ts';
 import { createLogger } from './log.ts';
 
 /** Log lines are buffered, and flushed every 100 ms and on exit. */
-const LOG_BUFFER_BYTES = 4_096;
+const LOG_BUFFER_BYTES = 8_192;
 const LOG_FLUSH_MS = 100;
 /** After a signal the process exits within this time, answered or not. */
 const STOP_TIMEOUT_MS = 9_500;
