@@ -21,7 +21,7 @@ async function explainEveryStatement(database: Database, owner: UserId): Promise
       return [[['id', '{}']]];
     },
   };
-  const tasks = createTaskService(explaining);
+  const tasks = createTaskService(explaining, 0);
   const user = { userId: owner, email: null };
   const id = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f' as Parameters<typeof tasks.get>[1];
   await tasks.list(user);

@@ -2,9 +2,21 @@ import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
+import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Rows } from '../database/sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
-import { deleteTask, getTask, insertTask, listTasks, toggleTask, updateTask } from './task-sql.ts';
+import { TaskQuota } from './task-quota.ts';
+import {
+  countTasks,
+  deleteTask,
+  getTask,
+  insertTask,
+  LIMIT_REACHED,
+  listTasks,
+  lockTaskCount,
+  toggleTask,
+  updateTask,
+} from './task-sql.ts';
 
 /** A task as the database built it: `json` is text of the schema `Task`, which the REST handlers send unparsed. */
 interface TaskResult {
@@ -18,7 +30,10 @@ export interface TaskService {
   list(user: Principal): Promise<{ readonly json: string }>;
   /** @throws {AppError} `NOT_FOUND` if the user has no such task, as do the other methods that take an id. */
   get(user: Principal, id: TaskId): Promise<TaskResult>;
-  /** Creates a task, and the user's row if that is missing. */
+  /**
+   * Creates a task, and the user's row if that is missing.
+   * @throws {AppError} `LIMIT_REACHED` if the user has as many tasks as they may.
+   */
   create(user: Principal, task: TaskCreate): Promise<TaskResult>;
   /** Changes the given fields and no others. */
   update(user: Principal, id: TaskId, changes: TaskUpdate): Promise<TaskResult>;
@@ -28,15 +43,40 @@ export interface TaskService {
   delete(user: Principal, id: TaskId): Promise<{ readonly id: string }>;
 }
 
-export function createTaskService(database: Database): TaskService {
+function toTask(rows: Rows): TaskResult {
+  const [[id, json] = []] = rows;
+  if (typeof id !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
+  return { id, json };
+}
+
+function limitError(limit: number, cause: unknown): unknown {
+  if (!(cause instanceof TransactionAbortedError) || cause.code !== LIMIT_REACHED) return cause;
+  return new AppError('LIMIT_REACHED', { message: `The limit of ${limit} tasks is reached` });
+}
+
+/** @param maxTasksPerUser beyond which creates fail; 0 is no limit. */
+export function createTaskService(database: Database, maxTasksPerUser: number): TaskService {
+  const quota = new TaskQuota(maxTasksPerUser);
+
   /** @returns the rows of the last statement. */
   const run = async (user: Principal, statement: BoundStatement): Promise<Rows> =>
     (await database.transaction({ kind: 'user', userId: user.userId }, [statement])).at(-1) ?? [];
 
-  const runForTask = async (user: Principal, statement: BoundStatement): Promise<TaskResult> => {
-    const [[id, json] = []] = await run(user, statement);
-    if (typeof id !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
-    return { id, json };
+  const runForTask = async (user: Principal, statement: BoundStatement): Promise<TaskResult> =>
+    toTask(await run(user, statement));
+
+  const countAndInsert = async ({ userId }: Principal, insert: BoundStatement) => {
+    const statements = [
+      lockTaskCount({ owner: userId }),
+      countTasks({ owner: userId, limit: maxTasksPerUser }),
+      insert,
+    ];
+    try {
+      const [, [[stored] = []] = [], inserted = []] = await database.transaction({ kind: 'user', userId }, statements);
+      return { stored: Number(stored), result: toTask(inserted) };
+    } catch (error) {
+      throw limitError(maxTasksPerUser, error);
+    }
   };
 
   return {
@@ -47,7 +87,14 @@ export function createTaskService(database: Database): TaskService {
     },
     get: (user, id) => runForTask(user, getTask({ owner: user.userId, id })),
     // UUIDv7: newest first even within one microsecond, if one process created them.
-    create: (user, task) => runForTask(user, insertTask(user, uuidv7(), task)),
+    create: (user, task) => {
+      const insert = insertTask(user, uuidv7(), task);
+      return quota.create(
+        user.userId,
+        () => runForTask(user, insert),
+        () => countAndInsert(user, insert),
+      );
+    },
     update: (user, id, changes) => runForTask(user, updateTask(user.userId, id, changes)),
     toggle: (user, id) => runForTask(user, toggleTask({ owner: user.userId, id })),
     delete: async (user, id) => {

@@ -81,6 +81,29 @@ const insert = sql(
 export const insertTask = (owner: Principal, id: string, task: TaskCreate): BoundStatement =>
   insert({ owner: owner.userId, email: owner.email, id, ...parametersOf(task) });
 
+/** Distinguishes the lock from other advisory locks of two keys. */
+const LOCK_SPACE = 1;
+
+/** Until the end of the transaction, others that count this user's tasks wait. */
+export const lockTaskCount = sql<{ owner: UserId }>(
+  'task_lock_count',
+  'write',
+  `select pg_advisory_xact_lock(${LOCK_SPACE}, hashtext($owner))`,
+);
+
+/** The SQLSTATE with which `countTasks` aborts the transaction. */
+export const LIMIT_REACHED = 'TD001';
+
+/** Returns how many tasks the user has, or aborts the transaction if these are `limit` or more. */
+export const countTasks = sql<{ owner: UserId; limit: number }>(
+  'task_count',
+  'read',
+  `select stored, case when stored >= $limit then todo.abort('${LIMIT_REACHED}', 'limit of tasks reached') end
+   from (
+     select count(*) as stored from (select from todo.tasks where user_id = $owner limit $limit) as task
+   ) as counted`,
+);
+
 const update = sql(
   'task_update',
   'write',

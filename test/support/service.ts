@@ -200,6 +200,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
       audience: null,
       frontendOrigins: ['http://localhost:3000'],
       rateLimitPerMinute: 0,
+      maxTasksPerUser: 100_000,
       ...options.config,
     },
     database: opened.database,

@@ -6,6 +6,7 @@ import type { Identity } from '../identity.ts';
 import { type BoundStatement, type Rows, sql } from '../sql.ts';
 import { type Outcome, PipelinedConnection } from './connection.ts';
 import { Connector } from './connector.ts';
+import { type QueuedTransaction, Turns } from './turns.ts';
 
 export interface PoolOptions {
   /** Opens a connection. */
@@ -24,19 +25,6 @@ export interface PoolOptions {
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
-interface QueuedTransaction {
-  readonly identity: Identity;
-  readonly statements: readonly BoundStatement[];
-  readonly access: 'read' | 'write';
-  /** From enqueueing to the answer, in milliseconds. */
-  readonly deadlineMs: number;
-  /** `performance.now()` */
-  readonly enqueuedAt: number;
-  readonly resolve: (results: readonly Rows[]) => void;
-  readonly reject: (error: Error) => void;
-  attempts: number;
-}
-
 const PING = sql('ping', 'read', 'select 1');
 const STATEMENT_TIMEOUT_MS = 10_000;
 /** Beyond the statement timeout: for a server that does not keep it, or cannot be reached. */
@@ -48,13 +36,6 @@ const TIMER_INTERVAL_MS = 100;
 const QUEUE_TIMEOUT_MS = 2_000 - TIMER_INTERVAL_MS;
 /** Sends of one transaction, the first included; a connection that may have been dead already does not count. */
 const MAX_ATTEMPTS = 3;
-/**
- * Load balancing: reads fill one connection up to this many before the next is used, which takes fewer system calls;
- * writes go to the connection with the fewest in flight, because each waits for an fsync.
- */
-const READS_PER_CONNECTION = 8;
-/** Head-of-line blocking: a connection whose oldest transaction is older than this gets no new ones. */
-const BLOCKED_AFTER_MS = 100;
 /** For how long statements are sent unnamed after one was missing; doubled each time, up to an hour. */
 const UNNAMED_MS = 60_000;
 const MAX_UNNAMED_MS = 3_600_000;
@@ -71,7 +52,7 @@ export class ConnectionPool implements Database {
   readonly #options: PoolOptions;
   readonly #statementTimeoutMs: number;
   readonly #connector: Connector;
-  readonly #queue: QueuedTransaction[] = [];
+  readonly #turns: Turns;
   readonly #inFlight = new Set<QueuedTransaction>();
   #connections: readonly PipelinedConnection[] = [];
   /** Since when there has been a connection (`performance.now()`). */
@@ -83,6 +64,7 @@ export class ConnectionPool implements Database {
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#turns = new Turns(options.depth);
     this.#statementTimeoutMs = options.statementTimeoutMs ?? STATEMENT_TIMEOUT_MS;
     this.#unnamedMs = options.unnamedMs ?? UNNAMED_MS;
     this.#unnamedUntil = options.namedStatements ? 0 : Number.POSITIVE_INFINITY;
@@ -107,7 +89,8 @@ export class ConnectionPool implements Database {
       const enqueuedAt = performance.now();
       const isMaintenance = identity.kind === 'login-role' && access === 'write';
       const deadlineMs = isMaintenance ? MAINTENANCE_DEADLINE_MS : this.#statementTimeoutMs + DEADLINE_MARGIN_MS;
-      this.#queue.push({ identity, statements, access, deadlineMs, enqueuedAt, resolve, reject, attempts: 0 });
+      const state = { attempts: 0, expectedSize: 0 };
+      this.#turns.push({ identity, statements, access, deadlineMs, enqueuedAt, resolve, reject, ...state });
       this.#dispatch();
     });
   }
@@ -127,7 +110,7 @@ export class ConnectionPool implements Database {
   }
 
   #isIdle(): boolean {
-    return this.#queue.length === 0 && this.#connections.every(({ inFlight }) => inFlight === 0);
+    return this.#turns.isEmpty && this.#connections.every(({ inFlight }) => inFlight === 0);
   }
 
   #add(client: pg.Client): void {
@@ -153,7 +136,10 @@ export class ConnectionPool implements Database {
       this.#options.onWarning(`${what}; retrying`, error);
     }
     if (!isConnected && this.#connector.circuitError !== null) {
-      for (const { reject } of this.#queue.splice(0)) reject(transactionError(error));
+      this.#turns.filter(({ reject }) => {
+        reject(transactionError(error));
+        return false;
+      });
     }
   }
 
@@ -165,28 +151,13 @@ export class ConnectionPool implements Database {
 
   /** Sends what is queued, as far as connections take it. */
   #dispatch(): void {
-    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
-      const connection = this.#pick(next.access);
-      if (connection === null) break;
-      this.#queue.shift();
-      this.#send(next, connection);
+    for (let next = this.#turns.take(this.#connections); next !== null; next = this.#turns.take(this.#connections)) {
+      if (next.connection.inFlight > 0) this.#requestConnection();
+      this.#send(next.queued, next.connection);
     }
+    if (!this.#turns.isEmpty) this.#requestConnection();
     if (this.#isIdle()) this.#onIdle?.();
     else this.#startTimer();
-  }
-
-  #pick(access: 'read' | 'write'): PipelinedConnection | null {
-    const now = performance.now();
-    const rank = ({ inFlight }: PipelinedConnection) =>
-      access === 'read' ? Math.floor(inFlight / READS_PER_CONNECTION) : inFlight;
-    let best: PipelinedConnection | null = null;
-    for (const connection of this.#connections) {
-      if (!connection.acceptsWork || connection.inFlight >= this.#options.depth) continue;
-      if (now - (connection.oldestSentAt ?? now) > BLOCKED_AFTER_MS) continue;
-      if (best === null || rank(connection) < rank(best)) best = connection;
-    }
-    if (best === null || best.inFlight > 0) this.#requestConnection();
-    return best;
   }
 
   #requestConnection(): void {
@@ -199,6 +170,7 @@ export class ConnectionPool implements Database {
     this.#inFlight.add(queued);
     const done = (outcome: Outcome) => {
       this.#inFlight.delete(queued);
+      this.#turns.finished(queued, connection, outcome.kind === 'rows' ? outcome.results : null);
       // A connection opened before the request was enqueued may have been dead by then: its loss is no attempt.
       const mayHaveBeenStale = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
       if (outcome.kind !== 'not-sent' && !mayHaveBeenStale) queued.attempts += 1;
@@ -213,17 +185,17 @@ export class ConnectionPool implements Database {
         queued.resolve(outcome.results);
         return;
       case 'not-sent':
-        this.#queue.unshift(queued);
+        this.#turns.putBack(queued);
         return;
       case 'connection-lost':
-        if (queued.access === 'read' && this.#mayRetry(queued)) this.#queue.unshift(queued);
+        if (queued.access === 'read' && this.#mayRetry(queued)) this.#turns.putBack(queued);
         else queued.reject(new AppError('DATABASE_ERROR', { cause: outcome.error }));
         return;
       case 'failed': {
         const sqlStateClass = classify(outcome.sqlState);
         if (sqlStateClass === 'retry-unprepared') this.#suspendNaming(connection);
         const isRetryable = sqlStateClass === 'retry' || sqlStateClass === 'retry-unprepared';
-        if (isRetryable && this.#mayRetry(queued)) this.#queue.unshift(queued);
+        if (isRetryable && this.#mayRetry(queued)) this.#turns.putBack(queued);
         else queued.reject(transactionError(outcome.error));
         return;
       }
@@ -268,17 +240,18 @@ export class ConnectionPool implements Database {
       queued.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
     }
     const isConnected = this.#connections.length > 0;
-    for (const queued of this.#queue.splice(0)) {
-      const { enqueuedAt, deadlineMs, reject } = queued;
+    this.#turns.filter(({ enqueuedAt, deadlineMs, reject }) => {
       if (isConnected && now - Math.max(enqueuedAt, this.#connectedSince) > QUEUE_TIMEOUT_MS) {
         const cause = new Error('No database connection was free in time');
         reject(new AppError('SERVICE_UNAVAILABLE', { cause }));
-      } else if (now - enqueuedAt > deadlineMs) {
+        return false;
+      }
+      if (now - enqueuedAt > deadlineMs) {
         const cause = new Error('The database could not be reached in time');
         reject(new AppError('DATABASE_ERROR', { cause }));
-      } else {
-        this.#queue.push(queued);
+        return false;
       }
-    }
+      return true;
+    });
   }
 }
