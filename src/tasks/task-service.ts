@@ -1,9 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
-import type { Principal } from '../core/user.ts';
+import { RecentMap } from '../core/recent-map.ts';
+import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Rows } from '../database/sql.ts';
+import { buildLongList } from './long-list.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import { TaskQuota } from './task-quota.ts';
 import {
@@ -12,6 +14,9 @@ import {
   getTask,
   insertTask,
   LIMIT_REACHED,
+  LONG_LIST_COLUMNS,
+  listLongTasks,
+  listShortTasks,
   listTasks,
   lockTaskCount,
   toggleTask,
@@ -43,6 +48,13 @@ export interface TaskService {
   delete(user: Principal, id: TaskId): Promise<{ readonly id: string }>;
 }
 
+/** How many users' lists are remembered to be short or long. */
+const MAX_USERS = 10_000;
+/** In characters of JSON: a longer one is built here, not by the database. */
+const MAX_SHORT_LIST = 1_048_576;
+/** In UTF-16 code units: 1000 tasks with such texts make no long list. */
+const SHORT_TEXT = 100;
+
 function toTask(rows: Rows): TaskResult {
   const [[id, json] = []] = rows;
   if (typeof id !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
@@ -57,6 +69,17 @@ function limitError(limit: number, cause: unknown): unknown {
 /** @param maxTasksPerUser beyond which creates fail; 0 is no limit. */
 export function createTaskService(database: Database, maxTasksPerUser: number): TaskService {
   const quota = new TaskQuota(maxTasksPerUser);
+  const lists = new RecentMap<UserId, 'short' | 'long'>(MAX_USERS);
+
+  const remember = (owner: UserId, json: string) => {
+    lists.set(owner, json.length > MAX_SHORT_LIST ? 'long' : 'short');
+    return { json };
+  };
+
+  /** Of a user who has written a long text it is no longer known that their list is short. */
+  const forgetIfLong = ({ userId }: Principal, { title = '', description }: TaskUpdate) => {
+    if (title.length + (description?.length ?? 0) > SHORT_TEXT) lists.delete(userId);
+  };
 
   /** @returns the rows of the last statement. */
   const run = async (user: Principal, statement: BoundStatement): Promise<Rows> =>
@@ -81,13 +104,18 @@ export function createTaskService(database: Database, maxTasksPerUser: number): 
 
   return {
     list: async (user) => {
-      const [[json] = []] = await run(user, listTasks({ owner: user.userId }));
-      if (typeof json !== 'string') throw new AppError('INTERNAL_ERROR', { cause: new Error('The list has no row') });
-      return { json };
+      const { userId: owner } = user;
+      const known = lists.get(owner);
+      if (known !== 'long') {
+        const [[json] = []] = await run(user, known === 'short' ? listTasks({ owner }) : listShortTasks({ owner }));
+        if (typeof json === 'string') return remember(owner, json);
+      }
+      return remember(owner, await buildLongList(LONG_LIST_COLUMNS, await run(user, listLongTasks({ owner }))));
     },
     get: (user, id) => runForTask(user, getTask({ owner: user.userId, id })),
     // UUIDv7: newest first even within one microsecond, if one process created them.
     create: (user, task) => {
+      forgetIfLong(user, task);
       const insert = insertTask(user, uuidv7(), task);
       return quota.create(
         user.userId,
@@ -95,7 +123,10 @@ export function createTaskService(database: Database, maxTasksPerUser: number): 
         () => countAndInsert(user, insert),
       );
     },
-    update: (user, id, changes) => runForTask(user, updateTask(user.userId, id, changes)),
+    update: (user, id, changes) => {
+      forgetIfLong(user, changes);
+      return runForTask(user, updateTask(user.userId, id, changes));
+    },
     toggle: (user, id) => runForTask(user, toggleTask({ owner: user.userId, id })),
     delete: async (user, id) => {
       const [[deleted] = []] = await run(user, deleteTask({ owner: user.userId, id }));

@@ -39,16 +39,50 @@ function parametersOf(fields: TaskUpdate): Record<string, SqlValue> {
   );
 }
 
+const NEWEST = `select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}`;
+const AS_LIST = `'{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'`;
+
+/** Returns the list as JSON text. */
 export const listTasks = sql<{ owner: UserId }>(
   'task_list',
   'read',
-  `select '{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'
+  `select ${AS_LIST} from (select ${TASK_FIELDS} from (${NEWEST}) as newest) as task`,
+);
+
+/** Bytes of all titles and descriptions, which escapes in JSON may make 6 times as many. */
+const MAX_SHORT_LIST_BYTES = 131_072;
+
+/** Returns the list as JSON text, or null if its texts are long. */
+export const listShortTasks = sql<{ owner: UserId }>(
+  'task_list_short',
+  'read',
+  `with newest as materialized (${NEWEST}),
+     length as (select coalesce(sum(octet_length(title) + coalesce(octet_length(description), 0)), 0) as bytes from newest)
+   select case when (select bytes from length) <= ${MAX_SHORT_LIST_BYTES} then ${AS_LIST} end
    from (
-     select ${TASK_FIELDS}
-     from (
-       select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}
-     ) as newest
+     select ${TASK_FIELDS} from newest where (select bytes from length) <= ${MAX_SHORT_LIST_BYTES}
    ) as task`,
+);
+
+const textColumn = (name: string) => ({ name, isJson: false, sql: name });
+const timeColumn = (name: string) => ({ name, isJson: false, sql: utcText(name) });
+
+/** The columns of `listLongTasks`, in the order of `TASK_FIELDS`. */
+export const LONG_LIST_COLUMNS = [
+  textColumn('id'),
+  textColumn('user_id'),
+  ...columns.map(({ name, type }) =>
+    type === 'text' ? textColumn(name) : { name, isJson: true, sql: `to_json(${name})::text` },
+  ),
+  timeColumn('created_at'),
+  timeColumn('updated_at'),
+];
+
+/** Returns a row for each task of the list, with `LONG_LIST_COLUMNS`: PostgreSQL takes long to escape long texts. */
+export const listLongTasks = sql<{ owner: UserId }>(
+  'task_list_long',
+  'read',
+  `select ${LONG_LIST_COLUMNS.map((column) => column.sql).join(', ')} from (${NEWEST}) as newest`,
 );
 
 export const getTask = sql<{ owner: UserId; id: TaskId }>(
