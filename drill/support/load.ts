@@ -21,7 +21,7 @@ function isWellFormed({ status, headers, body }: Response): boolean {
 }
 
 /** Calls `send` so many times a second until `signal` aborts, without waiting for it. Settles when every call has. */
-async function atRate(perSecond: number, signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
+export async function atRate(perSecond: number, signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
   const startedAt = performance.now();
   const inFlight = new Set<Promise<unknown>>();
   for (let count = 0; !signal.aborted; await delay(2)) {

@@ -5,7 +5,7 @@ import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Rows } from '../database/sql.ts';
-import { buildLongList } from './long-list.ts';
+import { LongLists } from './long-list.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import { TaskQuota } from './task-quota.ts';
 import {
@@ -69,6 +69,7 @@ function limitError(limit: number, cause: unknown): unknown {
 /** @param maxTasksPerUser beyond which creates fail; 0 is no limit. */
 export function createTaskService(database: Database, maxTasksPerUser: number): TaskService {
   const quota = new TaskQuota(maxTasksPerUser);
+  const longLists = new LongLists();
   const lists = new RecentMap<UserId, 'short' | 'long'>(MAX_USERS);
 
   const remember = (owner: UserId, json: string) => {
@@ -110,7 +111,7 @@ export function createTaskService(database: Database, maxTasksPerUser: number): 
         const [[json] = []] = await run(user, known === 'short' ? listTasks({ owner }) : listShortTasks({ owner }));
         if (typeof json === 'string') return remember(owner, json);
       }
-      return remember(owner, await buildLongList(LONG_LIST_COLUMNS, await run(user, listLongTasks({ owner }))));
+      return remember(owner, await longLists.build(LONG_LIST_COLUMNS, () => run(user, listLongTasks({ owner }))));
     },
     get: (user, id) => runForTask(user, getTask({ owner: user.userId, id })),
     // UUIDv7: newest first even within one microsecond, if one process created them.

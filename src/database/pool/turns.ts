@@ -30,10 +30,11 @@ interface Choice {
 const READS_PER_CONNECTION = 8;
 /** Head-of-line blocking: a connection whose oldest transaction is older than this gets no new ones. */
 const BLOCKED_AFTER_MS = 100;
-/** Of answers expected on one connection, in characters. A larger one goes to an idle connection, and nothing behind it. */
+/**
+ * Of answers expected on one connection, in characters. A larger one goes to an idle connection, with nothing behind it;
+ * of those there is one at a time.
+ */
 const MAX_EXPECTED = 1_048_576;
-/** Of the answers larger than that, on all connections together; a single one may exceed it. */
-const MAX_EXPECTED_LARGE = 16_777_216;
 /** Not worth counting. */
 const SMALL = 16_384;
 
@@ -52,8 +53,8 @@ function sizeOf(results: readonly Rows[]): number {
 
 /**
  * The queue of a connection pool. Users take turns, whatever each has queued, and each user's transactions keep their
- * order. A read whose answer was large the last time is sent on an idle connection, so that nobody waits behind it;
- * of a user's reads of an unknown size, one is sent.
+ * order. A read whose answer was large the last time is sent alone on an idle connection, so that nobody waits behind
+ * it; of a user's reads of an unknown size, one is sent.
  */
 export class Turns {
   readonly #depth: number;
@@ -62,7 +63,7 @@ export class Turns {
   readonly #sizes = new AnswerSizes();
   /** Of connections with answers above `SMALL`. */
   readonly #expected = new Map<PipelinedConnection, number>();
-  #expectedLarge = 0;
+  #isLargeInFlight = false;
 
   /** @param depth maximum number of transactions in flight on one connection. */
   constructor(depth: number) {
@@ -100,7 +101,7 @@ export class Turns {
       const expected = this.#expectedSize(queued, owner);
       if (expected === null) continue;
       const isLarge = expected > MAX_EXPECTED;
-      if (isLarge && this.#expectedLarge > 0 && this.#expectedLarge + expected > MAX_EXPECTED_LARGE) continue;
+      if (isLarge && this.#isLargeInFlight) continue;
       const connection = this.#choose(connections, queued.access, expected, draining);
       if (connection !== null) {
         this.#take(owner, own, queued, connection, expected);
@@ -118,7 +119,7 @@ export class Turns {
     const left = (this.#expected.get(connection) ?? 0) - expectedSize;
     if (left > 0) this.#expected.set(connection, left);
     else if (expectedSize > 0) this.#expected.delete(connection);
-    if (expectedSize > MAX_EXPECTED) this.#expectedLarge -= expectedSize;
+    if (expectedSize > MAX_EXPECTED) this.#isLargeInFlight = false;
     const question = questionOf(queued);
     if (question !== null) this.#sizes.measured(question, ownerOf(queued), results === null ? null : sizeOf(results));
   }
@@ -155,7 +156,7 @@ export class Turns {
     if (question !== null && this.#sizes.get(question, owner) === undefined) this.#sizes.measure(question, owner);
     queued.expectedSize = expected;
     if (expected > 0) this.#expected.set(connection, (this.#expected.get(connection) ?? 0) + expected);
-    if (expected > MAX_EXPECTED) this.#expectedLarge += expected;
+    if (expected > MAX_EXPECTED) this.#isLargeInFlight = true;
   }
 
   /** @param except is given nothing. */
