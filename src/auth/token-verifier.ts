@@ -70,6 +70,7 @@ function toPrincipal(claims: JWTPayload, nowMs: number): Principal {
 export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierOptions): TokenVerifier {
   const cache = new TokenCache();
   const turns = new TurnsOfConnections();
+  const verifying = new Map<string, Promise<Principal>>();
   const options: JWTVerifyOptions = {
     algorithms: [...keys.algorithms],
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -93,11 +94,19 @@ export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierO
     }
   }
 
+  /** Requests with one token at the same time share the verification. */
+  function verifyInTurn(token: string, connection: object): Promise<Principal> {
+    const shared = verifying.get(token);
+    if (shared !== undefined) return shared;
+    const verified = turns.run(connection, () => verifyUncached(token)).finally(() => verifying.delete(token));
+    verifying.set(token, verified);
+    return verified;
+  }
+
   return {
     verify: (token, connection) => {
       if (token.length > MAX_TOKEN_LENGTH) throw invalidToken('length');
-      const known = () => cache.get(token, clock(), keys.currentKeys());
-      return known() ?? turns.run(connection, async () => known() ?? verifyUncached(token));
+      return cache.get(token, clock(), keys.currentKeys()) ?? verifyInTurn(token, connection);
     },
     isReady: () => keys.currentKeys() !== null,
   };

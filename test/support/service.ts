@@ -188,6 +188,8 @@ export interface ServiceOptions {
   readonly database?: { readonly statementTimeoutMs?: number };
   /** Event-loop delay that starts load shedding; by default there is none, because a busy machine delays tests. */
   readonly maxEventLoopDelayMs?: number;
+  readonly maxUnsentBytes?: number;
+  readonly maxAnswerMs?: number;
 }
 
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
@@ -206,6 +208,8 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     database: opened.database,
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
+    ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
   });
   await app.ready();

@@ -18,6 +18,8 @@ export function stubDatabase(
 /** A database that keeps everybody waiting. */
 export interface HeldDatabase {
   readonly opened: OpenDatabase;
+  /** How many statements wait. */
+  readonly count: number;
   /** Resolves once `count` statements wait. */
   waiting(count: number): Promise<void>;
   /** Answers whatever waits. */
@@ -39,6 +41,9 @@ export function heldDatabase(): HeldDatabase {
   });
   return {
     opened,
+    get count() {
+      return held.length;
+    },
     waiting: (count) =>
       new Promise((reached) => {
         awaited = { count, reached };
