@@ -180,6 +180,12 @@ async function seedLongest(client: Client, origin: string, user: string): Promis
   await Promise.all(Array.from({ length: SEEDING_CONCURRENCY }, create));
 }
 
+/** Why others were not answered, from the log. */
+function causes(log: string): string {
+  const lines = log.split('\n').filter((line) => line.includes('"user_id":"other_') && line.includes('"err":'));
+  return [...new Set(lines.map((line) => /"err":\{"type":"\w+","message":"([^"]*)/.exec(line)?.[1]))].join(', ');
+}
+
 async function starve(run: DrillRun, service: ServiceUnderTest): Promise<Figures> {
   const client = run.client();
   await service.start();
@@ -205,7 +211,7 @@ async function starve(run: DrillRun, service: ServiceUnderTest): Promise<Figures
     const failed = samples.otherThan(200, 201);
     const p99 = samples.p99Ms();
     const mib = most();
-    run.expect(failed === 0, `${name}: others were answered ${samples.byStatus()}`);
+    run.expect(failed === 0, `${name}: others were answered ${samples.byStatus()} (${causes(process.stdout)})`);
     run.expect(p99 < MAX_P99_MS[run.scale], `${name}: the p99 of others was ${p99} ms`);
     run.expect(mib - before < MAX_MIB - 100, `${name}: ${mib} MiB were resident, ${before} before`);
     const seconds = ((performance.now() - from) / 1_000).toFixed(1);

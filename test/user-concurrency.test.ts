@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { assertError } from './support/envelope.ts';
 import { type Person, type Service, startService } from './support/service.ts';
-import { exchange, listen, open, wire } from './support/socket.ts';
+import { exchange, listen, open, parseAnswers, readAll, wire } from './support/socket.ts';
 import { type HeldDatabase, heldDatabase } from './support/stub-database.ts';
 
 const IN_PROGRESS = 8;
@@ -99,4 +99,22 @@ test('no place is lost with requests that fail, are cut off, or wait behind othe
   const answers = await releaseUntil(lists(IN_PROGRESS));
   assert.deepEqual([...new Set(answers.map(({ statusCode }) => statusCode))], [200]);
   await untilMetric('http_user_requests_in_progress', 0);
+});
+
+test('a connection on which many requests are in progress is not read on until some are answered', async () => {
+  const people = await Promise.all(Array.from({ length: 4 }, () => service.person()));
+  const requests = people.flatMap(({ token }) =>
+    Array.from({ length: IN_PROGRESS }, () => wire('GET', '/api/tasks', { Authorization: `Bearer ${token}` })),
+  );
+  const socket = await open(port);
+  const all = readAll(socket);
+  for (const request of requests) {
+    socket.write(request);
+    await exchange(port, wire('GET', '/health', CLOSE)); // by now the service has read what it reads
+  }
+  assert.equal(held.count, 17);
+  const timer = setInterval(() => held.release(), 1);
+  socket.write(wire('GET', '/health', CLOSE));
+  assert.equal(parseAnswers(await all).length, requests.length + 1);
+  clearInterval(timer);
 });

@@ -8,6 +8,7 @@ import { CONSTANT_HEADERS } from './cors-and-headers.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import { parseJsonBodies } from './json-body.ts';
+import { trackResponses } from './open-responses.ts';
 
 const MAX_BODY_BYTES = 65_536;
 const MAX_HEADER_BYTES = 16_384;
@@ -63,6 +64,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
   app.decorateRequest('failure', null);
   app.decorate('clientErrors', clientErrors);
   drainOnClose(app);
+  trackResponses(app);
 
   app.addHook('onRequest', (request, reply, done) => {
     clientErrors.track(request, reply);

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../core/errors.ts';
 import type { Gauge } from './metrics.ts';
-import { onceClosed } from './response-closed.ts';
+import { onceClosed } from './open-responses.ts';
 
 export interface UnsentAnswerLimits {
   /** Of all answers that the kernel has not yet taken. */
@@ -23,7 +23,7 @@ export function limitUnsentAnswers(app: FastifyInstance, { maxBytes, maxMs }: Un
   const unsent = new Set<{ readonly since: number; readonly close: () => void }>();
   let unsentBytes = 0;
 
-  app.addHook('onSend', (request, reply, payload: unknown, done) => {
+  app.addHook('onSend', (request, _reply, payload: unknown, done) => {
     // A large string is sent as bytes, or node:http would copy it together with the headers first.
     const isLarge = typeof payload === 'string' && payload.length > SMALL_BYTES;
     const body = isLarge ? Buffer.from(payload) : payload;
@@ -34,7 +34,7 @@ export function limitUnsentAnswers(app: FastifyInstance, { maxBytes, maxMs }: Un
     const answer = { since: performance.now(), close: () => request.raw.socket.destroy() };
     unsentBytes += bytes;
     unsent.add(answer);
-    onceClosed(reply, () => {
+    onceClosed(request, () => {
       unsentBytes -= bytes;
       unsent.delete(answer);
     });

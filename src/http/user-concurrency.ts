@@ -3,7 +3,7 @@ import { AppError } from '../core/errors.ts';
 import type { UserId } from '../core/user.ts';
 import { principalOf } from './authenticate.ts';
 import type { Gauge } from './metrics.ts';
-import { onceClosed } from './response-closed.ts';
+import { onceClosed } from './open-responses.ts';
 
 const MAX_IN_PROGRESS = 8;
 const MAX_WAITING = 200;
@@ -85,7 +85,7 @@ export function limitUserConcurrency(app: FastifyInstance): UserConcurrency {
     const start = () => {
       const place = new Place(() => release(userId, requests));
       request.place = place;
-      onceClosed(reply, () => place.closed());
+      onceClosed(request, () => place.closed());
       done();
     };
     if (requests.inProgress < MAX_IN_PROGRESS) {
@@ -116,7 +116,7 @@ export function limitUserConcurrency(app: FastifyInstance): UserConcurrency {
     }, MAX_WAIT_MS);
     total.waiting += 1;
     requests.waiting.push(begin);
-    onceClosed(reply, leave);
+    onceClosed(request, leave);
   };
 
   return {

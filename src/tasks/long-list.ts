@@ -30,10 +30,10 @@ export class LongLists {
 
   /**
    * @param read returns a row with `columns` for each task.
-   * @returns JSON text of the schema `TaskList`, byte for byte as the database builds it.
+   * @returns JSON of the schema `TaskList` in UTF-8, byte for byte as the database builds it.
    * @throws {AppError} `SERVICE_UNAVAILABLE` if 32 others wait.
    */
-  async build(columns: readonly ListColumn[], read: () => Promise<Rows>): Promise<string> {
+  async build(columns: readonly ListColumn[], read: () => Promise<Rows>): Promise<Buffer> {
     if (this.#waiting >= MAX_WAITING) {
       throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('Too many long lists are being built') });
     }
@@ -43,15 +43,15 @@ export class LongLists {
     return list;
   }
 
-  async #build(columns: readonly ListColumn[], read: () => Promise<Rows>): Promise<string> {
+  async #build(columns: readonly ListColumn[], read: () => Promise<Rows>): Promise<Buffer> {
     const rows = await read();
-    const parts: string[] = [];
+    const parts = [Buffer.from('{"tasks":[')];
     for (let from = 0; from < rows.length; from += TASKS_PER_TURN) {
       const startedAt = performance.now();
-      const some = rows.slice(from, from + TASKS_PER_TURN);
-      parts.push(some.map((row) => toJson(columns, row)).join(','));
+      const some = rows.slice(from, from + TASKS_PER_TURN).map((row) => toJson(columns, row));
+      parts.push(Buffer.from(`${from === 0 ? '' : ','}${some.join(',')}`));
       await delay(performance.now() - startedAt);
     }
-    return `{"tasks":[${parts.join(',')}]}`;
+    return Buffer.concat([...parts, Buffer.from(']}')]);
   }
 }

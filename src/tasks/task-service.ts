@@ -31,8 +31,8 @@ interface TaskResult {
 
 /** The use cases: what a user may do with their tasks, through any door. */
 export interface TaskService {
-  /** @returns JSON text of the schema `TaskList`: the user's newest tasks, newest first, at most 1000. */
-  list(user: Principal): Promise<{ readonly json: string }>;
+  /** @returns JSON of the schema `TaskList`: the user's newest tasks, newest first, at most 1000. */
+  list(user: Principal): Promise<{ readonly json: string | Buffer }>;
   /** @throws {AppError} `NOT_FOUND` if the user has no such task, as do the other methods that take an id. */
   get(user: Principal, id: TaskId): Promise<TaskResult>;
   /**
@@ -72,7 +72,7 @@ export function createTaskService(database: Database, maxTasksPerUser: number): 
   const longLists = new LongLists();
   const lists = new RecentMap<UserId, 'short' | 'long'>(MAX_USERS);
 
-  const remember = (owner: UserId, json: string) => {
+  const remember = (owner: UserId, json: string | Buffer) => {
     lists.set(owner, json.length > MAX_SHORT_LIST ? 'long' : 'short');
     return { json };
   };
