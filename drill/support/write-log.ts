@@ -5,6 +5,8 @@ import type { Client, Response } from './client.ts';
 
 /** Fewer than the limit of a list, so that one list has all tasks of a user. */
 const TASKS_PER_USER = 500;
+/** So many that none has more than 8 requests in progress while the database does not answer. */
+const WRITERS = 128;
 const READ_BACK_TIMEOUT_MS = 5_000;
 
 interface Writer {
@@ -38,8 +40,10 @@ export class WriteLog {
 
   /** Creates one task at the service at `origin`. */
   async write(origin: string): Promise<Response> {
-    if (this.sent % TASKS_PER_USER === 0) this.#writers.push(newWriter());
-    const writer = this.#writers.at(-1) ?? newWriter();
+    if (this.sent % (TASKS_PER_USER * WRITERS) === 0) {
+      this.#writers.push(...Array.from({ length: WRITERS }, newWriter));
+    }
+    const writer = this.#writers.at(-1 - (this.sent % WRITERS)) ?? newWriter();
     const title = `task ${this.sent}`;
     this.sent += 1;
     writer.sent.add(title);
