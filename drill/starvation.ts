@@ -28,8 +28,11 @@ const SECONDS = { short: 2, long: 10 };
 /** An answer has to be read within 60 s; the rest is for a busy machine. */
 const MAX_OPEN_SECONDS = 63;
 
-const MAX_P99_MS = { short: 1_000, long: 150 };
-const MAX_MIB = 350;
+const MAX_P99_MS = 150;
+/** On a machine that is busy with other things; the short form allows whichever is more. */
+const MAX_BUSY_P99_MS = 1_000;
+const MAX_TIMES_SLOWER = 20;
+const MAX_GROWTH_MIB = 230;
 
 /** Well-behaved users, each with a few tasks: lists, gets and creates in turn, at a steady rate. */
 class Others {
@@ -203,6 +206,8 @@ async function starve(run: DrillRun, service: ServiceUnderTest): Promise<Figures
     'resident before, MiB': before,
     'others alone: p50 and p99, ms': `${p50(alone)} and ${alone.p99Ms()}`,
   };
+  const busyMs = Math.max(MAX_BUSY_P99_MS, MAX_TIMES_SLOWER * alone.p99Ms());
+  const maxP99Ms = run.scale === 'short' ? busyMs : MAX_P99_MS;
   for (const [name, attack] of ATTACKS) {
     const most = watchMemory(pid);
     const from = performance.now();
@@ -212,8 +217,8 @@ async function starve(run: DrillRun, service: ServiceUnderTest): Promise<Figures
     const p99 = samples.p99Ms();
     const mib = most();
     run.expect(failed === 0, `${name}: others were answered ${samples.byStatus()} (${causes(process.stdout)})`);
-    run.expect(p99 < MAX_P99_MS[run.scale], `${name}: the p99 of others was ${p99} ms`);
-    run.expect(mib - before < MAX_MIB - 100, `${name}: ${mib} MiB were resident, ${before} before`);
+    run.expect(p99 < maxP99Ms, `${name}: the p99 of others was ${p99} ms`);
+    run.expect(mib - before < MAX_GROWTH_MIB, `${name}: ${mib} MiB were resident, ${before} before`);
     const seconds = ((performance.now() - from) / 1_000).toFixed(1);
     figures[name] =
       `${await attacking} in ${seconds} s; others ${samples.byStatus()}, p50 ${p50(samples)} ms, p99 ${p99} ms; at most ${mib} MiB`;
@@ -232,18 +237,18 @@ const p50 = ({ all }: Samples) =>
 
 const HOLDS =
   'one user sends the longest lists at once, leaves them unread, reads them at a trickle, creates, sends invalid ' +
-  'tokens: others are answered 200, p99 below 150 ms; memory grows by less than 250 MiB; a trickle is cut after 60 s';
+  'tokens: others are answered 200, p99 below 150 ms; memory grows by less than 230 MiB; a trickle is cut after 60 s';
 
 export const starvationPostgres: Drill = {
   name: 'starvation-postgres',
   holds: `${HOLDS} (PostgreSQL)`,
-  timeoutSeconds: { short: 90, long: 240 },
+  timeoutSeconds: { short: 120, long: 300 },
   run: async (run) => starve(run, run.service({ DATABASE_URL: (await run.postgres()).url() })),
 };
 
 export const starvationEmbedded: Drill = {
   name: 'starvation-embedded',
   holds: `${HOLDS} (embedded)`,
-  timeoutSeconds: { short: 90, long: 240 },
+  timeoutSeconds: { short: 120, long: 300 },
   run: (run) => starve(run, run.service()),
 };

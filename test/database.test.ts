@@ -77,6 +77,20 @@ onEachDatabase('the database', (service) => {
     }
   });
 
+  test('users take turns: what one has queued does not delay another', async () => {
+    const { database } = service().opened;
+    const answered: string[] = [];
+    const ask = async (user: string, what: string) => {
+      await runAs(database, user, what);
+      answered.push(user);
+    };
+    const own = Array.from({ length: 300 }, () => ask('with-many', 'select 1'));
+    const others = ['one-more', 'another'].map((user) => ask(user, 'select 1'));
+    await Promise.all(others);
+    assert.ok(answered.length < 200, `${answered.length} were answered before the others`);
+    await Promise.all(own);
+  });
+
   test('the lengths hold in the database too, and times have a time zone', async () => {
     const { database } = service().opened;
     const user = 'constrained';
