@@ -7,7 +7,7 @@ import { onceClosed } from './open-responses.ts';
 
 const MAX_IN_PROGRESS = 8;
 const MAX_WAITING = 200;
-const MAX_WAIT_MS = 5_000;
+const MAX_WAIT_MS = 10_000;
 const RETRY_AFTER_S = 1;
 
 declare module 'fastify' {
@@ -54,7 +54,7 @@ interface UserConcurrency {
 /**
  * Concurrency limit: of each user at most 8 requests are in progress, from here until the handler has answered (also if
  * the client has gone, because the database works on) and the response has closed. Up to 200 more wait, in order; then
- * 429. A request that has waited for 5 s gets 503, and one whose client disconnects is dropped.
+ * 429. A request that has waited for 10 s gets 503, and one whose client disconnects is dropped.
  */
 export function limitUserConcurrency(app: FastifyInstance): UserConcurrency {
   const users = new Map<UserId, UserRequests>();
