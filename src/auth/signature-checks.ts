@@ -2,10 +2,10 @@ import { availableParallelism } from 'node:os';
 import { type CryptoKey, type JWTVerifyGetKey, type JWTVerifyOptions, type JWTVerifyResult, jwtVerify } from 'jose';
 
 /**
- * Signatures are checked by threads of the process: as many at once as leave a core to the event loop. A check takes
- * 0.05 ms (HS256) to 1.5 ms (ES512) of a core.
+ * Signatures are checked by threads of the process: as many at once as leave a core to the event loop, but at least two,
+ * because one may wait long for its thread. A check takes 0.05 ms (HS256) to 1.5 ms (ES512) of a core.
  */
-const MAX_CHECKS = Math.min(4, Math.max(1, availableParallelism() - 1));
+const MAX_CHECKS = Math.min(4, Math.max(2, availableParallelism() - 1));
 
 let checking = 0;
 const waiting: (() => void)[] = [];
