@@ -7,7 +7,9 @@ import { onAnyDatabase, type Task } from './support/service.ts';
 const JSON_TYPE = { 'content-type': 'application/json' };
 const MISSING = '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
-function assertFaults(answer: LightMyRequestResponse, ...details: readonly [field: string, message: string][]): void {
+type Fault = readonly [field: string, message: string];
+
+function assertFaults(answer: LightMyRequestResponse, ...details: readonly Fault[]): void {
   assert.equal(answer.statusCode, 400, answer.body);
   assert.deepEqual(answer.json(), {
     error: 'Validation failed',

@@ -132,7 +132,10 @@ test('a client that half-closes its connection after a request, or after several
   const list = wire('GET', '/api/tasks', authorized());
   for (const [requests, statuses] of [
     [[create], [201]],
-    [[list, create, list], [200, 201, 200]],
+    [
+      [list, create, list],
+      [200, 201, 200],
+    ],
   ] as const) {
     const socket = await open(port);
     const all = readAll(socket);

@@ -100,7 +100,8 @@ describe('a newcomer is told what to do about', () => {
   });
   after(() => service.close());
 
-  const filled = (text: string) => text.replace(/\b(?:ID|TOKEN|EXPIRED|NOBODY|FORGED)\b/, (name) => meant.get(name) ?? '');
+  const filled = (text: string) =>
+    text.replace(/\b(?:ID|TOKEN|EXPIRED|NOBODY|FORGED)\b/, (name) => meant.get(name) ?? '');
 
   const make = async ({ method = 'GET', path = TASKS, headers = {}, body = '' }: Mistake) => {
     const length = body === '' && method === 'GET' ? {} : { 'Content-Length': String(Buffer.byteLength(body)) };

@@ -193,7 +193,11 @@ onAnyDatabase('paths and methods', (service) => {
         const expected = { error: 'Validation failed', code: 'VALIDATION_ERROR', details };
         if (method !== 'HEAD') assert.deepEqual(answer.json(), expected);
       }
-      assert.equal((await service().stranger().send(method, `${path}?_=1`, body)).statusCode, 401, 'the token is first');
+      assert.equal(
+        (await service().stranger().send(method, `${path}?_=1`, body)).statusCode,
+        401,
+        'the token is first',
+      );
     }
     assert.deepEqual(await person.list(), [(await person.send('GET', `/api/tasks/${id}?`)).json()]);
     const many = await person.send('GET', `/api/tasks?${Array.from({ length: 3000 }, (_, index) => index).join('&')}`);

@@ -252,7 +252,10 @@ describe('why a token is refused', () => {
   test('is said in development, in body and WWW-Authenticate (RFC 6750, section 3), without the token', async () => {
     const { answers, bare } = await reasonsBy('development');
     const described = answers.map(({ token, answer }) => {
-      const { error, details } = answer.json<{ error: string; details: readonly { field: string; message: string }[] }>();
+      const { error, details } = answer.json<{
+        error: string;
+        details: readonly { field: string; message: string }[];
+      }>();
       const [{ field = '', message = '' } = {}, ...more] = details;
       assert.deepEqual([answer.statusCode, field, more.length], [401, 'authorization', 0]);
       const challenge = `Bearer error="invalid_token", error_description="${message}"`;
@@ -269,7 +272,8 @@ describe('why a token is refused', () => {
 
   test('is not said in production', async () => {
     const { answers, bare } = await reasonsBy('production');
-    for (const [index, { answer }] of answers.entries()) assertRefused(answer, index === 1 ? EXPIRED : INVALID, `${index}`);
+    for (const [index, { answer }] of answers.entries())
+      assertRefused(answer, index === 1 ? EXPIRED : INVALID, `${index}`);
     assertRefused(bare, UNAUTHORIZED, 'no token');
   });
 });

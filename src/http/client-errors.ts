@@ -39,8 +39,9 @@ function toAppError(code: string | undefined): AppError {
 }
 
 /** The last `Origin` in the bytes that the parser was given last; null if there is none, or no bytes. */
-function originIn(packet: Buffer | undefined): string | null {
-  const [, origin = null] = [...(packet?.toString('latin1') ?? '').matchAll(/^origin:[ \t]*(\S*)/gim)].at(-1) ?? [];
+function originIn(packet: unknown): string | null {
+  const text = packet instanceof Buffer ? packet.toString('latin1') : '';
+  const [, origin = null] = [...text.matchAll(/^origin:[ \t]*(\S*)/gim)].at(-1) ?? [];
   return origin;
 }
 
@@ -83,7 +84,7 @@ export class ClientErrors extends EventEmitter<{ response: [ClientError] }> {
   }
 
   /** Listener for http.Server's `clientError`. */
-  readonly onClientError = (error: { readonly code?: string; readonly rawPacket?: Buffer }, socket: Duplex): void => {
+  readonly onClientError = (error: { readonly code?: string; readonly rawPacket?: unknown }, socket: Duplex): void => {
     if (this.#failures.has(socket)) return; // the parser fails again on the remaining input
     const failure = toAppError(error.code);
     this.#failures.set(socket, failure);

@@ -35,7 +35,9 @@ export interface ErrorReply {
 /** The challenge to a rejected token, with its details as `error_description` (RFC 6750, section 3). */
 function describedChallenge(details: readonly FieldError[]): Headers {
   const text = details.map(({ message }) => message).join(' ');
-  return { 'www-authenticate': `${REJECTED}, error_description="${text.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')}"` };
+  return {
+    'www-authenticate': `${REJECTED}, error_description="${text.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')}"`,
+  };
 }
 
 /** The HTTP response for an error. */

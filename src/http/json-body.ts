@@ -29,7 +29,8 @@ function parseObject(bytes: Buffer): object {
 /** @returns an error unless `type` is JSON in UTF-8. */
 function typeError(type: string): AppError | undefined {
   if (ACCEPTED_TYPE.test(type)) return undefined;
-  if (OTHER_CHARSET.test(type)) return invalid('Content-Type must be application/json in UTF-8, without another charset');
+  if (OTHER_CHARSET.test(type))
+    return invalid('Content-Type must be application/json in UTF-8, without another charset');
   return invalid('Content-Type must be application/json');
 }
 

@@ -88,7 +88,8 @@ const description = z
 
 const isCompleted = z
   .boolean({
-    error: ({ input }) => `Completed status must be true or false${typeof input === 'string' ? ', without quotes' : ''}`,
+    error: ({ input }) =>
+      `Completed status must be true or false${typeof input === 'string' ? ', without quotes' : ''}`,
   })
   .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
 
@@ -111,14 +112,12 @@ export const TaskCreate = TaskFields.partial()
 export type TaskCreate = z.output<typeof TaskCreate>;
 
 /** The body of an update: any non-empty subset of the fields that users write. */
-export const TaskUpdate = z
-  .preprocess(requireField, TaskFields.partial())
-  .meta({
-    id: 'TaskUpdate',
-    description: 'The fields to change: at least one. Fields not given keep their values; other fields are ignored.',
-    anyOf: Object.keys(TaskFields.shape).map((name) => ({ required: [name] })),
-    examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
-  });
+export const TaskUpdate = z.preprocess(requireField, TaskFields.partial()).meta({
+  id: 'TaskUpdate',
+  description: 'The fields to change: at least one. Fields not given keep their values; other fields are ignored.',
+  anyOf: Object.keys(TaskFields.shape).map((name) => ({ required: [name] })),
+  examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
+});
 
 export type TaskUpdate = z.output<typeof TaskUpdate>;
 

@@ -39,7 +39,9 @@ const operation = (operationId: string, summary: string, description = '') => ({
 const responses = (
   success: Readonly<Record<number, DocumentedResponse>>,
   ...errors: Parameters<typeof errorResponses>[0][]
-) => ({ responses: { ...success, ...errorResponses([...SERVICE_ERRORS, ...TOKEN, ...QUERY, ...DATABASE, ...errors.flat()]) } });
+) => ({
+  responses: { ...success, ...errorResponses([...SERVICE_ERRORS, ...TOKEN, ...QUERY, ...DATABASE, ...errors.flat()]) },
+});
 
 /** The REST API: path, operation, request schemas and responses of every route. */
 export function mountRoutes(scope: FastifyInstance, tasks: TaskService): void {
