@@ -64,7 +64,7 @@ onAnyDatabase('bodies', (service) => {
       assertFaults(await update({ completed: true }, method), ['body', `${fields}. Ignored: completed`]);
     }
     assertFaults(await update({ colour: 'red', id: 'x' }), ['body', `${fields}. Ignored: colour, id`]);
-    const many = Object.fromEntries(Array.from({ length: 3000 }, (_, index) => [`${'x'.repeat(60)}${index}`, 1]));
+    const many = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`${'x'.repeat(60)}${index}`, 1]));
     assertFaults(await update(many), ['body', `${fields}. Ignored: ${Array(5).fill('x'.repeat(50)).join(', ')}`]);
     const person = await service().person();
     const task = await person.create('x');

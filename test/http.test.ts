@@ -96,7 +96,7 @@ for (const [name, values] of [
     const origin = 'http://localhost:3000';
     const [first, second] = values.map((value) => (value === 'mine' ? `Bearer ${person.token}` : value));
     const repeated = { [name]: first ?? '', [name.toUpperCase()]: second ?? '' };
-    const headers = name === 'Host' ? authorized(repeated) : { ...CLOSE, ...repeated };
+    const headers = { ...CLOSE, ...(name === 'Host' ? authorized(repeated) : repeated) };
     for (const path of ['/api/tasks', '/health']) {
       const [answer, ...more] = await exchange(port, wire('GET', path, { ...headers, Origin: origin }));
       assert.ok(answer !== undefined && more.length === 0);
