@@ -1,6 +1,6 @@
 import { AppError } from '../core/errors.ts';
 
-/** What a response says of an error of a request for `path`. */
+/** The error to send in place of one of a request for `path`. */
 export type Explain = (error: AppError, path: string) => AppError;
 
 const LOOK = 'the tasks are at /api/tasks, the reference of all routes at /docs';

@@ -31,9 +31,12 @@ function requestId(request: IncomingMessage): string {
 }
 
 function isRepeated({ rawHeaders }: IncomingMessage, header: string): boolean {
-  const isHeader = (name: string, index: number) =>
-    index % 2 === 0 && name.length === header.length && name.toLowerCase() === header;
-  return rawHeaders.filter(isHeader).length > 1;
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === header.length && name.toLowerCase() === header) count += 1;
+  }
+  return count > 1;
 }
 
 /** What is wrong with the headers (RFC 9112, 3.2; RFC 9110, 5.3); null if nothing. Node keeps the first of a kind. */
