@@ -9,6 +9,7 @@ import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
+import { explainIn } from './http/explain.ts';
 import { exposeHealth } from './http/health.ts';
 import { shedLoad } from './http/load-shedding.ts';
 import { collectMethods, rejectOtherMethods } from './http/methods.ts';
@@ -20,7 +21,7 @@ import { createServer } from './http/server.ts';
 import { createTaskService } from './tasks/task-service.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute'> & {
+  readonly config: Pick<Config, 'environment' | 'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute'> & {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
   readonly database: Database;
@@ -48,10 +49,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   // Hooks of the same kind run in the order of registration.
   // onRequest: headers, Host; preParsing: content type and encoding; preValidation: body present
-  const app = createServer(logger);
+  const { frontendOrigins, environment } = config;
+  const app = createServer({ logger, frontendOrigins, explain: explainIn[environment] });
   const methods = collectMethods(app);
   logRequests(app); //                                      onRequest, onResponse
-  await allowOrigins(app, config.frontendOrigins); //       onRequest
+  await allowOrigins(app, frontendOrigins); //              onRequest
   await collectOpenApi(app);
   exposeMetrics(app); //                                    onResponse
   exposeHealth(app, isReady);

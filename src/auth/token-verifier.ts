@@ -57,6 +57,12 @@ function toAppError(error: unknown): AppError {
   return invalidToken((error instanceof errors.JOSEError && REASONS[error.code]) || 'malformed', error);
 }
 
+/** Whether the signature is the base64url text of its bytes (RFC 7515, section 2; RFC 4648, 3.5). */
+function isCanonical(token: string): boolean {
+  const signature = token.slice(token.lastIndexOf('.') + 1);
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
+}
+
 /** Validates the claims that jose does not check as the contract requires. @throws {AppError} `INVALID_TOKEN` */
 function toPrincipal(claims: JWTPayload, nowMs: number): Principal {
   const userId = parseUserId(claims.sub);
@@ -76,6 +82,7 @@ export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierO
   };
 
   async function verifyUncached(token: string): Promise<Principal> {
+    if (!isCanonical(token)) throw invalidToken('malformed');
     const nowMs = clock();
     // Read before verifying: if the keys change meanwhile, the entry is stale instead of cached under the new keys.
     const verifiedWith = keys.currentKeys();

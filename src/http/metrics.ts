@@ -5,10 +5,17 @@ import { routeName } from './route-name.ts';
 
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** The methods of routes. All others share one label value: a client could create the series of 35 methods. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Gauges with the suffix of counters (promtool check metrics); each is the sum of the gauge without it. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 /** `GET /metrics`: request durations by method, route and status, and Node.js metrics, in Prometheus text format. */
 export function exposeMetrics(app: FastifyInstance): void {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time from receiving the request to the end of the response, in seconds.',
@@ -17,10 +24,8 @@ export function exposeMetrics(app: FastifyInstance): void {
     registers: [registry],
   });
   app.addHook('onResponse', (request, reply, done) => {
-    durations.observe(
-      { method: request.method, route: routeName(request), status: reply.statusCode },
-      reply.elapsedTime / 1000,
-    );
+    const method = METHODS.has(request.method) ? request.method : 'other';
+    durations.observe({ method, route: routeName(request), status: reply.statusCode }, reply.elapsedTime / 1000);
     done();
   });
   app.clientErrors.on('response', ({ status }) => {

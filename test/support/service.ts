@@ -195,6 +195,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
   const log = new CapturedLog();
   const app = await createApp({
     config: {
+      environment: 'production',
       tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
