@@ -77,7 +77,10 @@ const NOT_OF_A_USER = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'];
 const userClaim = z
   .string()
   .trim()
-  .refine((name) => !NOT_OF_A_USER.includes(name), `must be a claim that names the user, not ${NOT_OF_A_USER.join(', ')}`);
+  .refine(
+    (name) => !NOT_OF_A_USER.includes(name),
+    `must be a claim that names the user, not ${NOT_OF_A_USER.join(', ')}`,
+  );
 
 const databaseUrl = z
   .string()
@@ -176,10 +179,11 @@ function tokenProblems(defined: Readonly<Record<string, string>>): string[] {
   const production = defined.ENVIRONMENT === 'production';
   if (production && !TOKEN_KEY_SETTINGS.some((name) => defined[name] !== undefined)) problems.push(TOKEN_KEYS_REQUIRED);
   const algorithm = HMAC_ALGORITHMS.find((name) => name === defined.JWT_ALGORITHM) ?? 'HS256';
+  const bytes = MIN_SECRET_BYTES[algorithm];
   for (const name of ['JWT_SECRET', 'BETTER_AUTH_SECRET']) {
     const value = defined[name];
-    if (value === undefined || Buffer.byteLength(value) >= MIN_SECRET_BYTES[algorithm]) continue;
-    problems.push(`${name} must be at least ${MIN_SECRET_BYTES[algorithm]} bytes long for ${algorithm}; ${MAKE_SECRET}`);
+    if (value === undefined || Buffer.byteLength(value) >= bytes) continue;
+    problems.push(`${name} must be at least ${bytes} bytes long for ${algorithm}; ${MAKE_SECRET}`);
   }
   const url = defined.JWKS_URL ?? '';
   if (production && defined.JWKS_ALLOW_HTTP !== 'true' && URL.canParse(url)) {

@@ -89,7 +89,7 @@ const CASES: Readonly<Record<string, IssuerCase>> = {
       aud: 'https://app.example.com',
     }),
     others: { 'of another deployment': { iss: 'https://preview.example.com', aud: 'https://preview.example.com' } },
-    unreadable: () => `${randomBytes(24).toString('base64url')}.${randomBytes(32).toString('base64')}`, // a session token
+    unreadable: () => `${randomBytes(24).toString('base64url')}.${randomBytes(32).toString('base64')}`, // of a session
   },
   'Better Auth, shared secret': {
     alg: 'HS256',

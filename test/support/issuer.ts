@@ -11,7 +11,7 @@ export interface SigningKey {
   /** The public key, as published. */
   readonly jwk: JWK;
   readonly pem: string;
-  /** Signs a token with these claims; `header` adds to its header, and may replace `kid` or, with `undefined`, omit it. */
+  /** Signs a token with these claims; `header` adds to its own, and may replace `kid` or, with `undefined`, omit it. */
   sign(claims: Record<string, unknown>, header?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
