@@ -15,6 +15,9 @@ async function useTasks(person: Person, other: Person): Promise<void> {
   assert.equal((await other.send('GET', `/api/tasks/${task.id}`)).statusCode, 404);
 }
 
+const settingsOf = ({ base }: BetterAuthServer) =>
+  tokenSettings({ JWKS_URL: `${base}/api/auth/jwks`, JWT_ISSUER: base, JWT_AUDIENCE: base });
+
 const issuer = await BetterAuthServer.start();
 after(() => issuer.close());
 
@@ -42,9 +45,6 @@ function presentClock(): TestClock {
   clock.nowMs = Date.now();
   return clock;
 }
-
-const settingsOf = ({ base }: BetterAuthServer) =>
-  tokenSettings({ JWKS_URL: `${base}/api/auth/jwks`, JWT_ISSUER: base, JWT_AUDIENCE: base });
 
 for (const alg of ['EdDSA', 'ES256', 'ES512', 'PS256', 'RS256'] as const) {
   test(`tokens that Better Auth signs with ${alg} are accepted, and those of its next key at once`, async (t) => {

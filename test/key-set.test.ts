@@ -254,7 +254,9 @@ describe('the keys of a key set', () => {
     const [known, fresh] = await Promise.all([createKey('known'), createKey('fresh')]);
     const { issuer, gate } = await open(t, known);
     assert.equal(await gate.verdict(await known.sign(gate.claims())), '200');
-    const asked = new Promise<ServerResponse>((resolve) => issuer.answerWith((_request, response) => resolve(response)));
+    const asked = new Promise<ServerResponse>((resolve) =>
+      issuer.answerWith((_request, response) => resolve(response)),
+    );
     gate.clock.advance(1);
     const waiting = gate.verdict(await fresh.sign(gate.claims()));
     const response = await asked;

@@ -20,7 +20,10 @@ export async function createKey(kid: string | undefined, alg = 'EdDSA'): Promise
   return {
     jwk: { ...(await exportJWK(publicKey)), ...(kid === undefined ? {} : { kid }), alg, use: 'sig' },
     pem: await exportSPKI(publicKey),
-    sign: (claims, header = {}) => new SignJWT(claims).setProtectedHeader({ kid, ...header, alg }).sign(privateKey),
+    sign: (claims, header = {}) => {
+      const given: Record<string, unknown> = { kid, ...header };
+      return new SignJWT(claims).setProtectedHeader({ ...given, alg }).sign(privateKey);
+    },
   };
 }
 
