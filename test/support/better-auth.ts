@@ -41,6 +41,7 @@ export class BetterAuthServer {
     });
     const answer = toNodeHandler(auth);
     handle = (request, response) => void answer(request, response);
+    await fetch(`${base}/api/auth/jwks`); // the first request creates the key, and may take long
     return new BetterAuthServer(base, database, () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(() => resolve()));
