@@ -21,7 +21,10 @@ import { createServer } from './http/server.ts';
 import { createTaskService } from './tasks/task-service.ts';
 
 export interface AppOptions {
-  readonly config: Pick<Config, 'environment' | 'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute'> & {
+  readonly config: Pick<
+    Config,
+    'environment' | 'issuer' | 'audience' | 'userClaim' | 'frontendOrigins' | 'rateLimitPerMinute'
+  > & {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
   readonly database: Database;
@@ -41,7 +44,7 @@ function keySource({ config, logger, clock = systemClock }: AppOptions): KeySour
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, database, logger, clock = systemClock, maxEventLoopDelayMs = 1_000 } = options;
   const keys = await keySource(options);
-  const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
+  const tokens = createTokenVerifier({ ...config, keys, clock });
   const isReady = async () => {
     if (!tokens.isReady()) throw new Error('No key set younger than 24 h');
     await database.ping();

@@ -280,7 +280,7 @@ describe('why a token is refused', () => {
 
 describe('the algorithm of the shared secret', () => {
   for (const algorithm of HMAC_NAMES) {
-    for (const length of [32, 64, 300]) {
+    for (const length of [64, 300]) {
       test(`${algorithm} with a secret of ${length} bytes accepts ${algorithm} and no other`, async () => {
         const secret = Buffer.alloc(length, 'a secret, ');
         const gate = await Gate.open({ tokenKeys: { kind: 'secret', secret, algorithm } });

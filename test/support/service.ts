@@ -199,6 +199,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
       tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
+      userClaim: 'sub',
       frontendOrigins: ['http://localhost:3000'],
       rateLimitPerMinute: 0,
       ...options.config,

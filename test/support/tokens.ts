@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { LightMyRequestResponse } from 'fastify';
+import { loadConfig } from '../../dist/config.js';
 import type { Database } from '../../dist/database/database.js';
 import { type OpenDatabase, SECRET, type Service, type ServiceOptions, startService } from './service.ts';
 
@@ -22,6 +23,13 @@ export function makeToken(header: object, payload: unknown, sign: Signer = hmac(
   const raw = typeof payload === 'string' || payload instanceof Uint8Array ? payload : JSON.stringify(payload);
   const input = `${encode(JSON.stringify(header))}.${encode(raw)}`;
   return `${input}.${encode(sign(input))}`;
+}
+
+/** The token settings that these environment variables configure. */
+export function tokenSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
+  const { tokenKeys, issuer, audience, userClaim } = loadConfig(environment);
+  if (tokenKeys.kind === 'development') throw new Error('No token keys are configured');
+  return { tokenKeys, issuer, audience, userClaim };
 }
 
 /** A manual clock. */

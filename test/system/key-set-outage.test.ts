@@ -79,7 +79,7 @@ describe('an issuer that cannot be asked', () => {
   });
 
   for (const [about, misbehave] of Object.entries(BAD_ANSWERS)) {
-    test(`when it ${about}, it is asked at most twice in half a minute`, LIMIT, async (t) => {
+    test(`when it ${about}, it is asked at most every 5 s`, LIMIT, async (t) => {
       const key = await createKey('key');
       const { issuer, gate } = await openGateWithIssuer(t, (issuer) => misbehave(issuer, key));
       for (let second = 0; second < 30; second += 1) {
@@ -90,7 +90,7 @@ describe('an issuer that cannot be asked', () => {
         assert.equal(await isReady(gate), false);
         gate.clock.advance(1);
       }
-      assert.ok(issuer.requests >= 1 && issuer.requests <= 2, `${issuer.requests} fetches`);
+      assert.ok(issuer.requests >= 1 && issuer.requests <= 6, `${issuer.requests} fetches`);
       assert.ok(!issuer.paths.includes('/moved'));
       issuer.publish(key);
       await eventually(() => isReady(gate), t.signal);
@@ -135,11 +135,11 @@ describe('an issuer that cannot be asked', () => {
     );
   });
 
-  test('an issuer that never answers is waited for 3 s, and asked at most twice in half a minute', LIMIT, async (t) => {
+  test('an issuer that never answers is waited for 3 s, and asked at most every 5 s', LIMIT, async (t) => {
     const key = await createKey('key');
     const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.answerWith(() => undefined));
     const waits: number[] = [];
-    for (let second = 0; second < 30; second += 1) {
+    for (let second = 0; second < 10; second += 1) {
       const started = performance.now();
       const asked = issuer.requests;
       assert.equal(await gate.verdict(await key.sign(gate.claims({ jti: `${second}` }))), UNAVAILABLE);
@@ -148,6 +148,31 @@ describe('an issuer that cannot be asked', () => {
     }
     assert.equal(issuer.requests, 2);
     for (const wait of waits) assert.ok(wait > 2_900 && wait < 6_000, `${wait} ms`);
+  });
+
+  test('of the tokens of unknown keys, 1000 wait for an issuer that never answers, and no more', LIMIT, async (t) => {
+    const key = await createKey('key');
+    const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.publish(key));
+    const token = await key.sign(gate.claims());
+    assert.equal(await gate.verdict(token), '200');
+    let closed = false;
+    issuer.answerWith((_request, response) => {
+      response.on('close', () => {
+        closed = true;
+      });
+    });
+    gate.clock.advance(1);
+    let refused = 0;
+    const flood = Array.from({ length: 1_020 }, async (_, index) => {
+      const madeUp = makeToken({ alg: 'EdDSA', kid: `${index}` }, gate.claims(), () => new Uint8Array(64));
+      assert.equal(await gate.verdict(madeUp), '401 INVALID_TOKEN');
+      refused += 1;
+    });
+    await eventually(() => Promise.resolve(refused >= 20), t.signal);
+    if (!closed) assert.equal(refused, 20); // else the machine took longer for the flood than the fetch may take
+    assert.equal(await gate.verdict(token), '200');
+    await Promise.all(flood);
+    assert.equal(issuer.requests, 2);
   });
 
   test('known keys outlive an outage of up to 24 hours, and no longer', LIMIT, async (t) => {
