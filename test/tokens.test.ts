@@ -237,7 +237,7 @@ describe('tokens', () => {
 
 describe('why a token is refused', () => {
   const reasonsBy = async (environment: 'development' | 'production') => {
-    const gate = await Gate.open({ environment, issuer: 'https://auth.example.com' });
+    const gate = await Gate.open({ environment, issuer: ['https://auth.example.com'] });
     const iss = { iss: 'https://auth.example.com' };
     const expired = gate.token({ ...iss, exp: gate.clock.seconds - 60 });
     const forged = makeToken({ alg: 'HS256' }, gate.claims(iss), hmac('HS256', 'another secret'));
