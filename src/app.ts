@@ -32,12 +32,20 @@ export interface AppOptions {
   readonly clock?: Clock;
   /** Event-loop delay that starts load shedding; `Infinity` disables it. */
   readonly maxEventLoopDelayMs?: number;
+  /** Timeout of a fetch of the key set. */
+  readonly keySetTimeoutMs?: number;
 }
 
-function keySource({ config, logger, clock = systemClock }: AppOptions): KeySource | Promise<KeySource> {
+function keySource({
+  config,
+  logger,
+  clock = systemClock,
+  keySetTimeoutMs = 3_000,
+}: AppOptions): KeySource | Promise<KeySource> {
   const { tokenKeys } = config;
   if (tokenKeys.kind === 'secret') return sharedSecret(tokenKeys.secret, tokenKeys.algorithm);
-  return remoteKeySet({ url: tokenKeys.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
+  const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
+  return remoteKeySet({ url: tokenKeys.url, clock, timeoutMs: keySetTimeoutMs, onWarning });
 }
 
 /** Composes the HTTP application; the caller opens the database, listens and handles signals. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { EncryptJWT, SignJWT } from 'jose';
 import { createKey, Issuer } from './support/issuer.ts';
 import { Gate, makeToken, tokenSettings } from './support/tokens.ts';
@@ -270,7 +270,7 @@ test('the table of issuers in docs/clients.md has the issuers tested here', () =
 for (const [name, issuer] of Object.entries(CASES)) {
   describe(`with the settings that docs/clients.md gives for ${name}`, () => {
     /** A service with these settings, in production, whose key set is fetched from the test's issuer. */
-    async function open() {
+    async function open(t: TestContext) {
       const { JWKS_URL, JWT_SECRET, ...checks } = settingsInDocs().get(name) ?? {};
       const own = { ENVIRONMENT: 'production', ...checks };
       if (issuer.jwksPath === undefined) {
@@ -280,12 +280,13 @@ for (const [name, issuer] of Object.entries(CASES)) {
           new SignJWT(claims).setProtectedHeader({ ...issuer.header, alg: issuer.alg }).sign(Buffer.from(text));
         const gate = await Gate.open(tokenSettings({ ...own, JWT_SECRET: secret }));
         const forge = (claims: Claims) => sign(claims, randomBytes(48).toString('base64'));
-        return { gate, sign, forge, close: () => gate.close() };
+        return { gate, sign, forge };
       }
       assert.ok(JWKS_URL !== undefined);
       const [key, stranger] = await Promise.all([createKey('kid-1', issuer.alg), createKey('kid-1', issuer.alg)]);
       const { use: _use, ...jwk } = key.jwk;
       const server = await Issuer.start();
+      t.after(() => server.close());
       const url = server.publishAt(issuer.jwksPath, ...(issuer.otherKeys ?? []), { ...jwk, ...issuer.key });
       assert.equal(new URL(JWKS_URL).pathname, url.pathname);
       const trusted = tokenSettings({ ...own, JWKS_URL });
@@ -294,15 +295,11 @@ for (const [name, issuer] of Object.entries(CASES)) {
         gate,
         sign: (claims: Claims) => key.sign(claims, issuer.header),
         forge: (claims: Claims) => stranger.sign(claims, issuer.header),
-        close: async () => {
-          await gate.close();
-          await server.close();
-        },
       };
     }
 
-    test('its tokens are accepted, as those of their user, and no others', async () => {
-      const { gate, sign, forge, close } = await open();
+    test('its tokens are accepted, as those of their user, and no others', async (t) => {
+      const { gate, sign, forge } = await open(t);
       const claims = issuer.claims(gate.clock.seconds);
       const answer = await gate.ask(await sign(claims));
       assert.equal(answer.statusCode, 200, answer.body);
@@ -315,7 +312,6 @@ for (const [name, issuer] of Object.entries(CASES)) {
       if (issuer.unreadable !== undefined) assert.equal(await gate.verdict(await issuer.unreadable()), INVALID);
       gate.clock.advance(90_000);
       assert.equal(await gate.verdict(await sign(claims)), '401 TOKEN_EXPIRED');
-      await close();
     });
   });
 }

@@ -33,21 +33,18 @@ describe('tokens of an issuer with a key set', () => {
     }
   });
 
-  test('a key is used with its own algorithm alone, even if it fits another', async () => {
+  test('a key is used with its own algorithm alone, even if it fits another', async (t) => {
     const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 };
-    const own = await Issuer.start();
-    own.publishRaw(
-      JSON.stringify({
-        keys: [
-          { ...rsa.publicKey.export({ format: 'jwk' }), kid: 'rsa', alg: 'RS256' },
-          { ...ec.publicKey.export({ format: 'jwk' }), kid: 'ec' },
-          { ...rsa.publicKey.export({ format: 'jwk' }), kid: 'enc', use: 'enc', alg: 'RSA-OAEP' },
-        ],
-      }),
-    );
-    const strict = await Gate.open(own.trusted);
+    const published = JSON.stringify({
+      keys: [
+        { ...rsa.publicKey.export({ format: 'jwk' }), kid: 'rsa', alg: 'RS256' },
+        { ...ec.publicKey.export({ format: 'jwk' }), kid: 'ec' },
+        { ...rsa.publicKey.export({ format: 'jwk' }), kid: 'enc', use: 'enc', alg: 'RSA-OAEP' },
+      ],
+    });
+    const { gate: strict } = await openGateWithIssuer(t, (issuer) => issuer.publishRaw(published));
     const signers: Readonly<Record<string, Signer>> = {
       RS256: (input) => sign('sha256', Buffer.from(input), rsa.privateKey),
       PS256: (input) => sign('sha256', Buffer.from(input), { key: rsa.privateKey, ...pss }),
@@ -67,8 +64,6 @@ describe('tokens of an issuer with a key set', () => {
       const token = makeToken({ alg, kid }, strict.claims(), signers[alg]);
       assert.equal(await strict.verdict(token), verdict, `${alg} with the key ${kid}`);
     }
-    await strict.close();
-    await own.close();
   });
 
   test('an HMAC token is never accepted, whatever public thing it is signed with', async () => {
@@ -84,11 +79,12 @@ describe('tokens of an issuer with a key set', () => {
     }
   });
 
-  test('a key of the set does not speak for another, nor a stranger for either', async () => {
+  test('a key of the set does not speak for another, nor a stranger for either', async (t) => {
     const stranger = await createKey('EdDSA');
     const [ed] = keys;
     assert.ok(ed !== undefined);
     const elsewhere = await Issuer.start();
+    t.after(() => elsewhere.close());
     elsewhere.publish(stranger);
     const claims = gate.claims();
     const forged = await stranger.sign(claims);
@@ -106,7 +102,6 @@ describe('tokens of an issuer with a key set', () => {
       assert.equal(await gate.verdict(token), INVALID);
     }
     assert.equal(elsewhere.requests, 0);
-    await elsewhere.close();
   });
 
   test('claims are judged as those of a shared secret are', async () => {

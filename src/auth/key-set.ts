@@ -15,12 +15,13 @@ import type { KeySource } from './token-verifier.ts';
 export interface KeySetOptions {
   readonly url: URL;
   readonly clock: Clock;
+  /** Of one fetch, in milliseconds. */
+  readonly timeoutMs: number;
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
 /** The accepted JWS algorithms (RFC 7518; EdDSA: RFC 8037): asymmetric ones only, each of one key type and curve. */
 const ALGORITHMS = ['EdDSA', 'ES256', 'ES384', 'ES512', 'PS256', 'RS256'];
-const FETCH_TIMEOUT_MS = 3_000;
 const MAX_BYTES = 65_536;
 /** From the start of a fetch to that of the next one, by whether it succeeded. */
 const INTERVAL_MS = 1_000;
@@ -32,8 +33,8 @@ const CACHE_MAX_AGE_MS = 600_000;
 const STALE_IF_ERROR_MS = 86_400_000;
 
 /** @returns the text of the response. @throws {Error} if it is no success, too long or too late. */
-async function fetchText(url: URL): Promise<string> {
-  const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+async function fetchText(url: URL, timeoutMs: number): Promise<string> {
+  const signal = AbortSignal.timeout(timeoutMs);
   const response = await fetch(url, { headers: { accept: 'application/json' }, redirect: 'error', signal });
   if (response.status !== 200) {
     await response.body?.cancel();
@@ -87,7 +88,7 @@ async function verifyWith(keys: JWTVerifyGetKey | null, token: string, options: 
  * Verifies tokens with the key set that an issuer publishes at `url` (RFC 7517); starts the first fetch. Unlike jose's
  * createRemoteJWKSet it limits the rate of failing fetches and the size of a response, and serves stale keys on error.
  */
-export function remoteKeySet({ url, clock, onWarning }: KeySetOptions): KeySource {
+export function remoteKeySet({ url, clock, timeoutMs, onWarning }: KeySetOptions): KeySource {
   let keys: JWTVerifyGetKey | null = null;
   let text = '';
   let fetchedAt = Number.NEGATIVE_INFINITY;
@@ -99,7 +100,7 @@ export function remoteKeySet({ url, clock, onWarning }: KeySetOptions): KeySourc
   async function load(): Promise<void> {
     startedAt = clock();
     try {
-      const fetched = await fetchText(url);
+      const fetched = await fetchText(url, timeoutMs);
       if (keys === null || fetched !== text) keys = parseKeySet(fetched); // else cached tokens stay valid
       text = fetched;
       fetchedAt = clock();

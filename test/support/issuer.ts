@@ -106,11 +106,12 @@ export class Issuer {
 export async function openGateWithIssuer(
   context: TestContext,
   prepare: (issuer: Issuer) => void,
+  keySetTimeoutMs?: number,
 ): Promise<{ issuer: Issuer; gate: Gate }> {
   const issuer = await Issuer.start();
   context.after(() => issuer.close());
   prepare(issuer);
-  const gate = await Gate.open(issuer.trusted);
+  const gate = await Gate.open(issuer.trusted, undefined, keySetTimeoutMs);
   context.after(() => gate.close());
   return { issuer, gate };
 }

@@ -188,6 +188,8 @@ export interface ServiceOptions {
   readonly database?: { readonly statementTimeoutMs?: number };
   /** Event-loop delay that starts load shedding; by default there is none, because a busy machine delays tests. */
   readonly maxEventLoopDelayMs?: number;
+  /** Timeout of a fetch of the key set; the service's own by default. */
+  readonly keySetTimeoutMs?: number;
 }
 
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
@@ -208,6 +210,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
+    ...(options.keySetTimeoutMs === undefined ? {} : { keySetTimeoutMs: options.keySetTimeoutMs }),
   });
   await app.ready();
   return new Service(app, log, opened);

@@ -72,7 +72,12 @@ export class Gate {
     this.#database = database;
   }
 
-  static async open(config: ServiceOptions['config'] = {}, clock = new TestClock()): Promise<Gate> {
+  /** @param keySetTimeoutMs of a fetch of the key set; by default long, because a busy machine delays fetches. */
+  static async open(
+    config: ServiceOptions['config'] = {},
+    clock = new TestClock(),
+    keySetTimeoutMs = 60_000,
+  ): Promise<Gate> {
     const database = new CountingDatabase();
     const opened: OpenDatabase = {
       database,
@@ -81,7 +86,7 @@ export class Gate {
       analyze: () => Promise.resolve(),
       remove: () => Promise.resolve(),
     };
-    return new Gate(await startService(opened, { config, clock: clock.read }), clock, database);
+    return new Gate(await startService(opened, { config, clock: clock.read, keySetTimeoutMs }), clock, database);
   }
 
   get databaseUses(): number {
