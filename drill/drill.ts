@@ -9,6 +9,7 @@ import { pgConnectionsKilled } from './pg-connections-killed.ts';
 import { pgDownAtStart } from './pg-down-at-start.ts';
 import { pgFailover } from './pg-failover.ts';
 import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
+import { pgStandby } from './pg-standby.ts';
 import { pgTooManyConnections } from './pg-too-many-connections.ts';
 import { poolExhausted } from './pool-exhausted.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
@@ -41,6 +42,7 @@ const DRILLS: readonly Drill[] = [
   pgRestart,
   pgbouncerRestart,
   pgFailover,
+  pgStandby,
   pgTooManyConnections,
   pgDownAtStart,
   pgColdStart,

@@ -9,6 +9,7 @@ import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
+import { explainIn } from './http/explain.ts';
 import { exposeHealth } from './http/health.ts';
 import { shedLoad } from './http/load-shedding.ts';
 import { collectMethods, rejectOtherMethods } from './http/methods.ts';
@@ -24,7 +25,7 @@ import { createTaskService } from './tasks/task-service.ts';
 export interface AppOptions {
   readonly config: Pick<
     Config,
-    'issuer' | 'audience' | 'frontendOrigins' | 'rateLimitPerMinute' | 'maxTasksPerUser'
+    'environment' | 'issuer' | 'audience' | 'userClaim' | 'frontendOrigins' | 'rateLimitPerMinute' | 'maxTasksPerUser'
   > & {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
@@ -37,22 +38,30 @@ export interface AppOptions {
   readonly maxUnsentBytes?: number;
   /** How long a client may take to read an answer. */
   readonly maxAnswerMs?: number;
+  /** Timeout of a fetch of the key set. */
+  readonly keySetTimeoutMs?: number;
 }
 
 const MAX_UNSENT_BYTES = 128 * 1024 * 1024;
 const MAX_ANSWER_MS = 60_000;
 
-function keySource({ config, logger, clock = systemClock }: AppOptions): KeySource | Promise<KeySource> {
+function keySource({
+  config,
+  logger,
+  clock = systemClock,
+  keySetTimeoutMs = 3_000,
+}: AppOptions): KeySource | Promise<KeySource> {
   const { tokenKeys } = config;
   if (tokenKeys.kind === 'secret') return sharedSecret(tokenKeys.secret, tokenKeys.algorithm);
-  return remoteKeySet({ url: tokenKeys.url, clock, onWarning: (message, err) => logger.warn({ err }, message) });
+  const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
+  return remoteKeySet({ url: tokenKeys.url, clock, timeoutMs: keySetTimeoutMs, onWarning });
 }
 
 /** Composes the HTTP application; the caller opens the database, listens and handles signals. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, database, logger, clock = systemClock, maxEventLoopDelayMs = 1_000 } = options;
   const keys = await keySource(options);
-  const tokens = createTokenVerifier({ keys, issuer: config.issuer, audience: config.audience, clock });
+  const tokens = createTokenVerifier({ ...config, keys, clock });
   const isReady = async () => {
     if (!tokens.isReady()) throw new Error('No key set younger than 24 h');
     await database.ping();
@@ -60,10 +69,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
   // Hooks of the same kind run in the order of registration.
   // onRequest: headers, Host; preParsing: content type and encoding; preValidation: body present
-  const app = createServer(logger);
+  const { frontendOrigins, environment } = config;
+  const app = createServer({ logger, frontendOrigins, explain: explainIn[environment] });
   const methods = collectMethods(app);
   logRequests(app); //                                      onRequest, onResponse
-  await allowOrigins(app, config.frontendOrigins); //       onRequest
+  await allowOrigins(app, frontendOrigins); //              onRequest
   await collectOpenApi(app);
   const unsentBytes = limitUnsentAnswers(app, {
     maxBytes: options.maxUnsentBytes ?? MAX_UNSENT_BYTES,

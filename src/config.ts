@@ -3,6 +3,9 @@ import { z } from 'zod';
 const HMAC_ALGORITHMS = ['HS256', 'HS384', 'HS512'] as const;
 type HmacAlgorithm = (typeof HMAC_ALGORITHMS)[number];
 
+/** A key is at least as long as the hash (RFC 7518, 3.2). */
+const MIN_SECRET_BYTES: Readonly<Record<HmacAlgorithm, number>> = { HS256: 32, HS384: 48, HS512: 64 };
+
 /** The keys that verify tokens. `development`: a secret generated at the first start and stored in `directory`. */
 export type TokenKeys =
   | { readonly kind: 'secret'; readonly secret: Uint8Array; readonly algorithm: HmacAlgorithm }
@@ -27,8 +30,12 @@ export interface Config {
   readonly logLevel: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';
   readonly database: DatabaseConfig;
   readonly tokenKeys: TokenKeys;
-  readonly issuer: string | null;
-  readonly audience: string | null;
+  /** Accepted `iss` of tokens; `null`: not checked. */
+  readonly issuer: readonly string[] | null;
+  /** Accepted `aud` of tokens; `null`: not checked. */
+  readonly audience: readonly string[] | null;
+  /** The claim with the user id. */
+  readonly userClaim: string;
   /** Serialized origins (RFC 6454, section 6.2): scheme, host and port, in lower case. */
   readonly frontendOrigins: readonly string[];
   /** Requests per user per minute; 0 disables the limit. */
@@ -37,7 +44,6 @@ export interface Config {
   readonly maxTasksPerUser: number;
 }
 
-const MIN_SECRET_BYTES = 32;
 const DATABASE_SCHEMES = ['postgres:', 'postgresql:'];
 
 function integer(min: number, max: number) {
@@ -54,16 +60,29 @@ const oneOf = <const Values extends readonly [string, ...string[]]>(values: Valu
 
 const flag = oneOf(['true', 'false']).transform((value) => value === 'true');
 
-const secret = z
-  .string()
-  .transform((text) => new TextEncoder().encode(text))
-  .refine((bytes) => bytes.length >= MIN_SECRET_BYTES, `must be at least ${MIN_SECRET_BYTES} bytes long`);
+const secret = z.string().transform((text) => new TextEncoder().encode(text));
 
 const webUrl = z
   .string()
   .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'must be an http or https URL')
   .transform((text) => new URL(text))
   .refine((url) => url.username === '' && url.password === '', 'must be a URL without a user name or password');
+
+const commaSeparated = z
+  .string()
+  .transform((text) => text.split(',').map((value) => value.trim()))
+  .refine((values) => !values.includes(''), 'must be a comma-separated list without empty values');
+
+/** Claims that many users or a single token have. */
+const NOT_OF_A_USER = ['iss', 'aud', 'exp', 'nbf', 'iat', 'jti'];
+
+const userClaim = z
+  .string()
+  .trim()
+  .refine(
+    (name) => !NOT_OF_A_USER.includes(name),
+    `must be a claim that names the user, not ${NOT_OF_A_USER.join(', ')}`,
+  );
 
 const databaseUrl = z
   .string()
@@ -108,8 +127,10 @@ const Environment = z.object({
   BETTER_AUTH_SECRET: secret.optional(),
   JWT_ALGORITHM: oneOf(HMAC_ALGORITHMS).default('HS256'),
   JWKS_URL: webUrl.optional(),
-  JWT_ISSUER: z.string().optional(),
-  JWT_AUDIENCE: z.string().optional(),
+  JWKS_ALLOW_HTTP: flag.default(false),
+  JWT_ISSUER: commaSeparated.optional(),
+  JWT_AUDIENCE: commaSeparated.optional(),
+  JWT_USER_CLAIM: userClaim.default('sub'),
   FRONTEND_URL: origins.optional(),
   RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).optional(),
   MAX_TASKS_PER_USER: integer(0, 100_000_000).default(100_000),
@@ -119,6 +140,10 @@ type Settings = z.output<typeof Environment>;
 
 const TOKEN_KEY_SETTINGS = ['JWKS_URL', 'JWT_SECRET', 'BETTER_AUTH_SECRET'];
 const TOKEN_KEYS_REQUIRED = 'JWT_SECRET (or BETTER_AUTH_SECRET, or JWKS_URL) is required in production';
+const MAKE_SECRET = 'to make one: openssl rand -base64 48';
+const HTTPS_REQUIRED =
+  'JWKS_URL must be an https URL in production; JWKS_ALLOW_HTTP=true allows http, for an issuer in a private network';
+const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 function tokenKeys(settings: Settings): TokenKeys {
   if (settings.JWKS_URL !== undefined) return { kind: 'key-set', url: settings.JWKS_URL };
@@ -151,6 +176,26 @@ function definedSettings(environment: Readonly<Record<string, string | undefined
   return settings;
 }
 
+/** @returns what is wrong with the token settings together, also where another setting is invalid by itself. */
+function tokenProblems(defined: Readonly<Record<string, string>>): string[] {
+  const problems: string[] = [];
+  const production = defined.ENVIRONMENT === 'production';
+  if (production && !TOKEN_KEY_SETTINGS.some((name) => defined[name] !== undefined)) problems.push(TOKEN_KEYS_REQUIRED);
+  const algorithm = HMAC_ALGORITHMS.find((name) => name === defined.JWT_ALGORITHM) ?? 'HS256';
+  const bytes = MIN_SECRET_BYTES[algorithm];
+  for (const name of ['JWT_SECRET', 'BETTER_AUTH_SECRET']) {
+    const value = defined[name];
+    if (value === undefined || Buffer.byteLength(value) >= bytes) continue;
+    problems.push(`${name} must be at least ${bytes} bytes long for ${algorithm}; ${MAKE_SECRET}`);
+  }
+  const url = defined.JWKS_URL ?? '';
+  if (production && defined.JWKS_ALLOW_HTTP !== 'true' && URL.canParse(url)) {
+    const { protocol, hostname } = new URL(url);
+    if (protocol === 'http:' && !LOOPBACK.test(hostname)) problems.push(HTTPS_REQUIRED);
+  }
+  return problems;
+}
+
 /**
  * Reads the configuration from environment variables. Empty or blank variables count as unset.
  * @throws {Error} listing every invalid or missing variable, one line each, without its value.
@@ -159,8 +204,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
   const defined = definedSettings(environment);
   const parsed = Environment.safeParse(defined);
   const problems = parsed.error?.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`) ?? [];
-  const hasTokenKeys = TOKEN_KEY_SETTINGS.some((name) => defined[name] !== undefined);
-  if (defined.ENVIRONMENT === 'production' && !hasTokenKeys) problems.push(TOKEN_KEYS_REQUIRED);
+  problems.push(...tokenProblems(defined));
   if (!parsed.success || problems.length > 0) {
     throw new Error(`Invalid configuration:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`);
   }
@@ -175,6 +219,7 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     tokenKeys: tokenKeys(settings),
     issuer: settings.JWT_ISSUER ?? null,
     audience: settings.JWT_AUDIENCE ?? null,
+    userClaim: settings.JWT_USER_CLAIM,
     frontendOrigins: settings.FRONTEND_URL ?? (production ? [] : ['http://localhost:3000']),
     rateLimitPerMinute: settings.RATE_LIMIT_PER_MINUTE ?? (production ? 100 : 0),
     maxTasksPerUser: settings.MAX_TASKS_PER_USER,

@@ -50,11 +50,12 @@ interface ResolvedTokenKeys {
   readonly token: string | null;
 }
 
-async function resolveTokenKeys({ tokenKeys }: Config): Promise<ResolvedTokenKeys> {
+async function resolveTokenKeys({ tokenKeys, userClaim }: Config): Promise<ResolvedTokenKeys> {
   if (tokenKeys.kind !== 'development') return { tokenKeys, token: null };
   const { directory, algorithm } = tokenKeys;
   const secret = await developmentSecret(directory);
-  return { tokenKeys: { kind: 'secret', secret, algorithm }, token: await developmentToken(secret, algorithm) };
+  const token = await developmentToken(secret, algorithm, userClaim);
+  return { tokenKeys: { kind: 'secret', secret, algorithm }, token };
 }
 
 function printBanner({ address, family, port }: AddressInfo, token: string | null): void {

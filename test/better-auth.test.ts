@@ -2,16 +2,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { decodeProtectedHeader, SignJWT } from 'jose';
-import { loadConfig } from '../dist/config.js';
 import { BetterAuthServer } from './support/better-auth.ts';
-import { onAnyDatabase, Person, type ServiceOptions } from './support/service.ts';
-
-/** The token settings that these environment variables configure. */
-function tokenSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
-  const { tokenKeys, issuer, audience } = loadConfig(environment);
-  if (tokenKeys.kind === 'development') throw new Error('No token keys are configured');
-  return { tokenKeys, issuer, audience };
-}
+import { onAnyDatabase, Person } from './support/service.ts';
+import { Gate, TestClock, tokenSettings } from './support/tokens.ts';
 
 /** Creates a task as `person`, who alone has access to it. */
 async function useTasks(person: Person, other: Person): Promise<void> {
@@ -21,6 +14,9 @@ async function useTasks(person: Person, other: Person): Promise<void> {
   assert.ok((await other.list()).every(({ user_id }) => user_id === other.sub));
   assert.equal((await other.send('GET', `/api/tasks/${task.id}`)).statusCode, 404);
 }
+
+const settingsOf = ({ base }: BetterAuthServer) =>
+  tokenSettings({ JWKS_URL: `${base}/api/auth/jwks`, JWT_ISSUER: base, JWT_AUDIENCE: base });
 
 const issuer = await BetterAuthServer.start();
 after(() => issuer.close());
@@ -40,14 +36,33 @@ onAnyDatabase(
       await useTasks(bob, ann);
     });
   },
-  {
-    config: tokenSettings({
-      JWKS_URL: `${issuer.base}/api/auth/jwks`,
-      JWT_ISSUER: issuer.base,
-      JWT_AUDIENCE: issuer.base,
-    }),
-  },
+  { config: settingsOf(issuer) },
 );
+
+/** A clock that begins with the present time: that of Better Auth cannot be set. */
+function presentClock(): TestClock {
+  const clock = new TestClock();
+  clock.nowMs = Date.now();
+  return clock;
+}
+
+for (const alg of ['EdDSA', 'ES256', 'ES512', 'PS256', 'RS256'] as const) {
+  test(`tokens that Better Auth signs with ${alg} are accepted, and those of its next key at once`, async (t) => {
+    const server = await BetterAuthServer.start({ jwks: { keyPairConfig: { alg } } });
+    t.after(() => server.close());
+    const gate = await Gate.open(settingsOf(server), presentClock());
+    t.after(() => gate.close());
+    const verdictOf = async (token: string) => [decodeProtectedHeader(token).alg, await gate.verdict(token)];
+    const ann = await server.signUp('ann@example.com');
+    assert.deepEqual(await verdictOf(ann.token), [alg, '200']);
+    server.rotateKeys();
+    const bob = await server.signUp('bob@example.com');
+    assert.notEqual(decodeProtectedHeader(bob.token).kid, decodeProtectedHeader(ann.token).kid);
+    gate.clock.advance(1);
+    assert.deepEqual(await verdictOf(bob.token), [alg, '200']);
+    assert.deepEqual(await verdictOf(ann.token), [alg, '200']);
+  });
+}
 
 const BETTER_AUTH_SECRET = randomBytes(32).toString('base64');
 

@@ -7,7 +7,9 @@ import { onAnyDatabase, type Task } from './support/service.ts';
 const JSON_TYPE = { 'content-type': 'application/json' };
 const MISSING = '/api/tasks/0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
-function assertFaults(answer: LightMyRequestResponse, ...details: readonly [field: string, message: string][]): void {
+type Fault = readonly [field: string, message: string];
+
+function assertFaults(answer: LightMyRequestResponse, ...details: readonly Fault[]): void {
   assert.equal(answer.statusCode, 400, answer.body);
   assert.deepEqual(answer.json(), {
     error: 'Validation failed',
@@ -16,12 +18,18 @@ function assertFaults(answer: LightMyRequestResponse, ...details: readonly [fiel
   });
 }
 
-function assertUnreadable(answer: LightMyRequestResponse, error?: string): void {
+function assertUnreadable(answer: LightMyRequestResponse, error: string): void {
+  assert.deepEqual([answer.statusCode, answer.body], [400, JSON.stringify({ error, code: 'INVALID_REQUEST' })]);
+}
+
+function assertNotJson(answer: LightMyRequestResponse): void {
+  const message = 'JSON has double quotes around names and texts, and no comma after the last field';
   assert.equal(answer.statusCode, 400, answer.body);
-  const { code, error: message, ...rest } = answer.json<{ code: string; error: string }>();
-  assert.equal(code, 'INVALID_REQUEST');
-  assert.deepEqual(rest, {});
-  if (error !== undefined) assert.equal(message, error);
+  assert.deepEqual(answer.json(), {
+    error: 'Request body is not valid JSON',
+    code: 'INVALID_REQUEST',
+    details: [{ field: 'body', message }],
+  });
 }
 
 onAnyDatabase('bodies', (service) => {
@@ -40,15 +48,29 @@ onAnyDatabase('bodies', (service) => {
       'Description cannot exceed 2000 characters',
     ]);
     assertFaults(await update({}), ['body', 'At least one field must be provided']);
-    assertFaults(await update({ colour: 'red', id: 'x' }), ['body', 'At least one field must be provided']);
     assertFaults(await update({ title: '' }), ['title', 'Title cannot be empty']);
     assertFaults(await update({ title: null }), ['title', 'Title cannot be empty']);
     assertFaults(
       await create({ title: '', description: 5, is_completed: 'true' }),
       ['title', 'Title cannot be empty'],
       ['description', 'Description must be a string'],
-      ['is_completed', 'Completed status must be true or false'],
+      ['is_completed', 'Completed status must be true or false, without quotes'],
     );
+  });
+
+  test('an update without any known field names the fields that there are, and those it was sent', async () => {
+    const fields = 'At least one field must be provided: title, description, is_completed';
+    for (const method of ['PUT', 'PATCH'] as const) {
+      assertFaults(await update({ completed: true }, method), ['body', `${fields}. Ignored: completed`]);
+    }
+    assertFaults(await update({ colour: 'red', id: 'x' }), ['body', `${fields}. Ignored: colour, id`]);
+    const many = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`${'x'.repeat(60)}${index}`, 1]));
+    assertFaults(await update(many), ['body', `${fields}. Ignored: ${Array(5).fill('x'.repeat(50)).join(', ')}`]);
+    const person = await service().person();
+    const task = await person.create('x');
+    const both = await person.send('PATCH', `/api/tasks/${task.id}`, { completed: true, description: 'y' });
+    assert.equal(both.statusCode, 200);
+    assert.deepEqual([both.json<Task>().description, both.json<Task>().is_completed], ['y', false]);
   });
 
   test('types are strict', async () => {
@@ -58,12 +80,11 @@ onAnyDatabase('bodies', (service) => {
       assertFaults(await update({ title }, 'PATCH'), ['title', 'Title must be a string']);
     }
     for (const is_completed of [1, 0, 'true', 'false', null, []]) {
-      assertFaults(await create({ title: 'x', is_completed }), [
-        'is_completed',
-        'Completed status must be true or false',
-      ]);
+      const quotes = typeof is_completed === 'string' ? ', without quotes' : '';
+      const expected = ['is_completed', `Completed status must be true or false${quotes}`] as const;
+      assertFaults(await create({ title: 'x', is_completed }), expected);
       for (const answer of [await update({ is_completed }), await update({ is_completed }, 'PATCH')]) {
-        assertFaults(answer, ['is_completed', 'Completed status must be true or false']);
+        assertFaults(answer, expected);
       }
     }
     for (const description of [1, false, []]) {
@@ -77,20 +98,23 @@ onAnyDatabase('bodies', (service) => {
         assertUnreadable(answer, 'Request body must be a JSON object');
       }
     }
-    for (const body of [
-      '',
-      '{',
-      '{"title":"x',
-      '{title:1}',
-      "{'title':'x'}",
-      '{"title":"x"}}',
-      '\ufeff{"title":"x"}',
-    ]) {
+    for (const body of ['{', '{"title":"x', '{title:1}', "{'title':'x'}", '{"title":"x"}}', '{"title":"x",}']) {
+      for (const answer of [await create(body), await update(body), await update(body, 'PATCH')]) assertNotJson(answer);
+    }
+    for (const body of ['['.repeat(30_000), '\ufeff\ufeff{"title":"x"}', '{"title":"x"}\ufeff']) {
+      assertNotJson(await create(body));
+    }
+    for (const body of ['', ' \r\n\t', '\ufeff']) {
       for (const answer of [await create(body), await update(body), await update(body, 'PATCH')]) {
-        assertUnreadable(answer, 'Request body is not valid JSON');
+        assertUnreadable(answer, 'Request body is missing: send a JSON object');
       }
     }
-    assertUnreadable(await create('['.repeat(30_000)), 'Request body is not valid JSON');
+  });
+
+  test('a byte order mark at the start of a body is skipped', async () => {
+    assert.equal((await create('\ufeff{"title":"x"}')).json<Task>().title, 'x');
+    assert.equal((await create('{"title":"\ufeffx"}')).json<Task>().title, 'x');
+    assert.equal((await create('{"title":"a\ufeffb"}')).json<Task>().title, 'a\ufeffb');
   });
 
   test('text that PostgreSQL cannot store is rejected', async () => {
@@ -160,13 +184,18 @@ onAnyDatabase('bodies', (service) => {
       'application/x-www-form-urlencoded',
       'application/jsonx',
       'application/json, text/plain',
-      'application/json; charset=latin1',
       'application/json\ta',
       ' application/json',
     ]) {
       assertUnreadable(
         await create('{"title":"x"}', { 'content-type': type }),
         'Content-Type must be application/json',
+      );
+    }
+    for (const type of ['application/json; charset=latin1', 'application/json;charset="utf-16"']) {
+      assertUnreadable(
+        await create('{"title":"x"}', { 'content-type': type }),
+        'Content-Type must be application/json in UTF-8, without another charset',
       );
     }
     const person = await service().person();
@@ -183,6 +212,8 @@ onAnyDatabase('bodies', (service) => {
       'Application/JSON',
       'application/json; charset=utf-8',
       'application/json;charset="UTF-8"',
+      'application/json; charset=utf8',
+      'application/json; Charset=UTF8',
       'application/json;',
     ]) {
       assertFaults(await create('{"title":1}', { 'content-type': type }), ['title', 'Title must be a string']);
@@ -205,7 +236,9 @@ onAnyDatabase('bodies', (service) => {
       );
       assert.equal(answer.statusCode, 201);
       assert.deepEqual([answer.json<Task>().is_completed, answer.json<Task>().description], [false, null]);
-      assertFaults(await update(`{"${name}":{"title":"x"}}`), ['body', 'At least one field must be provided']);
+      const known = 'At least one field must be provided: title, description, is_completed';
+      const ignored = name.includes('proto') ? '__proto__' : 'constructor';
+      assertFaults(await update(`{"${name}":{"title":"x"}}`), ['body', `${known}. Ignored: ${ignored}`]);
     }
     assert.equal(Reflect.get({}, 'is_completed'), undefined);
   });

@@ -124,6 +124,63 @@ test('a malformed body after the response has been sent closes the connection wi
   assert.equal(more.length, 0);
 });
 
+test('a client that half-closes its connection after a request, or after several, gets every answer', async () => {
+  const { held, service, port, authorized } = shared;
+  const body = '{"title":"x"}';
+  const json = authorized({ 'Content-Type': 'application/json', 'Content-Length': String(body.length) });
+  const create = wire('POST', '/api/tasks', json, body);
+  const list = wire('GET', '/api/tasks', authorized());
+  for (const [requests, statuses] of [
+    [[create], [201]],
+    [
+      [list, create, list],
+      [200, 201, 200],
+    ],
+  ] as const) {
+    const socket = await open(port);
+    const all = readAll(socket);
+    socket.end(requests.join(''));
+    await held.waiting(requests.length);
+    await exchange(port, wire('GET', '/health', CLOSE)); // by now the service has read the end of the connection too
+    held.release();
+    const answers = parseAnswers(await all);
+    assert.deepEqual(
+      answers.map(({ statusCode }) => statusCode),
+      statuses,
+    );
+    for (const answer of answers) assert.equal(service.log.lineOf(answer).status, answer.statusCode);
+  }
+});
+
+test('a client that half-closes an idle connection has it closed at once', async () => {
+  const { port } = shared;
+  const silent = await open(port);
+  const nothing = readAll(silent);
+  silent.end();
+  assert.equal(await nothing, '');
+  const idle = await open(port);
+  const answered = readAll(idle);
+  idle.write(wire('GET', '/health'));
+  await new Promise((resolve) => idle.once('data', resolve));
+  idle.end();
+  assert.equal(parseAnswers(await answered).length, 1);
+});
+
+test('a stop waits for the answer of a half-closed connection', async () => {
+  const { held, service, port, authorized } = await start();
+  const [waiting, idle] = [await open(port), await open(port)];
+  const [answered, closedIdle] = [readAll(waiting), readAll(idle)];
+  waiting.end(wire('GET', '/api/tasks', authorized()));
+  idle.write(wire('GET', '/health'));
+  await held.waiting(1);
+  const closed = service.close();
+  await closedIdle; // the stop has begun to close connections
+  held.release();
+  const [answer, ...more] = parseAnswers(await answered);
+  assert.deepEqual([answer?.statusCode, more.length], [200, 0]);
+  await closed;
+});
+
 test('a truncated body is answered 400', async () => {
   const { port, authorized } = shared;
   const headers = authorized({ 'Content-Type': 'application/json', 'Content-Length': '100' });

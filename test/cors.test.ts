@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { onAnyDatabase } from './support/service.ts';
+import { after, before, describe, test } from 'node:test';
+import { onAnyDatabase, type Service, startService } from './support/service.ts';
+import { exchange, listen, open, parseAnswers, readAll, wire } from './support/socket.ts';
+import { stubDatabase } from './support/stub-database.ts';
 
 const ORIGIN = 'http://localhost:3000';
 const URLS = ['/api/tasks', '/health', '/metrics', '/openapi.json', '/no/such/route', '/api/tasks/x', '/api/tasks/%zz'];
@@ -71,6 +73,67 @@ onAnyDatabase('cross-origin', (service) => {
           const { headers } = await person.send(method, url, undefined, origin);
           assert.match(String(headers.vary), /\bOrigin\b/, `${method} ${url}`);
         }
+      }
+    }
+  });
+});
+
+describe('cross-origin, for requests that the HTTP parser rejects', () => {
+  const OTHER = 'https://app.example.com';
+  const services: Service[] = [];
+  const start = async (...frontendOrigins: string[]) => {
+    const service = await startService(stubDatabase(), { config: { frontendOrigins } });
+    services.push(service);
+    return { service, port: await listen(service.app) };
+  };
+  let one: Awaited<ReturnType<typeof start>>;
+  let two: Awaited<ReturnType<typeof start>>;
+  before(async () => {
+    one = await start(ORIGIN);
+    two = await start(ORIGIN, OTHER);
+  });
+  after(() => Promise.all(services.map((service) => service.close())));
+
+  const LARGE = 'a'.repeat(17_000);
+  const CHUNKED = { 'Transfer-Encoding': 'chunked' };
+
+  for (const [what, request, status] of [
+    ['headers over 16 KiB', (Origin: string) => wire('GET', '/api/tasks', { Origin, A: LARGE }), 431],
+    ['headers over 16 KiB before its Origin', (origin: string) => wire('GET', '/health', { A: LARGE, origin }), 431],
+    ['a header that is not HTTP', (ORIGIN: string) => wire('GET', '/api/tasks', { ORIGIN, 'A ': 'b' }), 400],
+    ['an unknown method', (Origin: string) => wire('BREW', '/api/tasks', { Origin }), 400],
+    ['a body that is not HTTP', (Origin: string) => wire('POST', '/health', { Origin, ...CHUNKED }, 'zz\r\n'), 405],
+  ] as const) {
+    test(`a listed origin may read the response to a request with ${what}; another may not`, async () => {
+      for (const origin of [ORIGIN, OTHER]) {
+        const [answer] = await exchange(two.port, request(origin));
+        assert.equal(answer?.statusCode, status);
+        assert.equal(answer.headers['access-control-allow-origin'], origin);
+        assert.equal(answer.headers['access-control-allow-credentials'], 'true');
+        assert.match(String(answer.headers['access-control-expose-headers']), /X-Request-Id/);
+        assert.match(String(answer.headers.vary), /\bOrigin\b/);
+      }
+      for (const { port } of [one, two]) {
+        const [answer] = await exchange(port, request('https://evil.example'));
+        assert.deepEqual([answer?.statusCode, answer?.headers['access-control-allow-origin']], [status, undefined]);
+      }
+    });
+  }
+
+  test('where the origin is not known, the only listed one may read the response, and none of several', async () => {
+    for (const [{ port, service }, expected] of [
+      [one, ORIGIN],
+      [two, undefined],
+    ] as const) {
+      const slow = await open(port);
+      const all = readAll(slow);
+      slow.write('GET /health HTTP/1.1\r\nHo');
+      await exchange(port, wire('GET', '/health', { Connection: 'close' })); // by now it has been read
+      service.app.server.headersTimeout = 1;
+      const [late] = parseAnswers(await all);
+      const [broken] = await exchange(port, 'hello\r\n\r\n');
+      for (const answer of [late, broken]) {
+        assert.deepEqual([answer?.statusCode, answer?.headers['access-control-allow-origin']], [400, expected]);
       }
     }
   });

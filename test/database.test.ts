@@ -172,3 +172,14 @@ onEachDatabase(
   },
   { database: { statementTimeoutMs: 3_000 } },
 );
+
+onEachDatabase(
+  'maintenance, which runs as the login role and writes',
+  (service) => {
+    test('may take longer than a request', async () => {
+      const vacuum = statement('select pg_sleep(1)', [], 'write');
+      await service().opened.database.transaction({ kind: 'login-role' }, [vacuum]);
+    });
+  },
+  { database: { statementTimeoutMs: 300 } },
+);

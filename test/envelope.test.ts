@@ -56,9 +56,20 @@ const invalid = (field: string, message: string): Expected => [
 ];
 const TOO_LARGE: Expected = [413, 'PAYLOAD_TOO_LARGE', 'Request body is too large'];
 const NOT_FOUND: Expected = [404, 'NOT_FOUND', 'Route not found'];
-const NO_METHOD: Expected = [405, 'METHOD_NOT_ALLOWED', 'Method not allowed'];
+const noMethod = (allow: string): Expected => [
+  405,
+  'METHOD_NOT_ALLOWED',
+  'Method not allowed',
+  [{ field: 'method', message: `This path has ${allow}` }],
+];
 const WRONG_TYPE: Expected = [400, 'INVALID_REQUEST', 'Content-Type must be application/json'];
 const NOT_HTTP: Expected = [400, 'INVALID_REQUEST', 'Request is not valid HTTP'];
+const NOT_JSON: Expected = [
+  400,
+  'INVALID_REQUEST',
+  'Request body is not valid JSON',
+  [{ field: 'body', message: 'JSON has double quotes around names and texts, and no comma after the last field' }],
+];
 const LARGE = 'x'.repeat(65_537);
 
 const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
@@ -66,9 +77,17 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
   ['the check for Host', { headers: { Host: null } }, [400, 'INVALID_REQUEST', 'Host header is missing']],
   ['the router, for an unknown path', { path: '/no/such/route' }, NOT_FOUND],
   ['the router, for an unknown path below /api', { path: '/api/nothing' }, NOT_FOUND],
-  ['the router, for another method', { method: 'PUT' }, NO_METHOD],
-  ['the router, for an uncommon method', { method: 'PROPFIND', path: TASK }, NO_METHOD],
-  ['the router, for CONNECT', { method: 'CONNECT', path: 'example.com:443' }, NO_METHOD],
+  ['the router, for another method', { method: 'PUT' }, noMethod('GET, HEAD, OPTIONS, POST')],
+  [
+    'the router, for an uncommon method',
+    { method: 'PROPFIND', path: TASK },
+    noMethod('DELETE, GET, HEAD, OPTIONS, PATCH, PUT'),
+  ],
+  [
+    'the router, for CONNECT',
+    { method: 'CONNECT', path: 'example.com:443' },
+    [405, 'METHOD_NOT_ALLOWED', 'Method not allowed'],
+  ],
   [
     'the router, for a path that cannot be decoded',
     { path: '/%zz' },
@@ -86,8 +105,8 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
     post('x', { 'Content-Encoding': 'gzip' }),
     [400, 'INVALID_REQUEST', 'Content-Encoding is not supported'],
   ],
-  ['the body parser, for invalid JSON', post('{"title":'), [400, 'INVALID_REQUEST', 'Request body is not valid JSON']],
-  ['the body parser, for no body', post(''), [400, 'INVALID_REQUEST', 'Request body is not valid JSON']],
+  ['the body parser, for invalid JSON', post('{"title":'), NOT_JSON],
+  ['the body parser, for no body', post(''), [400, 'INVALID_REQUEST', 'Request body is missing: send a JSON object']],
   ['the body parser, for an array', post('[]'), [400, 'INVALID_REQUEST', 'Request body must be a JSON object']],
   ['the body parser, for a large body', post(LARGE), TOO_LARGE],
   ['the body parser, for a large body in chunks', chunked(`10001\r\n${LARGE}\r\n0\r\n\r\n`), TOO_LARGE],

@@ -85,6 +85,28 @@ test('a request without Host is 400, except in HTTP/1.0', async () => {
   assert.equal(old?.statusCode, 200);
 });
 
+for (const [name, values] of [
+  ['Host', ['localhost', 'localhost']],
+  ['Host', ['localhost', 'elsewhere.example']],
+  ['Authorization', ['mine', 'mine']],
+  ['Authorization', ['mine', 'none']],
+  ['Authorization', ['none', 'mine']],
+] as const) {
+  test(`a request with two ${name} headers (${values.join(', ')}) is 400, however they are spelled`, async () => {
+    const origin = 'http://localhost:3000';
+    const [first, second] = values.map((value) => (value === 'mine' ? `Bearer ${person.token}` : value));
+    const repeated = { [name]: first ?? '', [name.toUpperCase()]: second ?? '' };
+    const headers = { ...CLOSE, ...(name === 'Host' ? authorized(repeated) : repeated) };
+    for (const path of ['/api/tasks', '/health']) {
+      const [answer, ...more] = await exchange(port, wire('GET', path, { ...headers, Origin: origin }));
+      assert.ok(answer !== undefined && more.length === 0);
+      assertError(answer, 400, 'INVALID_REQUEST', `${name} header must be sent once`);
+      assert.equal(answer.headers.connection, 'close');
+      assert.equal(answer.headers['access-control-allow-origin'], origin);
+    }
+  });
+}
+
 test('a path that cannot be decoded is 400 VALIDATION_ERROR, with CORS headers', async () => {
   const details = [{ field: 'path', message: 'Path is not correctly percent-encoded' }];
   for (const path of ['/%zz', '/api/tasks/%zz', '/api/tasks/%ff', '/health%']) {

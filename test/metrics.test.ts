@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { METHODS } from 'node:http';
 import { after, before, test } from 'node:test';
 import { type Person, type Service, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
@@ -50,9 +51,36 @@ test('requests that cannot be parsed are counted with an unknown method and rout
     await exchange(port, bytes);
     assert.equal(await counted('unknown', 'unknown', status), before + 1, bytes.slice(0, 20));
   }
-  const before = await counted('CONNECT', 'unknown', 405);
-  await exchange(port, wire('CONNECT', 'example.com:443'));
-  assert.equal(await counted('CONNECT', 'unknown', 405), before + 1);
+});
+
+test('methods of no route share one label value', async () => {
+  const known = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+  const before = await counted('other', '/health', 405);
+  const connects = await counted('other', 'unknown', 405);
+  for (const method of METHODS) {
+    if (method === 'CONNECT') await exchange(port, wire('CONNECT', 'example.com:443'));
+    else await person.send(method, '/health');
+  }
+  assert.equal(await counted('other', '/health', 405), before + METHODS.length - 1 - known.length);
+  assert.equal(await counted('other', 'unknown', 405), connects + 1);
+  const { body } = await service.app.inject({ url: '/metrics' });
+  const labels = new Set([...body.matchAll(/[{,]method="(.*?)"/g)].map(([, method]) => method));
+  assert.deepEqual([...labels].filter((label) => !known.includes(label ?? '')).sort(), ['other', 'unknown']);
+});
+
+test('the names of metrics are as Prometheus wants them (promtool check metrics)', async () => {
+  const { body } = await service.app.inject({ url: '/metrics' });
+  const types = new Map([...body.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => [name, type]));
+  const helps = new Set([...body.matchAll(/^# HELP (\S+) \S/gm)].map(([, name]) => name));
+  assert.ok(types.size > 20);
+  const units = /_(?:milliseconds|ms|minutes|hours|days|kilobytes|megabytes|bits|percent|us|ns)(?:_|$)/;
+  for (const [name, type] of types) {
+    assert.ok(helps.has(name), `${name} has no help`);
+    assert.match(name, /^[a-z][a-z0-9_]*$/);
+    assert.equal(name.endsWith('_total'), type === 'counter', `${name} is a ${type}`);
+    assert.doesNotMatch(name, /_(?:count|sum|bucket|gauge|counter|histogram|summary)$/, name);
+    assert.doesNotMatch(name, units, `${name} is not in a base unit`);
+  }
 });
 
 test('a request with a malformed body is counted once, with its route', async () => {

@@ -15,6 +15,7 @@ const PATHS: Readonly<Record<string, readonly string[]>> = {
   '/metrics': ['GET', 'HEAD'],
   '/openapi.json': ['GET', 'HEAD'],
   '/docs': ['GET', 'HEAD'],
+  '/': ['GET', 'HEAD'],
 };
 
 onAnyDatabase('paths and methods', (service) => {
@@ -121,7 +122,8 @@ onAnyDatabase('paths and methods', (service) => {
           assert.equal(answer.body, '');
         } else {
           assert.equal(answer.statusCode, 405);
-          const body = '{"error":"Method not allowed","code":"METHOD_NOT_ALLOWED"}';
+          const details = [{ field: 'method', message: `This path has ${allow}` }];
+          const body = JSON.stringify({ error: 'Method not allowed', code: 'METHOD_NOT_ALLOWED', details });
           assert.equal(answer.body, method === 'HEAD' ? '' : body);
         }
       }
@@ -132,7 +134,6 @@ onAnyDatabase('paths and methods', (service) => {
   test('an unknown path is 404, with or without a token, whatever the method', async () => {
     const person = await service().person();
     for (const url of [
-      '/',
       '/api',
       '/api/task',
       '/api/tasks/x/y/z',
@@ -149,6 +150,60 @@ onAnyDatabase('paths and methods', (service) => {
           assert.equal(answer.body, '{"error":"Route not found","code":"NOT_FOUND"}');
         }
       }
+    }
+  });
+
+  test('/ leads to the reference', async () => {
+    for (const method of ['GET', 'HEAD'] as const) {
+      for (const url of ['/', '/?a=b']) {
+        const answer = await service().app.inject({ method, url });
+        assert.deepEqual([answer.statusCode, answer.headers.location], [302, '/docs'], url);
+      }
+    }
+  });
+
+  test('a query parameter is 400 on every route of /api, named, and ignored elsewhere', async () => {
+    const person = await service().person();
+    const { id } = await person.create('x');
+    const message =
+      'Unknown query parameter: this route has none. None is needed against caches either: responses are never cached';
+    for (const [method, path, body] of [
+      ['GET', '/api/tasks', undefined],
+      ['HEAD', '/api/tasks', undefined],
+      ['POST', '/api/tasks', { title: 'y' }],
+      ['GET', `/api/tasks/${id}`, undefined],
+      ['PUT', `/api/tasks/${id}`, { title: 'y' }],
+      ['PATCH', `/api/tasks/${id}`, { title: 'y' }],
+      ['POST', `/api/tasks/${id}/toggle`, undefined],
+      ['DELETE', `/api/tasks/${id}`, undefined],
+    ] as const) {
+      for (const [query, ...fields] of [
+        ['_=123', '_'],
+        ['limit=5&limit=6', 'limit'],
+        ['a', 'a'],
+        ['a&b=&%63%20+d=e', 'a', 'b', 'c  d'],
+        ['=', 'query'],
+        ['__proto__=x', '__proto__'],
+        ['%zz', '%zz'],
+        ['title[]=1', 'title[]'],
+      ] as const) {
+        const answer = await person.send(method, `${path}?${query}`, body);
+        assert.equal(answer.statusCode, 400, `${method} ${path}?${query}`);
+        const details = fields.map((field) => ({ field, message }));
+        const expected = { error: 'Validation failed', code: 'VALIDATION_ERROR', details };
+        if (method !== 'HEAD') assert.deepEqual(answer.json(), expected);
+      }
+      assert.equal(
+        (await service().stranger().send(method, `${path}?_=1`, body)).statusCode,
+        401,
+        'the token is first',
+      );
+    }
+    assert.deepEqual(await person.list(), [(await person.send('GET', `/api/tasks/${id}?`)).json()]);
+    const many = await person.send('GET', `/api/tasks?${Array.from({ length: 3000 }, (_, index) => index).join('&')}`);
+    assert.equal(many.json<{ details: unknown[] }>().details.length, 20);
+    for (const path of ['/health', '/ready', '/metrics', '/openapi.json', '/docs']) {
+      assert.equal((await service().app.inject(`${path}?_=123`)).statusCode, 200, path);
     }
   });
 
@@ -172,7 +227,7 @@ onAnyDatabase('paths and methods', (service) => {
     const task = await person.send('POST', '/api/tasks', { title: 'x' }, claims);
     assert.equal(task.statusCode, 201);
     assert.match(String(task.headers.location), /^\/api\/tasks\/[0-9a-f-]{36}$/);
-    const list = await person.send('GET', '/api/tasks?_method=DELETE&user_id=1&access_token=x', undefined, claims);
+    const list = await person.send('GET', '/api/tasks', undefined, claims);
     assert.equal(list.json<{ tasks: unknown[] }>().tasks.length, 1);
     assert.equal(
       (

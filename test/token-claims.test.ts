@@ -22,15 +22,16 @@ describe('claims', () => {
 
   test('a token is accepted until 30 s after its exp', async () => {
     const now = gate.clock.seconds;
-    for (const exp of [now + 1, now, now - 1, now - 29]) await expectVerdict({ exp }, '200');
-    for (const exp of [now - 30, now - 31, now - 86_400, 1, 0, -1, -1e20]) await expectVerdict({ exp }, EXPIRED);
+    for (const exp of [now + 1, now + 0.25, now, now - 1, now - 29, now - 29.75]) await expectVerdict({ exp }, '200');
+    for (const exp of [now - 30, now - 30.25, now - 31, now - 86_400, 1, 0, -1, -1e20])
+      await expectVerdict({ exp }, EXPIRED);
   });
 
   test('nbf and iat may be up to 30 s in the future', async () => {
     const now = gate.clock.seconds;
     for (const claim of ['nbf', 'iat']) {
-      for (const value of [now + 30, now + 29, now, 0, -1]) await expectVerdict({ [claim]: value }, '200');
-      for (const value of [now + 31, now + 3600, 1e300]) await expectVerdict({ [claim]: value }, INVALID);
+      for (const value of [now + 30, now + 29.75, now + 29, now, 0, -1]) await expectVerdict({ [claim]: value }, '200');
+      for (const value of [now + 30.25, now + 31, now + 3600, 1e300]) await expectVerdict({ [claim]: value }, INVALID);
       for (const value of [null, '0', `${now}`, true, [now], {}]) await expectVerdict({ [claim]: value }, INVALID);
       await expectVerdict({ [claim]: undefined }, '200');
     }
@@ -85,7 +86,7 @@ describe('claims', () => {
 
   test('the log names why a token is rejected, and contains nothing of the token', async () => {
     const other = gate.claims({ aud: 'elsewhere' });
-    const strict = await Gate.open({ audience: 'here' });
+    const strict = await Gate.open({ audience: ['here'], userClaim: 'uid' });
     const now = gate.clock.seconds;
     for (const [token, reason, by] of [
       [gate.token({ exp: undefined }), 'exp missing', gate],
@@ -100,8 +101,10 @@ describe('claims', () => {
       [gate.token({}, { crit: ['x'], x: 1 }), 'crit', gate],
       ['x.y.z', 'malformed', gate],
       [gate.token({ name: 'x'.repeat(8_192) }), 'length', gate],
-      [makeToken({ alg: 'HS256' }, other), 'aud', strict],
-      [gate.token(), 'aud missing', strict],
+      [makeToken({ alg: 'HS256' }, { ...other, uid: 'x' }), 'aud', strict],
+      [gate.token({ aud: 'here' }), 'uid missing', strict],
+      [gate.token({ uid: 'x' }), 'aud missing', strict],
+      [gate.token({ aud: 'here', uid: 7 }), 'uid', strict],
     ] as const) {
       const answer = await by.ask(token);
       assert.equal(answer.statusCode, 401);
@@ -124,17 +127,22 @@ describe('claims', () => {
 describe('iss and aud', () => {
   let gate: Gate;
   before(async () => {
-    gate = await Gate.open({ issuer: 'https://auth.example.com', audience: 'todo' });
+    gate = await Gate.open({
+      issuer: ['https://auth.example.com', 'https://login.example.com/'],
+      audience: ['todo', 'todo-app'],
+    });
   });
   after(() => gate.close());
 
   const iss = 'https://auth.example.com';
   const aud = 'todo';
 
-  test('are checked when they are configured', async () => {
+  test('are checked when they are configured: one of each suffices', async () => {
     for (const claims of [
       { iss, aud },
       { iss, aud: ['other', 'todo'] },
+      { iss: 'https://login.example.com/', aud: 'todo-app' },
+      { iss, aud: ['todo-app', 'todo'] },
     ]) {
       assert.equal(await gate.verdict(gate.token(claims)), '200', JSON.stringify(claims));
     }
@@ -143,17 +151,51 @@ describe('iss and aud', () => {
       { iss },
       { aud },
       { iss: 'https://auth.example.com/', aud },
+      { iss: 'https://login.example.com', aud },
+      { iss: 'https://auth.example.com,https://login.example.com/', aud },
       { iss: 'https://evil.example.com', aud },
       { iss: [iss], aud },
       { iss: null, aud },
+      { iss: '', aud },
       { iss, aud: 'todo2' },
       { iss, aud: 'tod' },
+      { iss, aud: 'todo,todo-app' },
+      { iss, aud: '' },
       { iss, aud: [] },
       { iss, aud: ['other'] },
+      { iss, aud: [['todo']] },
       { iss, aud: { todo: true } },
       { iss, aud: null },
     ]) {
       assert.equal(await gate.verdict(gate.token(claims)), INVALID, JSON.stringify(claims));
+    }
+  });
+});
+
+describe('the claim that names the user', () => {
+  for (const userClaim of ['user_id', 'uid', 'https://example.com/user', 'email']) {
+    test(`may be ${userClaim}`, async () => {
+      const gate = await Gate.open({ userClaim });
+      const userOf = async (claims: Record<string, unknown>) => {
+        const answer = await gate.ask(gate.token(claims));
+        return answer.statusCode === 200 ? gate.service.log.lineOf(answer).user_id : answer.statusCode;
+      };
+      assert.equal(await userOf({ [userClaim]: 'ann' }), 'ann');
+      assert.equal(await userOf({ [userClaim]: 'ann', sub: undefined }), 'ann');
+      assert.equal(await userOf({ [userClaim]: 'ann', sub: 7 }), 'ann');
+      assert.equal(await userOf({ [userClaim]: '漢'.repeat(255) }), '漢'.repeat(255));
+      for (const value of [undefined, null, '', 7, 0, 2 ** 53, true, ['ann'], { id: 'ann' }, 'x'.repeat(256), 'a\0b']) {
+        assert.equal(await userOf({ [userClaim]: value }), 401, JSON.stringify(value));
+      }
+      await gate.close();
+    });
+  }
+
+  test('is a claim of the token itself, not what every object has', async () => {
+    for (const userClaim of ['constructor', '__proto__', 'toString']) {
+      const gate = await Gate.open({ userClaim });
+      assert.equal(await gate.verdict(gate.token()), INVALID, userClaim);
+      await gate.close();
     }
   });
 });

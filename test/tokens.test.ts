@@ -114,6 +114,22 @@ describe('tokens', () => {
     assert.equal(await gate.verdict(good), '200');
   });
 
+  test('a signature in another spelling than canonical base64url is rejected, also of a token that is cached', async () => {
+    const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+    let good = gate.token();
+    for (let turn = 0; !/[-_][^.]*$/.test(good); turn += 1) good = gate.token({ turn });
+    const last = ALPHABET.indexOf(good.at(-1) ?? '');
+    assert.equal(last % 4, 0, 'the last character of 32 bytes has two unused bits');
+    assert.equal(await gate.verdict(good), '200');
+    const respelled = [1, 2, 3].map((bits) => good.slice(0, -1) + ALPHABET[last + bits]);
+    const dot = good.lastIndexOf('.');
+    const base64 = good.slice(0, dot) + good.slice(dot).replaceAll('-', '+').replaceAll('_', '/');
+    for (const token of [...respelled, `${good}=`, `${good}==`, base64, `${base64}=`]) {
+      assertRefused(await gate.ask(token), INVALID, token.slice(dot));
+    }
+    assert.equal(await gate.verdict(good), '200');
+  });
+
   test('a token with alg "none", or another that is not configured, is rejected', async () => {
     const signatures = { empty: () => new Uint8Array(), right: hmac('HS256', SECRET) };
     for (const alg of ['none', 'None', 'nOnE', 'NONE', '', 'hs256', 'HS256 ', null, undefined, ['HS256'], 0]) {
@@ -219,9 +235,52 @@ describe('tokens', () => {
   });
 });
 
+describe('why a token is refused', () => {
+  const reasonsBy = async (environment: 'development' | 'production') => {
+    const gate = await Gate.open({ environment, issuer: ['https://auth.example.com'] });
+    const iss = { iss: 'https://auth.example.com' };
+    const expired = gate.token({ ...iss, exp: gate.clock.seconds - 60 });
+    const forged = makeToken({ alg: 'HS256' }, gate.claims(iss), hmac('HS256', 'another secret'));
+    const tokens = [forged, expired, gate.token(), gate.token({ iss: 'x' }), gate.token({ ...iss, sub: 7 }), '"x"'];
+    const answers = [];
+    for (const token of tokens) answers.push({ token, answer: await gate.ask(token) });
+    const bare = await gate.get('/api/tasks');
+    await gate.close();
+    return { answers, bare };
+  };
+
+  test('is said in development, in body and WWW-Authenticate (RFC 6750, section 3), without the token', async () => {
+    const { answers, bare } = await reasonsBy('development');
+    const described = answers.map(({ token, answer }) => {
+      const { error, details } = answer.json<{
+        error: string;
+        details: readonly { field: string; message: string }[];
+      }>();
+      const [{ field = '', message = '' } = {}, ...more] = details;
+      assert.deepEqual([answer.statusCode, field, more.length], [401, 'authorization', 0]);
+      const challenge = `Bearer error="invalid_token", error_description="${message}"`;
+      assert.equal(answer.headers['www-authenticate'], challenge);
+      assert.match(message, /^[\x20\x21\x23-\x5b\x5d-\x7e]+$/);
+      const parts = token.split('.').filter(({ length }) => length > 3);
+      for (const part of parts) assert.ok(!JSON.stringify([answer.body, answer.headers]).includes(part));
+      assert.match(error, /^Authentication token (is invalid|has expired)$/);
+      return message.split(':')[0];
+    });
+    assert.deepEqual(described, ['signature', 'exp', 'iss missing', 'iss', 'sub', 'malformed']);
+    assert.equal(bare.headers['www-authenticate'], 'Bearer'); // RFC 6750, 3.1: no error where there was no token
+  });
+
+  test('is not said in production', async () => {
+    const { answers, bare } = await reasonsBy('production');
+    for (const [index, { answer }] of answers.entries())
+      assertRefused(answer, index === 1 ? EXPIRED : INVALID, `${index}`);
+    assertRefused(bare, UNAUTHORIZED, 'no token');
+  });
+});
+
 describe('the algorithm of the shared secret', () => {
   for (const algorithm of HMAC_NAMES) {
-    for (const length of [32, 64, 300]) {
+    for (const length of [64, 300]) {
       test(`${algorithm} with a secret of ${length} bytes accepts ${algorithm} and no other`, async () => {
         const secret = Buffer.alloc(length, 'a secret, ');
         const gate = await Gate.open({ tokenKeys: { kind: 'secret', secret, algorithm } });

@@ -40,7 +40,7 @@ export class DrillRun extends Checks {
   }
 
   /** @param fields what every written task has besides its title. */
-  load(service: ServiceUnderTest, fields: object = {}): Load {
+  load(service: { readonly origin: string }, fields: object = {}): Load {
     return new Load(this.client(), service, fields);
   }
 

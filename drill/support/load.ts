@@ -77,7 +77,7 @@ export class Load {
     this.#reads += 1;
     const user = this.#readers[this.#reads % READERS] ?? '';
     const list = await this.#client.request(`${this.#service.origin}/api/tasks`, { user });
-    if (list.status === 200 && !list.body.includes(this.#expectedInList)) this.#malformed += 1;
+    if (list.status === 200 && !this.#isOwn(list.body, user)) this.#malformed += 1;
     return this.#record('read', list);
   }
 
@@ -163,6 +163,12 @@ export class Load {
       'slowest write, ms': writes.slowestMs(),
       ...(await this.verifyWrites(checks)),
     };
+  }
+
+  /** Whether a list has the task to read, if there is one, and no other user's. */
+  #isOwn(body: string, user: string): boolean {
+    const { tasks }: { tasks: { readonly user_id: string }[] } = JSON.parse(body);
+    return body.includes(this.#expectedInList) && tasks.every(({ user_id }) => user_id === user);
   }
 
   #record(kind: Sample['kind'], response: Response): Sample {

@@ -5,7 +5,7 @@ import type { Client, Response } from './client.ts';
 
 /** Fewer than the limit of a list, so that one list has all tasks of a user. */
 const TASKS_PER_USER = 500;
-/** So many that none has more than 8 requests in progress while the database does not answer. */
+/** Users who write in turn: so many that none has over 8 requests in progress while the database does not answer. */
 const WRITERS = 128;
 const READ_BACK_TIMEOUT_MS = 5_000;
 
@@ -40,10 +40,7 @@ export class WriteLog {
 
   /** Creates one task at the service at `origin`. */
   async write(origin: string): Promise<Response> {
-    if (this.sent % (TASKS_PER_USER * WRITERS) === 0) {
-      this.#writers.push(...Array.from({ length: WRITERS }, newWriter));
-    }
-    const writer = this.#writers.at(-1 - (this.sent % WRITERS)) ?? newWriter();
+    const writer = this.#nextWriter();
     const title = `task ${this.sent}`;
     this.sent += 1;
     writer.sent.add(title);
@@ -88,6 +85,12 @@ export class WriteLog {
       'stored without acknowledgement': totals.unacknowledged,
       'duplicate or foreign': totals.wrong,
     };
+  }
+
+  #nextWriter(): Writer {
+    if (this.sent % (TASKS_PER_USER * WRITERS) === 0) this.#writers.push(...Array.from({ length: WRITERS }, newWriter));
+    const [writer = newWriter()] = this.#writers.slice(-1 - (this.sent % WRITERS));
+    return writer;
   }
 
   /** Retries 503 for 5 s: this is about durability; availability is checked by the drills. */

@@ -27,11 +27,10 @@ export async function developmentSecret(directory: string): Promise<Uint8Array> 
   return new TextEncoder().encode(await readFile(path, 'utf8'));
 }
 
-/** @returns a JWT for user `developer`, valid for 30 days. */
-export async function developmentToken(secret: Uint8Array, algorithm: string): Promise<string> {
-  return new SignJWT({ email: 'developer@example.com' })
+/** @returns a JWT with `developer` in `userClaim`, valid for 30 days. */
+export async function developmentToken(secret: Uint8Array, algorithm: string, userClaim: string): Promise<string> {
+  return new SignJWT({ email: 'developer@example.com', [userClaim]: 'developer' })
     .setProtectedHeader({ alg: algorithm, typ: 'JWT' })
-    .setSubject('developer')
     .setIssuedAt()
     .setExpirationTime(TOKEN_LIFETIME)
     .sign(secret);

@@ -32,8 +32,12 @@ export interface TokenVerifier {
 
 interface VerifierOptions {
   readonly keys: KeySource;
-  readonly issuer: string | null;
-  readonly audience: string | null;
+  /** One of them must be the token's `iss`; `null`: not checked. */
+  readonly issuer: readonly string[] | null;
+  /** One of them must be the token's `aud`, or in it; `null`: not checked. */
+  readonly audience: readonly string[] | null;
+  /** The claim with the user id. */
+  readonly userClaim: string;
   readonly clock: Clock;
 }
 
@@ -59,33 +63,40 @@ function toAppError(error: unknown): AppError {
   return invalidToken((error instanceof errors.JOSEError && REASONS[error.code]) || 'malformed', error);
 }
 
+/** Whether the signature is the base64url text of its bytes (RFC 7515, section 2; RFC 4648, 3.5). */
+function isCanonical(token: string): boolean {
+  const signature = token.slice(token.lastIndexOf('.') + 1);
+  return Buffer.from(signature, 'base64url').toString('base64url') === signature;
+}
+
 /** Validates the claims that jose does not check as the contract requires. @throws {AppError} `INVALID_TOKEN` */
-function toPrincipal(claims: JWTPayload, nowMs: number): Principal {
-  const userId = parseUserId(claims.sub);
-  if (userId === null) throw invalidToken('sub');
+function toPrincipal(claims: JWTPayload, userClaim: string, nowMs: number): Principal {
+  const userId = parseUserId(claims[userClaim]);
+  if (userId === null) throw invalidToken(userClaim);
   if (claims.iat !== undefined && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S) throw invalidToken('iat');
   return { userId, email: parseEmail(claims.email) };
 }
 
-export function createTokenVerifier({ keys, issuer, audience, clock }: VerifierOptions): TokenVerifier {
+export function createTokenVerifier({ keys, issuer, audience, userClaim, clock }: VerifierOptions): TokenVerifier {
   const cache = new TokenCache();
   const turns = new TurnsOfConnections();
   const verifying = new Map<string, Promise<Principal>>();
   const options: JWTVerifyOptions = {
     algorithms: [...keys.algorithms],
     clockTolerance: CLOCK_TOLERANCE_S,
-    requiredClaims: ['sub', 'exp'],
-    ...(issuer === null ? {} : { issuer }),
-    ...(audience === null ? {} : { audience }),
+    requiredClaims: [userClaim, 'exp'],
+    ...(issuer === null ? {} : { issuer: [...issuer] }),
+    ...(audience === null ? {} : { audience: [...audience] }),
   };
 
   async function verifyUncached(token: string): Promise<Principal> {
+    if (!isCanonical(token)) throw invalidToken('malformed');
     const nowMs = clock();
     // Read before verifying: if the keys change meanwhile, the entry is stale instead of cached under the new keys.
     const verifiedWith = keys.currentKeys();
     try {
       const claims = await keys.verify(token, { ...options, currentDate: new Date(nowMs) });
-      const principal = toPrincipal(claims, nowMs);
+      const principal = toPrincipal(claims, userClaim, nowMs);
       const expiresAtMs = (claims.exp ?? 0) * 1000;
       if (verifiedWith !== null) cache.set(token, { principal, expiresAtMs, keys: verifiedWith });
       return principal;

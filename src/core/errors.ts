@@ -1,4 +1,4 @@
-/** A validation error of one request field; `field` is its name, or `body` for the body as a whole. */
+/** A fault of one field or other part of a request; `field` is its name, or `body` for the body as a whole. */
 export interface FieldError {
   readonly field: string;
   readonly message: string;

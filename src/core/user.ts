@@ -2,7 +2,7 @@ import { codePointLength, isStorableText } from './text.ts';
 
 declare const userId: unique symbol;
 
-/** The `sub` claim of a verified token: non-empty, at most 255 code points, no NUL, well-formed Unicode. */
+/** The user claim of a verified token: non-empty, at most 255 code points, no NUL, well-formed Unicode. */
 export type UserId = string & { readonly [userId]: true };
 
 /** The authenticated user. */
@@ -21,7 +21,7 @@ function isUserId(value: unknown): value is UserId {
   );
 }
 
-/** @returns `value` as a user id if it is a valid `sub` claim (RFC 7519, 4.1.2), else `null`. */
+/** @returns `value` as a user id if it is one, else `null`. A number is none: beyond 2^53, two users could be one. */
 export function parseUserId(value: unknown): UserId | null {
   return isUserId(value) ? value : null;
 }

@@ -4,7 +4,7 @@ import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { AppError } from '../core/errors.ts';
-import { CONSTANT_HEADERS } from './cors-and-headers.ts';
+import { CONSTANT_HEADERS, corsHeaders } from './cors-and-headers.ts';
 import { type ErrorReply, errorReply } from './error-reply.ts';
 
 declare module 'fastify' {
@@ -38,9 +38,17 @@ function toAppError(code: string | undefined): AppError {
   return new AppError('INVALID_REQUEST', { message });
 }
 
-function toHttp({ status, headers, body }: ErrorReply, requestId: string): string {
+/** The last `Origin` in the bytes that the parser was given last; null if there is none, or no bytes. */
+function originIn(packet: unknown): string | null {
+  const text = packet instanceof Buffer ? packet.toString('latin1') : '';
+  const [, origin = null] = [...text.matchAll(/^origin:[ \t]*(\S*)/gim)].at(-1) ?? [];
+  return origin;
+}
+
+function toHttp({ status, headers, body }: ErrorReply, requestId: string, cors: ErrorReply['headers']): string {
   const lines = Object.entries({
     ...headers,
+    ...cors,
     'content-length': Buffer.byteLength(body),
     'x-request-id': requestId,
     ...CONSTANT_HEADERS,
@@ -58,6 +66,12 @@ export class ClientErrors extends EventEmitter<{ response: [ClientError] }> {
   /** The latest request of each connection whose headers were valid. */
   readonly #latest = new WeakMap<Duplex, FastifyReply>();
   readonly #failures = new WeakMap<Duplex, AppError>();
+  readonly #frontendOrigins: readonly string[];
+
+  constructor(frontendOrigins: readonly string[]) {
+    super();
+    this.#frontendOrigins = frontendOrigins;
+  }
 
   /** onRequest hook. */
   track(request: { readonly raw: IncomingMessage }, reply: FastifyReply): void {
@@ -70,7 +84,7 @@ export class ClientErrors extends EventEmitter<{ response: [ClientError] }> {
   }
 
   /** Listener for http.Server's `clientError`. */
-  readonly onClientError = (error: { readonly code?: string }, socket: Duplex): void => {
+  readonly onClientError = (error: { readonly code?: string; readonly rawPacket?: unknown }, socket: Duplex): void => {
     if (this.#failures.has(socket)) return; // the parser fails again on the remaining input
     const failure = toAppError(error.code);
     this.#failures.set(socket, failure);
@@ -85,7 +99,8 @@ export class ClientErrors extends EventEmitter<{ response: [ClientError] }> {
       this.#afterLatestResponse(socket, () => {
         const requestId = randomUUID();
         const response = errorReply(failure);
-        endAndLinger(socket, toHttp(response, requestId));
+        const cors = corsHeaders(this.#frontendOrigins, originIn(error.rawPacket));
+        endAndLinger(socket, toHttp(response, requestId, cors));
         this.emit('response', { requestId, status: response.status, failure });
       });
     }

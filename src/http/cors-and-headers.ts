@@ -11,6 +11,30 @@ export const CONSTANT_HEADERS = {
   'x-frame-options': 'DENY',
 };
 
+const EXPOSED_HEADERS = [
+  'Location',
+  'X-Request-Id',
+  'Retry-After',
+  'RateLimit-Limit',
+  'RateLimit-Remaining',
+  'RateLimit-Reset',
+];
+
+/**
+ * CORS headers for responses that no plugin sees.
+ * @param origin of the request; `null` if it is not known, which may then be the only one of `origins`.
+ */
+export function corsHeaders(origins: readonly string[], origin: string | null): Readonly<Record<string, string>> {
+  const [only, ...others] = origins;
+  const allowed = origin ?? (others.length === 0 ? only : undefined);
+  if (allowed === undefined || !origins.includes(allowed)) return {};
+  return {
+    'access-control-allow-origin': allowed,
+    'access-control-allow-credentials': 'true',
+    'access-control-expose-headers': EXPOSED_HEADERS.join(', '),
+  };
+}
+
 /** CORS (Fetch standard, 3.2): `origins` may read responses, with credentials. Other origins get no CORS header. */
 export async function allowOrigins(app: FastifyInstance, origins: readonly string[]): Promise<void> {
   const allowed = new Set(origins);
@@ -19,14 +43,7 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
     credentials: true,
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
     allowedHeaders: ['Authorization', 'Content-Type'],
-    exposedHeaders: [
-      'Location',
-      'X-Request-Id',
-      'Retry-After',
-      'RateLimit-Limit',
-      'RateLimit-Remaining',
-      'RateLimit-Reset',
-    ],
+    exposedHeaders: EXPOSED_HEADERS,
     maxAge: 600,
     strictPreflight: false,
   });

@@ -3,7 +3,8 @@ import { AppError, type ErrorCode, type FieldError } from '../core/errors.ts';
 type Headers = Readonly<Record<string, string>>;
 
 const RETRY_LATER: Headers = { 'retry-after': '1' };
-const REJECTED_TOKEN: Headers = { 'www-authenticate': 'Bearer error="invalid_token"' };
+const REJECTED = 'Bearer error="invalid_token"';
+const REJECTED_TOKEN: Headers = { 'www-authenticate': REJECTED };
 
 /** Status (RFC 9110, section 15) and headers (RFC 6750, section 3; RFC 9110, 10.2.3) of each code. */
 const RESPONSES: Readonly<Record<ErrorCode, readonly [status: number, headers?: Headers]>> = {
@@ -32,13 +33,24 @@ export interface ErrorReply {
   readonly body: string;
 }
 
+/** The challenge to a rejected token, with its details as `error_description` (RFC 6750, section 3). */
+function describedChallenge(details: readonly FieldError[]): Headers {
+  const text = details.map(({ message }) => message).join(' ');
+  return {
+    'www-authenticate': `${REJECTED}, error_description="${text.replace(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, '?')}"`,
+  };
+}
+
 /** The HTTP response for an error. */
 export function errorReply(error: AppError): ErrorReply {
   const { code, message, details } = error;
   const [status, headers] = RESPONSES[code];
   return {
     status,
-    headers: { 'content-type': JSON_TYPE, ...headers },
+    headers: {
+      'content-type': JSON_TYPE,
+      ...(headers === REJECTED_TOKEN && details !== undefined ? describedChallenge(details) : headers),
+    },
     body: JSON.stringify({ error: message, code, ...(details === undefined ? {} : { details }) }),
   };
 }

@@ -2,22 +2,36 @@ import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
 
-const ACCEPTED_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-8"?[ \t]*)?;?$/i;
+const ACCEPTED_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-?8"?[ \t]*)?;?$/i;
+const OTHER_CHARSET = /^application\/json[ \t]*;[ \t]*charset=/i;
+
+const BODY_MISSING = 'Request body is missing: send a JSON object';
+const JSON_RULES = 'JSON has double quotes around names and texts, and no comma after the last field';
 
 const invalid = (message: string) => new AppError('INVALID_REQUEST', { message });
 
 function parseObject(bytes: Buffer): object {
   if (!isUtf8(bytes)) throw invalid('Request body is not valid UTF-8');
+  const text = bytes.toString('utf8').replace(/^\ufeff/, ''); // a byte order mark (RFC 8259, 8.1)
   let value: unknown;
   try {
-    value = JSON.parse(bytes.toString('utf8'));
+    value = JSON.parse(text);
   } catch (cause) {
-    throw new AppError('INVALID_REQUEST', { cause });
+    if (text.trim() === '') throw invalid(BODY_MISSING);
+    throw new AppError('INVALID_REQUEST', { cause, details: [{ field: 'body', message: JSON_RULES }] });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw invalid('Request body must be a JSON object');
   }
   return value;
+}
+
+/** @returns an error unless `type` is JSON in UTF-8. */
+function typeError(type: string): AppError | undefined {
+  if (ACCEPTED_TYPE.test(type)) return undefined;
+  if (OTHER_CHARSET.test(type))
+    return invalid('Content-Type must be application/json in UTF-8, without another charset');
+  return invalid('Content-Type must be application/json');
 }
 
 function acceptsBody(request: FastifyRequest): boolean {
@@ -42,9 +56,9 @@ export function parseJsonBodies(app: FastifyInstance): void {
     if (bodyError !== undefined || !acceptsBody(request)) return done(bodyError);
     const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
     if (encoding.toLowerCase() !== 'identity') return done(invalid('Content-Encoding is not supported'));
-    return done(ACCEPTED_TYPE.test(type) ? undefined : invalid('Content-Type must be application/json'));
+    return done(typeError(type));
   });
   app.addHook('preValidation', (request, _reply, done) => {
-    done(acceptsBody(request) && request.body === undefined ? invalid('Request body is missing') : undefined);
+    done(acceptsBody(request) && request.body === undefined ? invalid(BODY_MISSING) : undefined);
   });
 }

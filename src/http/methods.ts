@@ -37,7 +37,7 @@ export function rejectOtherMethods(app: FastifyInstance, methods: ReadonlyMap<st
       schema: { hide: true },
       onRequest: (_request, reply, done) => {
         void reply.header('allow', allow);
-        done(new AppError('METHOD_NOT_ALLOWED'));
+        done(new AppError('METHOD_NOT_ALLOWED', { details: [{ field: 'method', message: `This path has ${allow}` }] }));
       },
       handler: () => undefined,
     });

@@ -5,6 +5,12 @@ import { routeName } from './route-name.ts';
 
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** The methods of routes. All others share one label value: a client could create the series of 35 methods. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS']);
+
+/** Gauges with the suffix of counters (promtool check metrics); each is the sum of the gauge without it. */
+const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
+
 /** A value that is read at each scrape. */
 export interface Gauge {
   readonly name: string;
@@ -16,6 +22,7 @@ export interface Gauge {
 export function exposeMetrics(app: FastifyInstance, gauges: readonly Gauge[]): void {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
+  for (const name of MISNAMED) registry.removeSingleMetric(name);
   for (const { name, help, value } of gauges) {
     const collect = function (this: PrometheusGauge): void {
       this.set(value());
@@ -30,10 +37,8 @@ export function exposeMetrics(app: FastifyInstance, gauges: readonly Gauge[]): v
     registers: [registry],
   });
   app.addHook('onResponse', (request, reply, done) => {
-    durations.observe(
-      { method: request.method, route: routeName(request), status: reply.statusCode },
-      reply.elapsedTime / 1000,
-    );
+    const method = METHODS.has(request.method) ? request.method : 'other';
+    durations.observe({ method, route: routeName(request), status: reply.statusCode }, reply.elapsedTime / 1000);
     done();
   });
   app.clientErrors.on('response', ({ status }) => {

@@ -164,7 +164,7 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
   });
 }
 
-/** `GET /openapi.json`, and the interactive reference at `GET /docs`, which loads nothing from other hosts. */
+/** `GET /openapi.json`, and the interactive reference at `GET /docs`, which loads nothing from other hosts; `/` leads there. */
 export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
   await app.register(fastifySwaggerUi, {
     routePrefix: '/docs',
@@ -182,4 +182,5 @@ export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
     document ??= JSON.stringify(app.swagger());
     return reply.type(JSON_TYPE).send(document);
   });
+  app.get('/', { schema: { hide: true } }, (_request, reply) => reply.redirect('/docs'));
 }

@@ -4,9 +4,10 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRepl
 import { validatorCompiler } from 'fastify-type-provider-zod';
 import { AppError } from '../core/errors.ts';
 import { ClientErrors } from './client-errors.ts';
-import { CONSTANT_HEADERS } from './cors-and-headers.ts';
+import { CONSTANT_HEADERS, corsHeaders } from './cors-and-headers.ts';
 import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
+import type { Explain } from './explain.ts';
 import { parseJsonBodies } from './json-body.ts';
 import { trackResponses } from './open-responses.ts';
 
@@ -30,9 +31,32 @@ function requestId(request: IncomingMessage): string {
   return typeof given === 'string' && REQUEST_ID_FORMAT.test(given) ? given : randomUUID();
 }
 
+function isRepeated({ rawHeaders }: IncomingMessage, header: string): boolean {
+  let count = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index];
+    if (name?.length === header.length && name.toLowerCase() === header) count += 1;
+  }
+  return count > 1;
+}
+
+/** What is wrong with the headers (RFC 9112, 3.2; RFC 9110, 5.3); null if nothing. Node keeps the first of a kind. */
+function headerFault(request: IncomingMessage): string | null {
+  if (request.headers.host === undefined && request.httpVersion === '1.1') return 'Host header is missing';
+  if (isRepeated(request, 'host')) return 'Host header must be sent once';
+  return isRepeated(request, 'authorization') ? 'Authorization header must be sent once' : null;
+}
+
+interface ServerOptions {
+  readonly logger: FastifyBaseLogger;
+  /** Origins that may read every response (CORS). */
+  readonly frontendOrigins: readonly string[];
+  readonly explain: Explain;
+}
+
 /** A Fastify instance without routes: timeouts and size limits, JSON bodies, graceful shutdown, and JSON errors. */
-export function createServer(logger: FastifyBaseLogger): FastifyInstance {
-  const clientErrors = new ClientErrors();
+export function createServer({ logger, frontendOrigins, explain }: ServerOptions): FastifyInstance {
+  const clientErrors = new ClientErrors(frontendOrigins);
   const badPathRequests = new WeakSet<IncomingMessage>();
   const app: FastifyInstance = fastify({
     loggerInstance: logger,
@@ -65,19 +89,23 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
   app.decorate('clientErrors', clientErrors);
   drainOnClose(app);
   trackResponses(app);
+  // Not in Node's documentation: without it a connection is ended when its client half-closes it, answered or not.
+  Object.assign(app.server, { httpAllowHalfOpen: true });
 
   app.addHook('onRequest', (request, reply, done) => {
     clientErrors.track(request, reply);
     void reply.header('x-request-id', request.id).headers(CONSTANT_HEADERS);
-    if (request.headers.host !== undefined || request.raw.httpVersion !== '1.1') return done();
-    void reply.header('connection', 'close');
-    done(new AppError('INVALID_REQUEST', { message: 'Host header is missing' }));
+    const message = headerFault(request.raw);
+    if (message === null) return done();
+    const cors = corsHeaders(frontendOrigins, request.headers.origin ?? '');
+    void reply.header('connection', 'close').headers(cors);
+    done(new AppError('INVALID_REQUEST', { message }));
   });
   parseJsonBodies(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = toAppError(error);
     request.failure = failure;
-    const { status, headers, body } = errorReply(failure);
+    const { status, headers, body } = errorReply(explain(failure, request.url));
     return reply.code(status).headers(headers).send(body);
   });
   app.setNotFoundHandler((request, reply) => {
@@ -89,7 +117,7 @@ export function createServer(logger: FastifyBaseLogger): FastifyInstance {
       void reply.header('allow', ''); // the target is another host, which has no methods here
       throw new AppError('METHOD_NOT_ALLOWED');
     }
-    throw new AppError('NOT_FOUND', { message: 'Route not found' });
+    throw new AppError('NOT_FOUND', { message: 'Route not found', reason: 'route' });
   });
   app.server.on('connect', (request, socket) => clientErrors.onConnect(request, socket, app.routing));
   app.server.on('checkExpectation', (request, response) => app.server.emit('request', request, response));

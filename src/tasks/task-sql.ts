@@ -15,7 +15,7 @@ const COLUMNS: Readonly<Record<keyof TaskCreate, Column>> = {
   is_completed: { type: 'boolean', defaultSql: 'false' },
 };
 
-const columns = Object.entries(COLUMNS).map(([name, column]) => ({ name, ...column }));
+const columns = Object.entries(COLUMNS).map(([name, column]) => ({ name, isGiven: `has_${name}`, ...column }));
 const names = columns.map(({ name }) => name).join(', ');
 
 /** The fields of a task, in the order of the contract. */
@@ -31,12 +31,12 @@ const returningTask = (write: string, before = '') => `with ${before} written as
 /** For each column that users write: whether `fields` has it, and its value. */
 function parametersOf(fields: TaskUpdate): Record<string, SqlValue> {
   const given: Readonly<Partial<Record<string, SqlValue>>> = fields;
-  return Object.fromEntries(
-    columns.flatMap(({ name }) => [
-      [`has_${name}`, given[name] !== undefined],
-      [name, given[name] ?? null],
-    ]),
-  );
+  const parameters: Record<string, SqlValue> = {};
+  for (const { name, isGiven } of columns) {
+    parameters[isGiven] = given[name] !== undefined;
+    parameters[name] = given[name] ?? null;
+  }
+  return parameters;
 }
 
 const NEWEST = `select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}`;
@@ -97,7 +97,7 @@ const insert = sql(
   'write',
   returningTask(
     `insert into todo.tasks (user_id, id, ${names}, created_at, updated_at)
-     select $owner, $id::uuid, ${columns.map(({ name, type, defaultSql }) => `case when $has_${name} then $${name}::${type} else ${defaultSql} end`).join(', ')},
+     select $owner, $id::uuid, ${columns.map(({ name, isGiven, type, defaultSql }) => `case when $${isGiven} then $${name}::${type} else ${defaultSql} end`).join(', ')},
        now, now
      from clock_timestamp() as now`,
     `owner as (
@@ -143,7 +143,7 @@ const update = sql(
   'write',
   returningTask(
     `update todo.tasks set
-       ${columns.map(({ name, type }) => `${name} = case when $has_${name} then $${name}::${type} else ${name} end`).join(', ')},
+       ${columns.map(({ name, isGiven, type }) => `${name} = case when $${isGiven} then $${name}::${type} else ${name} end`).join(', ')},
        updated_at = ${NEXT_UPDATED_AT}
      where user_id = $owner and id = $id::uuid`,
   ),

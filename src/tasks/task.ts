@@ -41,6 +41,17 @@ function trimmed(value: string, label: string, limit: number, context: z.Refinem
   return text;
 }
 
+/** @returns `body`; adds an issue to `context` that names the fields if it has none of those that users write. */
+function requireField(body: unknown, context: z.RefinementCtx): unknown {
+  const names = Object.keys(TaskFields.shape);
+  const given = Object.keys(body ?? {});
+  if (given.some((name) => names.includes(name))) return body;
+  const ignored = given.slice(0, 5).map((name) => name.slice(0, 50));
+  const more = ignored.length === 0 ? '' : `: ${names.join(', ')}. Ignored: ${ignored.join(', ')}`;
+  context.addIssue({ code: 'custom', path: ['body'], message: `At least one field must be provided${more}` });
+  return body;
+}
+
 /** @param absent the message for a title that is missing or null. */
 const title = (absent: string) =>
   z
@@ -76,7 +87,10 @@ const description = z
   );
 
 const isCompleted = z
-  .boolean({ error: 'Completed status must be true or false' })
+  .boolean({
+    error: ({ input }) =>
+      `Completed status must be true or false${typeof input === 'string' ? ', without quotes' : ''}`,
+  })
   .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
 
 /** What users write: a new field is one line here, and one in `EXAMPLE`. Input schemas: requests; output: answers. */
@@ -98,17 +112,12 @@ export const TaskCreate = TaskFields.partial()
 export type TaskCreate = z.output<typeof TaskCreate>;
 
 /** The body of an update: any non-empty subset of the fields that users write. */
-export const TaskUpdate = TaskFields.partial()
-  .refine((changes) => Object.values(changes).some((value) => value !== undefined), {
-    path: ['body'],
-    message: 'At least one field must be provided',
-  })
-  .meta({
-    id: 'TaskUpdate',
-    description: 'The fields to change: at least one. Fields not given keep their values; other fields are ignored.',
-    anyOf: Object.keys(TaskFields.shape).map((name) => ({ required: [name] })),
-    examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
-  });
+export const TaskUpdate = z.preprocess(requireField, TaskFields.partial()).meta({
+  id: 'TaskUpdate',
+  description: 'The fields to change: at least one. Fields not given keep their values; other fields are ignored.',
+  anyOf: Object.keys(TaskFields.shape).map((name) => ({ required: [name] })),
+  examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
+});
 
 export type TaskUpdate = z.output<typeof TaskUpdate>;
 

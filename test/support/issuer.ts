@@ -11,8 +11,8 @@ export interface SigningKey {
   /** The public key, as published. */
   readonly jwk: JWK;
   readonly pem: string;
-  /** Signs a token with these claims; `header` may replace `kid` or, with `undefined`, omit it. */
-  sign(claims: Record<string, unknown>, header?: { readonly kid?: string | undefined }): Promise<string>;
+  /** Signs a token with these claims; `header` adds to its own, and may replace `kid` or, with `undefined`, omit it. */
+  sign(claims: Record<string, unknown>, header?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
 export async function createKey(kid: string | undefined, alg = 'EdDSA'): Promise<SigningKey> {
@@ -21,9 +21,8 @@ export async function createKey(kid: string | undefined, alg = 'EdDSA'): Promise
     jwk: { ...(await exportJWK(publicKey)), ...(kid === undefined ? {} : { kid }), alg, use: 'sig' },
     pem: await exportSPKI(publicKey),
     sign: (claims, header = {}) => {
-      const wanted = { alg, kid, ...header };
-      const given = wanted.kid === undefined ? { alg } : { alg, kid: wanted.kid };
-      return new SignJWT(claims).setProtectedHeader(given).sign(privateKey);
+      const given: Record<string, unknown> = { kid, ...header };
+      return new SignJWT(claims).setProtectedHeader({ ...given, alg }).sign(privateKey);
     },
   };
 }
@@ -85,6 +84,14 @@ export class Issuer {
     this.#answer = (request) => request.socket.destroy();
   }
 
+  /** Publishes the key set at `path` alone. @returns its address. */
+  publishAt(path: string, ...keys: readonly object[]): URL {
+    const answer = send(200, 'application/json', keySetText(keys));
+    const notFound = send(404, 'text/plain', 'Not found');
+    this.#answer = (request, response) => (request.url === path ? answer : notFound)(request, response);
+    return new URL(path, this.url);
+  }
+
   answerWith(answer: RequestListener): void {
     this.#answer = answer;
   }
@@ -99,11 +106,12 @@ export class Issuer {
 export async function openGateWithIssuer(
   context: TestContext,
   prepare: (issuer: Issuer) => void,
+  keySetTimeoutMs?: number,
 ): Promise<{ issuer: Issuer; gate: Gate }> {
   const issuer = await Issuer.start();
   context.after(() => issuer.close());
   prepare(issuer);
-  const gate = await Gate.open(issuer.trusted);
+  const gate = await Gate.open(issuer.trusted, undefined, keySetTimeoutMs);
   context.after(() => gate.close());
   return { issuer, gate };
 }

@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { killOnExit } from './children.ts';
 
@@ -16,6 +17,8 @@ const NOBODY = 65_534;
 
 /** The uid for servers that refuse to run as root; undefined if this process is not root. */
 export const SERVER_USER = process.getuid?.() === 0 ? NOBODY : undefined;
+const DEBIAN_PROGRAMS = '/usr/lib/postgresql';
+const FOLDER = join(tmpdir(), 'todo-api-postgres-');
 const SIGNALS = { fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const;
 
 /** Does what the package's install script does: npm may be configured not to run it. */
@@ -29,6 +32,21 @@ export function findPostgres(bin?: string): PostgresPrograms | null {
   if (!existsSync(join(folder, 'postgres'))) return null;
   if (bin === undefined) linkLibraries(join(folder, '../..'));
   return { bin: folder, uid: SERVER_USER };
+}
+
+/**
+ * The programs in `bin`, of `pg_config` or of Debian's newest package, whichever is the first with `pg_basebackup`, which
+ * the npm package lacks; null if none is.
+ */
+export function findReplicatingPostgres(bin?: string): PostgresPrograms | null {
+  const configured = spawnSync('pg_config', ['--bindir'], { encoding: 'utf8' }).stdout?.trim();
+  const packaged = existsSync(DEBIAN_PROGRAMS)
+    ? readdirSync(DEBIAN_PROGRAMS).sort((a, b) => Number(b) - Number(a))
+    : [];
+  const folders = [bin, configured, ...packaged.map((version) => join(DEBIAN_PROGRAMS, version, 'bin'))];
+  const isComplete = (folder = '') => ['postgres', 'pg_basebackup'].every((name) => existsSync(join(folder, name)));
+  const found = folders.find(isComplete);
+  return found === undefined ? null : { bin: found, uid: SERVER_USER };
 }
 
 export async function freePort(): Promise<number> {
@@ -55,6 +73,19 @@ export async function waitForPostgres(url: string): Promise<void> {
   throw new Error('PostgreSQL did not start');
 }
 
+/** The processes that `pid` has started, in Linux. */
+function childrenOf(pid: number): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((child) => {
+    try {
+      const status = readFileSync(`/proc/${child}/stat`, 'utf8');
+      return Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]) === pid; // field 4, proc_pid_stat(5)
+    } catch {
+      return false;
+    }
+  });
+}
+
 /** Existing folders for a server's files, instead of a temporary one. */
 export interface PostgresPlaces {
   readonly data?: string;
@@ -70,6 +101,8 @@ export class PostgresServer {
   readonly #data: string;
   readonly #settings: readonly string[];
   #process: ChildProcess | null = null;
+  /** The suspended children of the postmaster. */
+  #frozen: readonly number[] = [];
 
   private constructor(
     programs: PostgresPrograms,
@@ -90,7 +123,7 @@ export class PostgresServer {
     settings: readonly string[] = [],
     places: PostgresPlaces = {},
   ): Promise<PostgresServer> {
-    const folder = mkdtempSync(join(tmpdir(), 'todo-api-postgres-'));
+    const folder = mkdtempSync(FOLDER);
     const data = join(places.data ?? folder, 'data');
     const log = places.log === undefined ? [] : ['--waldir', join(places.log, 'log')];
     for (const place of [folder, places.data, places.log]) {
@@ -120,6 +153,32 @@ export class PostgresServer {
     return server;
   }
 
+  /** A hot standby of `primary`, with the same settings. */
+  static async createStandby(primary: PostgresServer): Promise<PostgresServer> {
+    const programs = primary.#programs;
+    const folder = mkdtempSync(FOLDER);
+    if (programs.uid !== undefined) chownSync(folder, programs.uid, programs.uid);
+    const data = join(folder, 'data');
+    const standby = new PostgresServer(programs, folder, data, await freePort(), primary.#settings);
+    await standby.follow(primary);
+    return standby;
+  }
+
+  /**
+   * Replaces the files of this server, which does not run, by a copy of `primary`'s, and starts it as a hot standby that
+   * streams from there under the name `standby`.
+   */
+  async follow(primary: PostgresServer): Promise<void> {
+    rmSync(this.#data, { recursive: true, force: true });
+    const source = `${primary.url()}?application_name=standby`;
+    await promisify(execFile)(
+      join(this.#programs.bin, 'pg_basebackup'),
+      ['--dbname', source, '--pgdata', this.#data, '--write-recovery-conf', '--checkpoint=fast', '--no-sync'],
+      { uid: this.#programs.uid, gid: this.#programs.uid, cwd: this.#folder },
+    );
+    await this.start();
+  }
+
   /** False once the server has exited or been stopped. */
   get isRunning(): boolean {
     return this.#process !== null && this.#process.exitCode === null && this.#process.signalCode === null;
@@ -144,25 +203,42 @@ export class PostgresServer {
     );
     this.#process = started;
     killOnExit(started, () => {
-      started.kill(SIGNALS.immediate);
+      this.#signal(started, SIGNALS.immediate);
       this.#clear();
     });
     await waitForPostgres(this.url());
   }
 
-  /** Stops the server: `fast` and `immediate` as in pg_ctl, `kill` with SIGKILL. */
+  /** Stops the server: `fast` and `immediate` as in pg_ctl, `kill` with SIGKILL to every process of it. */
   async stop(mode: 'fast' | 'immediate' | 'kill' = 'immediate'): Promise<void> {
     const running = this.#process;
+    if (running === null || !this.isRunning) return;
+    if (mode === 'kill') this.freeze();
     this.#process = null;
-    if (running === null || running.exitCode !== null) return;
     const ended = new Promise((resolve) => running.once('exit', resolve));
-    running.kill(SIGNALS[mode]);
+    this.#signal(running, SIGNALS[mode]);
     await ended;
+  }
+
+  /** Suspends every process of the server, like a host that no longer responds; `stop` then kills them all. */
+  freeze(): void {
+    const postmaster = this.#process?.pid;
+    if (postmaster === undefined || this.#frozen.length > 0) return;
+    process.kill(postmaster, 'SIGSTOP'); // first, since it starts the others
+    this.#frozen = childrenOf(postmaster);
+    for (const pid of this.#frozen) process.kill(pid, 'SIGSTOP');
   }
 
   async remove(): Promise<void> {
     await this.stop();
     this.#clear();
+  }
+
+  #signal(postmaster: ChildProcess, signal: NodeJS.Signals): void {
+    const frozen = this.#frozen;
+    this.#frozen = [];
+    postmaster.kill(frozen.length > 0 ? 'SIGKILL' : signal);
+    for (const pid of frozen) process.kill(pid, 'SIGKILL');
   }
 
   #clear(): void {

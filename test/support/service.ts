@@ -190,6 +190,8 @@ export interface ServiceOptions {
   readonly maxEventLoopDelayMs?: number;
   readonly maxUnsentBytes?: number;
   readonly maxAnswerMs?: number;
+  /** Timeout of a fetch of the key set; the service's own by default. */
+  readonly keySetTimeoutMs?: number;
 }
 
 export async function startService(kind: DatabaseKind | OpenDatabase, options: ServiceOptions = {}): Promise<Service> {
@@ -197,9 +199,11 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
   const log = new CapturedLog();
   const app = await createApp({
     config: {
+      environment: 'production',
       tokenKeys: { kind: 'secret', secret: SECRET, algorithm: 'HS256' },
       issuer: null,
       audience: null,
+      userClaim: 'sub',
       frontendOrigins: ['http://localhost:3000'],
       rateLimitPerMinute: 0,
       maxTasksPerUser: 100_000,
@@ -211,6 +215,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
     ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
+    ...(options.keySetTimeoutMs === undefined ? {} : { keySetTimeoutMs: options.keySetTimeoutMs }),
   });
   await app.ready();
   return new Service(app, log, opened);

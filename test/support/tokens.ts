@@ -1,5 +1,6 @@
 import { createHmac } from 'node:crypto';
 import type { LightMyRequestResponse } from 'fastify';
+import { loadConfig } from '../../dist/config.js';
 import type { Database } from '../../dist/database/database.js';
 import { type OpenDatabase, SECRET, type Service, type ServiceOptions, startService } from './service.ts';
 
@@ -22,6 +23,13 @@ export function makeToken(header: object, payload: unknown, sign: Signer = hmac(
   const raw = typeof payload === 'string' || payload instanceof Uint8Array ? payload : JSON.stringify(payload);
   const input = `${encode(JSON.stringify(header))}.${encode(raw)}`;
   return `${input}.${encode(sign(input))}`;
+}
+
+/** The token settings that these environment variables configure. */
+export function tokenSettings(environment: Record<string, string>): NonNullable<ServiceOptions['config']> {
+  const { tokenKeys, issuer, audience, userClaim } = loadConfig(environment);
+  if (tokenKeys.kind === 'development') throw new Error('No token keys are configured');
+  return { tokenKeys, issuer, audience, userClaim };
 }
 
 /** A manual clock. */
@@ -64,7 +72,12 @@ export class Gate {
     this.#database = database;
   }
 
-  static async open(config: ServiceOptions['config'] = {}, clock = new TestClock()): Promise<Gate> {
+  /** @param keySetTimeoutMs of a fetch of the key set; by default long, because a busy machine delays fetches. */
+  static async open(
+    config: ServiceOptions['config'] = {},
+    clock = new TestClock(),
+    keySetTimeoutMs = 60_000,
+  ): Promise<Gate> {
     const database = new CountingDatabase();
     const opened: OpenDatabase = {
       database,
@@ -73,7 +86,7 @@ export class Gate {
       analyze: () => Promise.resolve(),
       remove: () => Promise.resolve(),
     };
-    return new Gate(await startService(opened, { config, clock: clock.read }), clock, database);
+    return new Gate(await startService(opened, { config, clock: clock.read, keySetTimeoutMs }), clock, database);
   }
 
   get databaseUses(): number {

@@ -27,6 +27,13 @@ describe('a data directory locked by another process', () => {
     folder.remove();
   });
 
+  test('version 0.1 can read the lock: its fields keep their names, and say in which boot and PID namespace the PID is valid', () => {
+    const world = /^[0-9a-f-]{36} pid:\[\d+\]$/;
+    const { pid, host, started } = lock;
+    assert.deepEqual([typeof pid, typeof host, typeof started], ['number', 'string', 'string']);
+    assert.match(String(lock.world), world);
+  });
+
   for (const [index, [what, changes, ageS, refused]] of (
     [
       ['a running process', {}, STALE_S, true],

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
-import { describe, test } from 'node:test';
+import { describe, type TestContext, test } from 'node:test';
 import { createKey, eventually, type Issuer, openGateWithIssuer, type SigningKey } from '../support/issuer.ts';
 import { type Gate, makeToken } from '../support/tokens.ts';
 
 const UNAVAILABLE = '503 SERVICE_UNAVAILABLE';
 const LIMIT = { timeout: 30_000 };
+
+/** A service with the timeout of the product, and its issuer. */
+const openGate = (t: TestContext, prepare: (issuer: Issuer) => void) => openGateWithIssuer(t, prepare, 3_000);
 const HOUR_S = 3_600;
 const MAX_BYTES = 65_536;
 
@@ -40,7 +43,7 @@ describe('an issuer that cannot be asked', () => {
     LIMIT,
     async (t) => {
       const key = await createKey('key');
-      const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.goDown());
+      const { issuer, gate } = await openGate(t, (issuer) => issuer.goDown());
       const token = await key.sign(gate.claims());
       const answer = await gate.ask(token);
       assert.equal(answer.statusCode, 503);
@@ -64,7 +67,7 @@ describe('an issuer that cannot be asked', () => {
 
   test('a probe of /ready alone is enough to find it back', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.goDown());
+    const { issuer, gate } = await openGate(t, (issuer) => issuer.goDown());
     assert.equal(await gate.verdict(await key.sign(gate.claims())), UNAVAILABLE);
     issuer.publish(key);
     gate.clock.advance(30);
@@ -74,14 +77,14 @@ describe('an issuer that cannot be asked', () => {
 
   test('a key set of exactly 64 KiB is read', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { gate } = await openGateWithIssuer(t, (issuer) => issuer.publishPadded(MAX_BYTES, key));
+    const { gate } = await openGate(t, (issuer) => issuer.publishPadded(MAX_BYTES, key));
     assert.equal(await gate.verdict(await key.sign(gate.claims())), '200');
   });
 
   for (const [about, misbehave] of Object.entries(BAD_ANSWERS)) {
-    test(`when it ${about}, it is asked at most twice in half a minute`, LIMIT, async (t) => {
+    test(`when it ${about}, it is asked at most every 5 s`, LIMIT, async (t) => {
       const key = await createKey('key');
-      const { issuer, gate } = await openGateWithIssuer(t, (issuer) => misbehave(issuer, key));
+      const { issuer, gate } = await openGate(t, (issuer) => misbehave(issuer, key));
       for (let second = 0; second < 30; second += 1) {
         const claims = gate.claims({ jti: `${second}` });
         const tokens = [await key.sign(claims), await key.sign(claims, { kid: 'unknown' }), makeToken({}, claims)];
@@ -90,7 +93,7 @@ describe('an issuer that cannot be asked', () => {
         assert.equal(await isReady(gate), false);
         gate.clock.advance(1);
       }
-      assert.ok(issuer.requests >= 1 && issuer.requests <= 2, `${issuer.requests} fetches`);
+      assert.ok(issuer.requests >= 1 && issuer.requests <= 6, `${issuer.requests} fetches`);
       assert.ok(!issuer.paths.includes('/moved'));
       issuer.publish(key);
       await eventually(() => isReady(gate), t.signal);
@@ -99,7 +102,7 @@ describe('an issuer that cannot be asked', () => {
 
     test(`when it ${about} after it was well, its known keys go on working`, LIMIT, async (t) => {
       const key = await createKey('key');
-      const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.publish(key));
+      const { issuer, gate } = await openGate(t, (issuer) => issuer.publish(key));
       assert.equal(await gate.verdict(await key.sign(gate.claims())), '200');
       misbehave(issuer, key);
       gate.clock.advance(601);
@@ -120,7 +123,7 @@ describe('an issuer that cannot be asked', () => {
     await Promise.all(
       Object.entries(SILENCES).map(async ([about, fallSilent]) => {
         const closed: Promise<unknown>[] = [];
-        const { issuer, gate } = await openGateWithIssuer(t, (issuer) =>
+        const { issuer, gate } = await openGate(t, (issuer) =>
           issuer.answerWith((request, response) => {
             closed.push(once(response, 'close'));
             fallSilent(request, response);
@@ -135,11 +138,11 @@ describe('an issuer that cannot be asked', () => {
     );
   });
 
-  test('an issuer that never answers is waited for 3 s, and asked at most twice in half a minute', LIMIT, async (t) => {
+  test('an issuer that never answers is waited for 3 s, and asked at most every 5 s', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.answerWith(() => undefined));
+    const { issuer, gate } = await openGate(t, (issuer) => issuer.answerWith(() => undefined));
     const waits: number[] = [];
-    for (let second = 0; second < 30; second += 1) {
+    for (let second = 0; second < 10; second += 1) {
       const started = performance.now();
       const asked = issuer.requests;
       assert.equal(await gate.verdict(await key.sign(gate.claims({ jti: `${second}` }))), UNAVAILABLE);
@@ -150,9 +153,34 @@ describe('an issuer that cannot be asked', () => {
     for (const wait of waits) assert.ok(wait > 2_900 && wait < 6_000, `${wait} ms`);
   });
 
+  test('of the tokens of unknown keys, 1000 wait for an issuer that never answers, and no more', LIMIT, async (t) => {
+    const key = await createKey('key');
+    const { issuer, gate } = await openGate(t, (issuer) => issuer.publish(key));
+    const token = await key.sign(gate.claims());
+    assert.equal(await gate.verdict(token), '200');
+    let closed = false;
+    issuer.answerWith((_request, response) => {
+      response.on('close', () => {
+        closed = true;
+      });
+    });
+    gate.clock.advance(1);
+    let refused = 0;
+    const flood = Array.from({ length: 1_020 }, async (_, index) => {
+      const madeUp = makeToken({ alg: 'EdDSA', kid: `${index}` }, gate.claims(), () => new Uint8Array(64));
+      assert.equal(await gate.verdict(madeUp), '401 INVALID_TOKEN');
+      refused += 1;
+    });
+    await eventually(() => Promise.resolve(refused >= 20), t.signal);
+    if (!closed) assert.equal(refused, 20); // else the machine took longer for the flood than the fetch may take
+    assert.equal(await gate.verdict(token), '200');
+    await Promise.all(flood);
+    assert.equal(issuer.requests, 2);
+  });
+
   test('known keys outlive an outage of up to 24 hours, and no longer', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.publish(key));
+    const { issuer, gate } = await openGate(t, (issuer) => issuer.publish(key));
     const exp = gate.clock.seconds + 100 * HOUR_S;
     const used = await key.sign(gate.claims({ exp }));
     assert.equal(await gate.verdict(used), '200');
@@ -173,7 +201,7 @@ describe('an issuer that cannot be asked', () => {
 
   test('a clock that is set back does not keep the service from asking again', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { issuer, gate } = await openGateWithIssuer(t, (issuer) => issuer.goDown());
+    const { issuer, gate } = await openGate(t, (issuer) => issuer.goDown());
     for (const seconds of [0, 5]) {
       gate.clock.advance(seconds);
       assert.equal(await gate.verdict(await key.sign(gate.claims())), UNAVAILABLE);
@@ -190,7 +218,7 @@ describe('an issuer that cannot be asked', () => {
 
   test('the log says why, and holds no token', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { gate } = await openGateWithIssuer(t, (issuer) => issuer.publishRaw('', 'text/plain', 500));
+    const { gate } = await openGate(t, (issuer) => issuer.publishRaw('', 'text/plain', 500));
     const token = await key.sign(gate.claims());
     assert.equal(await gate.verdict(token), UNAVAILABLE);
     const warning = gate.service.log.lines().find(({ level }) => level === 'warn');
@@ -201,7 +229,7 @@ describe('an issuer that cannot be asked', () => {
 
   test('the log shows nothing of an answer that is no key set', LIMIT, async (t) => {
     const key = await createKey('key');
-    const { gate } = await openGateWithIssuer(t, (issuer) => issuer.publishRaw('{"session":quokka}'));
+    const { gate } = await openGate(t, (issuer) => issuer.publishRaw('{"session":quokka}'));
     assert.equal(await gate.verdict(await key.sign(gate.claims())), UNAVAILABLE);
     assert.match(gate.service.log.text, /is not JSON/);
     assert.ok(!gate.service.log.text.includes('quokka'));

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { readFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertError } from '../support/envelope.ts';
@@ -18,6 +19,25 @@ import {
 } from '../support/service.ts';
 
 const LIMIT = { timeout: 30_000 };
+
+/** The ErrorResponse (FATAL, 53300 too_many_connections) of a server that refuses a connection. */
+const REFUSAL = Buffer.from('E\0\0\0\x20SFATAL\0VFATAL\0C53300\0Mfull\0\0', 'latin1');
+const KEEP_ALIVE_TIMER = '02';
+const TICKS_PER_SECOND = 100;
+
+/** The timers of the established connections to `port` of the loopback interface: kind, and seconds left (proc_net(5)). */
+function timersOf(port: number): { readonly kind: string; readonly seconds: number }[] {
+  const rows = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  const peer = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+  return rows
+    .filter(([, , remote, state]) => remote === peer && state === '01')
+    .map(([, , , , , timer = '']) => ({
+      kind: timer.slice(0, 2),
+      seconds: Number.parseInt(timer.slice(3), 16) / TICKS_PER_SECOND,
+    }));
+}
 
 onPostgres('connections to PostgreSQL that are lost', () => {
   let created: { url: string; remove: () => Promise<void> };
@@ -76,6 +96,18 @@ onPostgres('connections to PostgreSQL that are lost', () => {
   test('a service that stops does not wait for a server that never hangs up', LIMIT, async () => {
     await person.create('x');
     relay.hangsUp = false;
+    await service.close();
+  });
+
+  test('an idle connection is probed after 30 s, before a NAT gateway forgets it', LIMIT, async () => {
+    await person.create('x');
+    const port = Number(new URL(relay.urlOf(created.url)).port);
+    const timers = () => timersOf(port).filter(({ kind }) => kind === KEEP_ALIVE_TIMER);
+    while (timers().length === 0) await delay(10);
+    assert.deepEqual(
+      timers().filter(({ seconds }) => seconds > 30),
+      [],
+    );
     await service.close();
   });
 
@@ -177,6 +209,24 @@ onPostgres('a database that falls asleep', () => {
     assert.equal((await person.send('GET', '/api/tasks')).statusCode, 200);
     await service.close();
   });
+});
+
+test('a connection that is refused with an error is closed, though the server leaves it open', LIMIT, async () => {
+  const ended: Promise<unknown>[] = [];
+  const refusing = createServer({ allowHalfOpen: true }, (socket: Socket) => {
+    socket.on('error', () => undefined);
+    socket.once('data', () => socket.write(REFUSAL));
+    ended.push(once(socket, 'end').then(() => socket.destroy()));
+  });
+  refusing.listen(0, '127.0.0.1');
+  await once(refusing, 'listening');
+  const address = refusing.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const opened = await openPostgresAt(`postgresql://x@127.0.0.1:${address.port}/x`);
+  assert.ok(ended.length > 0);
+  await Promise.all(ended);
+  await opened.remove();
+  refusing.close();
 });
 
 test('a server that refuses at the start is tried again by itself, with longer and longer pauses', LIMIT, async () => {

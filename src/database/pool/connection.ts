@@ -117,11 +117,15 @@ class PipelinedTransaction extends pg.Query {
     this.isOutOfSequence = true;
   }
 
+  /** Whether every statement is complete. A warning now says that the commit did not wait for a synchronous standby. */
+  get isCommitting(): boolean {
+    return this.#stage === 'start' && this.results.length === this.statements.length;
+  }
+
   /** @returns the rows of the transaction's statements; null unless every message came in order, with its nonce. */
   verifiedResults(): readonly Rows[] | null {
-    if (this.isOutOfSequence || this.#stage !== 'start' || this.results.length !== this.statements.length) return null;
-    if (this.statements === this.transaction.statements) return this.results;
-    return this.isForeign ? null : this.results.slice(1);
+    if (this.isOutOfSequence || !this.isCommitting || this.isForeign) return null;
+    return this.results.slice(this.statements.length - this.transaction.statements.length);
   }
 
   /** Whether the first row, if it has come, is another transaction's; an error after it is then not this one's either. */
@@ -165,6 +169,9 @@ export class PipelinedConnection {
     connection.on('parseComplete', () => this.#parseComplete());
     connection.on('bindComplete', () => this.#head()?.bindComplete());
     connection.on('readyForQuery', () => this.#readyForQuery());
+    client.on('notice', ({ code = '00000', message }) => {
+      if (code !== '00000' && this.#inFlight[0]?.isCommitting) this.destroy(new Error(message));
+    });
     client.on('error', (error) => this.destroy(error));
     connection.stream.once('close', () => this.#end());
     if (connection.stream.destroyed) process.nextTick(() => this.#end());

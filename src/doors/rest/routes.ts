@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyTypeProvider } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { type DocumentedResponse, errorResponses, jsonResponse, SERVICE_ERRORS } from '../../http/openapi.ts';
+import { UNKNOWN_PARAMETER } from '../../http/query.ts';
 import { DeletedTask, Task, TaskCreate, TaskId, TaskList, TaskUpdate } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { taskHandlers } from './task-handlers.ts';
@@ -21,6 +22,7 @@ const invalidField = (field: string, message: string) =>
 
 /** The errors that a route can respond with, beside those of every route. */
 const TOKEN = ['UNAUTHORIZED', 'INVALID_TOKEN', 'TOKEN_EXPIRED', 'RATE_LIMITED'] as const;
+const QUERY = [invalidField('limit', UNKNOWN_PARAMETER)] as const;
 const DATABASE = ['DATABASE_ERROR', 'SERVICE_UNAVAILABLE'] as const;
 const TASK_ID = [invalidField('task_id', 'Task id must be a UUID'), 'NOT_FOUND'] as const;
 const BODY = ['INVALID_REQUEST', invalidField('title', 'Title cannot be empty')] as const;
@@ -38,7 +40,9 @@ const operation = (operationId: string, summary: string, description = '') => ({
 const responses = (
   success: Readonly<Record<number, DocumentedResponse>>,
   ...errors: Parameters<typeof errorResponses>[0][]
-) => ({ responses: { ...success, ...errorResponses([...SERVICE_ERRORS, ...TOKEN, ...DATABASE, ...errors.flat()]) } });
+) => ({
+  responses: { ...success, ...errorResponses([...SERVICE_ERRORS, ...TOKEN, ...QUERY, ...DATABASE, ...errors.flat()]) },
+});
 
 /** The REST API: path, operation, request schemas and responses of every route. */
 export function mountRoutes(scope: FastifyInstance, tasks: TaskService): void {
