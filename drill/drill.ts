@@ -16,6 +16,7 @@ import { embeddedRestarts, rollingRestarts } from './restarts.ts';
 import { sigterm } from './sigterm.ts';
 import { slowClients } from './slow-clients.ts';
 import { soakEmbedded, soakPostgres } from './soak.ts';
+import { starvationEmbedded, starvationPostgres } from './starvation.ts';
 import type { Drill, Figures } from './support/drill.ts';
 import { DrillRun, type Scale } from './support/drill-run.ts';
 import { type DrillResult, recordResults } from './support/record.ts';
@@ -33,6 +34,8 @@ const DRILLS: readonly Drill[] = [
   rollingRestarts,
   sigterm,
   slowClients,
+  starvationEmbedded,
+  starvationPostgres,
   soakEmbedded,
   soakPostgres,
   pgConnectionsKilled,

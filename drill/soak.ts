@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { freePort } from '../test/support/postgres-server.ts';
 import type { Client } from './support/client.ts';
 import type { Drill, Figures } from './support/drill.ts';
 import type { DrillRun } from './support/drill-run.ts';
+import { residentMiB } from './support/memory.ts';
 import type { ServiceUnderTest } from './support/service-under-test.ts';
 
 const TOTAL = { short: 10_000, long: 1_000_000 };
@@ -59,11 +59,6 @@ async function prepareRequests(client: Client, origin: string, tables: Workload[
     requests.push(...(await Promise.all(numbers.map(prepare))));
   }
   return requests;
-}
-
-/** VmRSS of a process. */
-function residentMiB(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1]) / 1024;
 }
 
 /** @returns the slope of the regression line through `points`. */

@@ -18,12 +18,14 @@ import { collectOpenApi, exposeOpenApi } from './http/openapi.ts';
 import { limitRate } from './http/rate-limit.ts';
 import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
+import { limitUnsentAnswers } from './http/unsent-answers.ts';
+import { limitUserConcurrency } from './http/user-concurrency.ts';
 import { createTaskService } from './tasks/task-service.ts';
 
 export interface AppOptions {
   readonly config: Pick<
     Config,
-    'environment' | 'issuer' | 'audience' | 'userClaim' | 'frontendOrigins' | 'rateLimitPerMinute'
+    'environment' | 'issuer' | 'audience' | 'userClaim' | 'frontendOrigins' | 'rateLimitPerMinute' | 'maxTasksPerUser'
   > & {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
@@ -32,9 +34,16 @@ export interface AppOptions {
   readonly clock?: Clock;
   /** Event-loop delay that starts load shedding; `Infinity` disables it. */
   readonly maxEventLoopDelayMs?: number;
+  /** Bytes of answers not yet taken by the kernel, above which further ones are refused. */
+  readonly maxUnsentBytes?: number;
+  /** How long a client may take to read an answer. */
+  readonly maxAnswerMs?: number;
   /** Timeout of a fetch of the key set. */
   readonly keySetTimeoutMs?: number;
 }
+
+const MAX_UNSENT_BYTES = 128 * 1024 * 1024;
+const MAX_ANSWER_MS = 60_000;
 
 function keySource({
   config,
@@ -66,14 +75,20 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   logRequests(app); //                                      onRequest, onResponse
   await allowOrigins(app, frontendOrigins); //              onRequest
   await collectOpenApi(app);
-  exposeMetrics(app); //                                    onResponse
+  const unsentBytes = limitUnsentAnswers(app, {
+    maxBytes: options.maxUnsentBytes ?? MAX_UNSENT_BYTES,
+    maxMs: options.maxAnswerMs ?? MAX_ANSWER_MS,
+  }); //                                                    onSend
+  const concurrency = limitUserConcurrency(app); //         onSend
+  exposeMetrics(app, [...concurrency.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
   await mountRest(app, {
-    tasks: createTaskService(database),
+    tasks: createTaskService(database, config.maxTasksPerUser),
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),
       authenticate(tokens),
       ...(await limitRate(app, config.rateLimitPerMinute)),
+      concurrency.onRequest,
       noStore,
     ],
   });

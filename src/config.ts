@@ -40,6 +40,8 @@ export interface Config {
   readonly frontendOrigins: readonly string[];
   /** Requests per user per minute; 0 disables the limit. */
   readonly rateLimitPerMinute: number;
+  /** Tasks stored by one user; 0 is no limit. */
+  readonly maxTasksPerUser: number;
 }
 
 const DATABASE_SCHEMES = ['postgres:', 'postgresql:'];
@@ -131,6 +133,7 @@ const Environment = z.object({
   JWT_USER_CLAIM: userClaim.default('sub'),
   FRONTEND_URL: origins.optional(),
   RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).optional(),
+  MAX_TASKS_PER_USER: integer(0, 100_000_000).default(100_000),
 });
 
 type Settings = z.output<typeof Environment>;
@@ -219,5 +222,6 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     userClaim: settings.JWT_USER_CLAIM,
     frontendOrigins: settings.FRONTEND_URL ?? (production ? [] : ['http://localhost:3000']),
     rateLimitPerMinute: settings.RATE_LIMIT_PER_MINUTE ?? (production ? 100 : 0),
+    maxTasksPerUser: settings.MAX_TASKS_PER_USER,
   };
 }

@@ -7,6 +7,8 @@ import { createTaskService } from '../dist/tasks/task-service.js';
 import { onEachDatabase } from './support/service.ts';
 import { baseName, runAs, statement } from './support/statements.ts';
 
+const LONG_LIST = 'x'.repeat(1_500_000);
+
 /** Runs the statements of every use case as EXPLAIN. @returns the plans, by the statement's name. */
 async function explainEveryStatement(database: Database, owner: UserId): Promise<Map<string, string>> {
   const plans = new Map<string, string>();
@@ -18,13 +20,13 @@ async function explainEveryStatement(database: Database, owner: UserId): Promise
       for (const [index, bound] of statements.entries()) {
         plans.set(baseName(bound.statement), (results[index] ?? []).flat().join('\n'));
       }
-      return [[['id', '{}']]];
+      return statements.map((bound) => [[baseName(bound.statement) === 'task_list' ? LONG_LIST : 'id', '{}']]);
     },
   };
-  const tasks = createTaskService(explaining);
+  const tasks = createTaskService(explaining, 1);
   const user = { userId: owner, email: null };
   const id = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f' as Parameters<typeof tasks.get>[1];
-  await tasks.list(user);
+  for (let time = 0; time < 3; time += 1) await tasks.list(user); // of unknown length, short, long
   await tasks.get(user, id);
   await tasks.create(user, { title: 'x' });
   await tasks.update(user, id, { title: 'y' });
@@ -57,16 +59,36 @@ onEachDatabase('the database', (service) => {
     const plans = await explainEveryStatement(database, owner);
     assert.deepEqual(
       [...plans.keys()],
-      ['task_list', 'task_get', 'task_insert', 'task_update', 'task_toggle', 'task_delete'],
+      [
+        ...['task_list_short', 'task_list', 'task_list_long', 'task_get', 'task_lock_count', 'task_count'],
+        ...['task_insert', 'task_update', 'task_toggle', 'task_delete'],
+      ],
     );
     for (const [name, plan] of plans) {
       assert.doesNotMatch(plan, /Seq Scan/, `${name}:\n${plan}`);
       assert.doesNotMatch(plan, /\bSort\b/, `${name}:\n${plan}`);
     }
-    assert.match(plans.get('task_list') ?? '', /Index (Only )?Scan using tasks_newest_first/);
+    for (const name of ['task_list_short', 'task_list', 'task_list_long']) {
+      assert.match(plans.get(name) ?? '', /Index (Only )?Scan using tasks_newest_first/, name);
+    }
+    assert.match(plans.get('task_count') ?? '', /Index Only Scan/);
     for (const name of ['task_get', 'task_update', 'task_toggle', 'task_delete']) {
       assert.match(plans.get(name) ?? '', /Index Scan using tasks_pkey on tasks/, name);
     }
+  });
+
+  test('users take turns: what one has queued does not delay another', async () => {
+    const { database } = service().opened;
+    const answered: string[] = [];
+    const ask = async (user: string, what: string) => {
+      await runAs(database, user, what);
+      answered.push(user);
+    };
+    const own = Array.from({ length: 300 }, () => ask('with-many', 'select 1'));
+    const others = ['one-more', 'another'].map((user) => ask(user, 'select 1'));
+    await Promise.all(others);
+    assert.ok(answered.length < 200, `${answered.length} were answered before the others`);
+    await Promise.all(own);
   });
 
   test('the lengths hold in the database too, and times have a time zone', async () => {

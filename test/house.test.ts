@@ -21,7 +21,7 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^log\.ts$/, from: null },
   { room: /^database\//, from: /^core\// },
   { room: /^auth\//, from: /^core\// },
-  { room: /^tasks\//, from: /^(core\/|database\/(database|sql)\.ts$)/ },
+  { room: /^tasks\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/)/ },
   { room: /^doors\/(\w+)\//, from: /^(core\/|http\/|tasks\/task\.ts$|tasks\/task-service\.ts$)/ },
   { room: /^backup\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { AppError, type ErrorCode } from '../dist/core/errors.js';
+import { TransactionAbortedError } from '../dist/database/errors.js';
 import type { Answered } from './support/envelope.ts';
 import { OpenApi } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
@@ -80,6 +81,7 @@ describe('responses are as documented in OpenAPI', () => {
       ['DATABASE_ERROR', new AppError('DATABASE_ERROR')],
       ['INTERNAL_ERROR', new TypeError('a bug')],
       ['SERVICE_UNAVAILABLE', new AppError('SERVICE_UNAVAILABLE')],
+      ['LIMIT_REACHED', new TransactionAbortedError('TD001', new Error('the limit of tasks'))],
     ] as const) {
       failing.set(code, await (await start(failingDatabase(error))).person());
     }
@@ -122,6 +124,7 @@ describe('responses are as documented in OpenAPI', () => {
     HEADERS_TOO_LARGE: async (route) => [await overSocket(route, { 'X-Long': 'x'.repeat(20_000) })],
     DATABASE_ERROR: askFailingDatabase('DATABASE_ERROR'),
     INTERNAL_ERROR: askFailingDatabase('INTERNAL_ERROR'),
+    LIMIT_REACHED: askFailingDatabase('LIMIT_REACHED'),
     SERVICE_UNAVAILABLE: askFailingDatabase('SERVICE_UNAVAILABLE'),
   };
 

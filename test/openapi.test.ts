@@ -28,7 +28,8 @@ function expectedStatuses(path: string, method: string): string[] {
   if (!path.startsWith('/api')) return path === '/ready' ? [...always, '503'] : always;
   const body = method === 'get' ? [] : ['413'];
   const id = path.includes('{task_id}') ? ['404'] : [];
-  return [...always, '401', ...id, ...body, '429', '503'];
+  const limit = success === '201' ? ['409'] : [];
+  return [...always, '401', ...id, ...limit, ...body, '429', '503'];
 }
 
 describe('the OpenAPI document', () => {

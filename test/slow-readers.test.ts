@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Service, startService } from './support/service.ts';
+import type { Database } from '../dist/database/database.js';
+import { assertError } from './support/envelope.ts';
+import { type Service, type ServiceOptions, startService } from './support/service.ts';
 import { listen, open, wire } from './support/socket.ts';
 import { stubDatabase } from './support/stub-database.ts';
 
@@ -17,11 +19,17 @@ const PAUSE_MS = 12;
 let service: Service;
 let port: number;
 const accepted: Socket[] = [];
-beforeEach(async () => {
-  service = await startService(stubDatabase(async () => [[[`"${'x'.repeat(RESPONSE_BYTES - 2)}"`]]]));
+
+async function start(limits: ServiceOptions = {}): Promise<void> {
+  const large = `"${'x'.repeat(RESPONSE_BYTES - 2)}"`;
+  const transaction: Database['transaction'] = async (_identity, statements) =>
+    statements.map(({ statement }) => (statement.access === 'read' ? [[large]] : [['{}', '{}']]));
+  service = await startService(stubDatabase(transaction), limits);
   service.app.server.on('connection', (socket: Socket) => accepted.push(socket));
   port = await listen(service.app);
-});
+}
+
+beforeEach(() => start());
 afterEach(() => service.close());
 
 /** Requests the large response and reads only the first bytes of it. */
@@ -64,4 +72,37 @@ test('a client that reads nothing of its response is disconnected, and one that 
   assert.ok((await readSlowly(silent)) < RESPONSE_BYTES);
   assert.equal(await whole, RESPONSE_BYTES);
   assert.ok(performance.now() - started > TIMEOUT_MS, 'the slow client was too fast to show anything');
+});
+
+test('an answer that is read for too long is cut, however steadily', async () => {
+  await service.close();
+  await start({ maxAnswerMs: 500 });
+  const { socket, first } = await requestAndPause('trickle');
+  let bytes = first.length;
+  const reading = (async () => {
+    for await (const chunk of socket) {
+      bytes += Buffer.byteLength(chunk);
+      await delay(PAUSE_MS);
+    }
+  })();
+  await service.log.until(({ request_id }) => request_id === 'trickle');
+  socket.destroy();
+  await reading.catch(() => undefined);
+  assert.ok(bytes < RESPONSE_BYTES);
+});
+
+test('answers beyond the budget of what clients have not read get 503; small ones and those to writes are sent', async () => {
+  await service.close();
+  await start({ maxUnsentBytes: 1.5 * RESPONSE_BYTES });
+  const other = await service.person();
+  const { socket } = await requestAndPause('unread');
+  const refused = await other.send('GET', '/api/tasks');
+  assertError(refused, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
+  assert.match(String(refused.headers['retry-after']), /^[1-9]\d*$/);
+  assert.equal((await other.send('POST', '/api/tasks', { title: 'small' })).statusCode, 201);
+  const { body } = await service.app.inject({ url: '/metrics' });
+  assert.match(body, new RegExp(`^http_unsent_response_bytes ${RESPONSE_BYTES}$`, 'm'));
+  socket.destroy();
+  await service.log.until(({ request_id }) => request_id === 'unread');
+  assert.equal((await other.send('GET', '/api/tasks')).statusCode, 200);
 });

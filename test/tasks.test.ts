@@ -178,4 +178,19 @@ onEachDatabase('tasks', (service) => {
     assert.equal(new Set(answers.map((answer) => answer.json<Task>().updated_at)).size, 101);
     assert.equal((await person.list())[0]?.is_completed, true);
   });
+
+  test('a list of long texts has the tasks as they are, in order, whether it is read first or again', async () => {
+    const person = await service().person();
+    const texts = ['\u0001', '"\\/\b\f\n\r\t\u007f', '😀é\u2028', 'a'];
+    const tasks: Task[] = [];
+    for (let index = 0; index < 120; index += 1) {
+      const description = index % 5 === 4 ? null : `.${(texts[index % 4] ?? '').repeat(1_900).slice(0, 1_900)}.`;
+      tasks.unshift(await person.create(`task ${index} \u0002"`, { description, is_completed: index % 2 === 0 }));
+    }
+    for (let time = 0; time < 3; time += 1) {
+      const answer = await person.send('GET', '/api/tasks');
+      assert.equal(answer.headers['content-type'], 'application/json; charset=utf-8');
+      assert.equal(answer.body, JSON.stringify({ tasks }));
+    }
+  });
 });

@@ -6,6 +6,9 @@ import type { Figures } from './drill.ts';
 import { type Sample, Samples, succeeded } from './samples.ts';
 import { WriteLog } from './write-log.ts';
 
+/** So many that none has more than 8 requests in progress while the database does not answer. */
+const READERS = 64;
+
 /** Requests per second. */
 type Rates = Readonly<Partial<Record<Sample['kind'], number>>>;
 
@@ -21,7 +24,7 @@ function isWellFormed({ status, headers, body }: Response): boolean {
 }
 
 /** Calls `send` so many times a second until `signal` aborts, without waiting for it. Settles when every call has. */
-async function atRate(perSecond: number, signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
+export async function atRate(perSecond: number, signal: AbortSignal, send: () => Promise<unknown>): Promise<void> {
   const startedAt = performance.now();
   const inFlight = new Set<Promise<unknown>>();
   for (let count = 0; !signal.aborted; await delay(2)) {
@@ -37,12 +40,13 @@ async function atRate(perSecond: number, signal: AbortSignal, send: () => Promis
 export class Load {
   readonly #client: Client;
   readonly #service: { readonly origin: string };
-  readonly #reader = `reader_${randomUUID()}`;
+  readonly #readers = Array.from({ length: READERS }, () => `reader_${randomUUID()}`);
   readonly #samples: Sample[] = [];
   readonly #writeLog: WriteLog;
   #expectedInList = '';
   #malformed = 0;
   #count = 0;
+  #reads = 0;
   #abort = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
 
@@ -58,18 +62,22 @@ export class Load {
     return new Samples([...this.#samples]);
   }
 
-  /** Creates a task that every later read must return. @throws when the service does not accept it. */
+  /** Creates the tasks that every later read must return. @throws when the service does not accept it. */
   async createTaskToRead(): Promise<void> {
     const body = { title: 'always listed' };
     const url = `${this.#service.origin}/api/tasks`;
-    const created = await this.#client.request(url, { method: 'POST', user: this.#reader, body });
-    if (created.status !== 201) throw new Error(`the first write was answered ${created.status}: ${created.body}`);
+    for (const user of this.#readers) {
+      const created = await this.#client.request(url, { method: 'POST', user, body });
+      if (created.status !== 201) throw new Error(`the first write was answered ${created.status}: ${created.body}`);
+    }
     this.#expectedInList = body.title;
   }
 
   async read(): Promise<Sample> {
-    const list = await this.#client.request(`${this.#service.origin}/api/tasks`, { user: this.#reader });
-    if (list.status === 200 && !this.#isOwn(list.body)) this.#malformed += 1;
+    this.#reads += 1;
+    const user = this.#readers[this.#reads % READERS] ?? '';
+    const list = await this.#client.request(`${this.#service.origin}/api/tasks`, { user });
+    if (list.status === 200 && !this.#isOwn(list.body, user)) this.#malformed += 1;
     return this.#record('read', list);
   }
 
@@ -158,9 +166,9 @@ export class Load {
   }
 
   /** Whether a list has the task to read, if there is one, and no other user's. */
-  #isOwn(body: string): boolean {
+  #isOwn(body: string, user: string): boolean {
     const { tasks }: { tasks: { readonly user_id: string }[] } = JSON.parse(body);
-    return body.includes(this.#expectedInList) && tasks.every(({ user_id }) => user_id === this.#reader);
+    return body.includes(this.#expectedInList) && tasks.every(({ user_id }) => user_id === user);
   }
 
   #record(kind: Sample['kind'], response: Response): Sample {

@@ -5,8 +5,8 @@ import type { Client, Response } from './client.ts';
 
 /** Fewer than the limit of a list, so that one list has all tasks of a user. */
 const TASKS_PER_USER = 500;
-/** Users who write in turn. */
-const WRITERS = 4;
+/** Users who write in turn: so many that none has over 8 requests in progress while the database does not answer. */
+const WRITERS = 128;
 const READ_BACK_TIMEOUT_MS = 5_000;
 
 interface Writer {

@@ -6,10 +6,10 @@ import {
   type JWTPayload,
   type JWTVerifyGetKey,
   type JWTVerifyOptions,
-  jwtVerify,
 } from 'jose';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
+import { checkSignature } from './signature-checks.ts';
 import type { KeySource } from './token-verifier.ts';
 
 export interface KeySetOptions {
@@ -70,12 +70,12 @@ function isUnknownKey(error: unknown, token: string): boolean {
 async function verifyWith(keys: JWTVerifyGetKey | null, token: string, options: JWTVerifyOptions): Promise<JWTPayload> {
   if (keys === null) throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('No key set younger than 24 h') });
   try {
-    return (await jwtVerify(token, keys, options)).payload;
+    return (await checkSignature(token, keys, options)).payload;
   } catch (error) {
     if (!(error instanceof errors.JWKSMultipleMatchingKeys)) throw error;
     for await (const key of error) {
       try {
-        return (await jwtVerify(token, key, options)).payload;
+        return (await checkSignature(token, key, options)).payload;
       } catch (cause) {
         if (!(cause instanceof errors.JWSSignatureVerificationFailed)) throw cause;
       }

@@ -2,6 +2,7 @@ import { errors, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { type Principal, parseEmail, parseUserId } from '../core/user.ts';
+import { TurnsOfConnections } from './signature-checks.ts';
 import { TokenCache } from './token-cache.ts';
 
 /** The keys that token signatures are verified with. */
@@ -20,10 +21,11 @@ export interface KeySource {
 export interface TokenVerifier {
   /**
    * @param token a JWT in compact serialization (RFC 7519).
+   * @param connection where it comes from: those of one connection are verified one after another.
    * @returns the user; synchronously if the token is cached.
    * @throws {AppError} `INVALID_TOKEN`, `TOKEN_EXPIRED` or `SERVICE_UNAVAILABLE`.
    */
-  verify(token: string): Principal | Promise<Principal>;
+  verify(token: string, connection: object): Principal | Promise<Principal>;
   /** Whether keys are available. */
   isReady(): boolean;
 }
@@ -77,6 +79,8 @@ function toPrincipal(claims: JWTPayload, userClaim: string, nowMs: number): Prin
 
 export function createTokenVerifier({ keys, issuer, audience, userClaim, clock }: VerifierOptions): TokenVerifier {
   const cache = new TokenCache();
+  const turns = new TurnsOfConnections();
+  const verifying = new Map<string, Promise<Principal>>();
   const options: JWTVerifyOptions = {
     algorithms: [...keys.algorithms],
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -101,10 +105,19 @@ export function createTokenVerifier({ keys, issuer, audience, userClaim, clock }
     }
   }
 
+  /** Requests with one token at the same time share the verification. */
+  function verifyInTurn(token: string, connection: object): Promise<Principal> {
+    const shared = verifying.get(token);
+    if (shared !== undefined) return shared;
+    const verified = turns.run(connection, () => verifyUncached(token)).finally(() => verifying.delete(token));
+    verifying.set(token, verified);
+    return verified;
+  }
+
   return {
-    verify: (token) => {
+    verify: (token, connection) => {
       if (token.length > MAX_TOKEN_LENGTH) throw invalidToken('length');
-      return cache.get(token, clock(), keys.currentKeys()) ?? verifyUncached(token);
+      return cache.get(token, clock(), keys.currentKeys()) ?? verifyInTurn(token, connection);
     },
     isReady: () => keys.currentKeys() !== null,
   };

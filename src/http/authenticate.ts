@@ -25,7 +25,7 @@ export function authenticate(tokens: TokenVerifier): onRequestHookHandler {
       done();
     };
     try {
-      const principal = tokens.verify(token);
+      const principal = tokens.verify(token, request.raw.socket);
       if (principal instanceof Promise) principal.then(accept, done);
       else accept(principal);
     } catch (error) {

@@ -13,6 +13,7 @@ const RESPONSES: Readonly<Record<ErrorCode, readonly [status: number, headers?: 
   TOKEN_EXPIRED: [401, REJECTED_TOKEN],
   VALIDATION_ERROR: [400],
   NOT_FOUND: [404],
+  LIMIT_REACHED: [409],
   RATE_LIMITED: [429],
   DATABASE_ERROR: [500],
   INTERNAL_ERROR: [500],

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client';
+import { collectDefaultMetrics, Histogram, Gauge as PrometheusGauge, Registry } from 'prom-client';
 import { errorResponses, SERVICE_ERRORS, textResponse } from './openapi.ts';
 import { routeName } from './route-name.ts';
 
@@ -11,11 +11,24 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PAT
 /** Gauges with the suffix of counters (promtool check metrics); each is the sum of the gauge without it. */
 const MISNAMED = ['nodejs_active_handles_total', 'nodejs_active_requests_total', 'nodejs_active_resources_total'];
 
-/** `GET /metrics`: request durations by method, route and status, and Node.js metrics, in Prometheus text format. */
-export function exposeMetrics(app: FastifyInstance): void {
+/** A value that is read at each scrape. */
+export interface Gauge {
+  readonly name: string;
+  readonly help: string;
+  readonly value: () => number;
+}
+
+/** `GET /metrics`: request durations by method, route and status, `gauges`, and Node.js metrics, in Prometheus text format. */
+export function exposeMetrics(app: FastifyInstance, gauges: readonly Gauge[]): void {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   for (const name of MISNAMED) registry.removeSingleMetric(name);
+  for (const { name, help, value } of gauges) {
+    const collect = function (this: PrometheusGauge): void {
+      this.set(value());
+    };
+    new PrometheusGauge({ name, help, registers: [registry], collect });
+  }
   const durations = new Histogram({
     name: 'http_request_duration_seconds',
     help: 'Time from receiving the request to the end of the response, in seconds.',

@@ -9,6 +9,7 @@ import { drainOnClose } from './drain.ts';
 import { errorReply, toAppError } from './error-reply.ts';
 import type { Explain } from './explain.ts';
 import { parseJsonBodies } from './json-body.ts';
+import { trackResponses } from './open-responses.ts';
 
 const MAX_BODY_BYTES = 65_536;
 const MAX_HEADER_BYTES = 16_384;
@@ -87,6 +88,7 @@ export function createServer({ logger, frontendOrigins, explain }: ServerOptions
   app.decorateRequest('failure', null);
   app.decorate('clientErrors', clientErrors);
   drainOnClose(app);
+  trackResponses(app);
   // Not in Node's documentation: without it a connection is ended when its client half-closes it, answered or not.
   Object.assign(app.server, { httpAllowHalfOpen: true });
 

@@ -39,16 +39,50 @@ function parametersOf(fields: TaskUpdate): Record<string, SqlValue> {
   return parameters;
 }
 
+const NEWEST = `select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}`;
+const AS_LIST = `'{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'`;
+
+/** Returns the list as JSON text. */
 export const listTasks = sql<{ owner: UserId }>(
   'task_list',
   'read',
-  `select '{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'
+  `select ${AS_LIST} from (select ${TASK_FIELDS} from (${NEWEST}) as newest) as task`,
+);
+
+/** Bytes of all titles and descriptions, which escapes in JSON may make 6 times as many. */
+const MAX_SHORT_LIST_BYTES = 131_072;
+
+/** Returns the list as JSON text, or null if its texts are long. */
+export const listShortTasks = sql<{ owner: UserId }>(
+  'task_list_short',
+  'read',
+  `with newest as materialized (${NEWEST}),
+     length as (select coalesce(sum(octet_length(title) + coalesce(octet_length(description), 0)), 0) as bytes from newest)
+   select case when (select bytes from length) <= ${MAX_SHORT_LIST_BYTES} then ${AS_LIST} end
    from (
-     select ${TASK_FIELDS}
-     from (
-       select * from todo.tasks where user_id = $owner order by created_at desc, id desc limit ${MAX_TASKS_IN_LIST}
-     ) as newest
+     select ${TASK_FIELDS} from newest where (select bytes from length) <= ${MAX_SHORT_LIST_BYTES}
    ) as task`,
+);
+
+const textColumn = (name: string) => ({ name, isJson: false, sql: name });
+const timeColumn = (name: string) => ({ name, isJson: false, sql: utcText(name) });
+
+/** The columns of `listLongTasks`, in the order of `TASK_FIELDS`. */
+export const LONG_LIST_COLUMNS = [
+  textColumn('id'),
+  textColumn('user_id'),
+  ...columns.map(({ name, type }) =>
+    type === 'text' ? textColumn(name) : { name, isJson: true, sql: `to_json(${name})::text` },
+  ),
+  timeColumn('created_at'),
+  timeColumn('updated_at'),
+];
+
+/** Returns a row for each task of the list, with `LONG_LIST_COLUMNS`: PostgreSQL takes long to escape long texts. */
+export const listLongTasks = sql<{ owner: UserId }>(
+  'task_list_long',
+  'read',
+  `select ${LONG_LIST_COLUMNS.map((column) => column.sql).join(', ')} from (${NEWEST}) as newest`,
 );
 
 export const getTask = sql<{ owner: UserId; id: TaskId }>(
@@ -80,6 +114,29 @@ const insert = sql(
 /** Creates a task, and its owner's row if that is missing. */
 export const insertTask = (owner: Principal, id: string, task: TaskCreate): BoundStatement =>
   insert({ owner: owner.userId, email: owner.email, id, ...parametersOf(task) });
+
+/** Distinguishes the lock from other advisory locks of two keys. */
+const LOCK_SPACE = 1;
+
+/** Until the end of the transaction, others that count this user's tasks wait. */
+export const lockTaskCount = sql<{ owner: UserId }>(
+  'task_lock_count',
+  'write',
+  `select pg_advisory_xact_lock(${LOCK_SPACE}, hashtext($owner))`,
+);
+
+/** The SQLSTATE with which `countTasks` aborts the transaction. */
+export const LIMIT_REACHED = 'TD001';
+
+/** Returns how many tasks the user has, or aborts the transaction if these are `limit` or more. */
+export const countTasks = sql<{ owner: UserId; limit: number }>(
+  'task_count',
+  'read',
+  `select stored, case when stored >= $limit then todo.abort('${LIMIT_REACHED}', 'limit of tasks reached') end
+   from (
+     select count(*) as stored from (select from todo.tasks where user_id = $owner limit $limit) as task
+   ) as counted`,
+);
 
 const update = sql(
   'task_update',

@@ -188,6 +188,8 @@ export interface ServiceOptions {
   readonly database?: { readonly statementTimeoutMs?: number };
   /** Event-loop delay that starts load shedding; by default there is none, because a busy machine delays tests. */
   readonly maxEventLoopDelayMs?: number;
+  readonly maxUnsentBytes?: number;
+  readonly maxAnswerMs?: number;
   /** Timeout of a fetch of the key set; the service's own by default. */
   readonly keySetTimeoutMs?: number;
 }
@@ -204,11 +206,14 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
       userClaim: 'sub',
       frontendOrigins: ['http://localhost:3000'],
       rateLimitPerMinute: 0,
+      maxTasksPerUser: 100_000,
       ...options.config,
     },
     database: opened.database,
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
+    ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
     ...(options.keySetTimeoutMs === undefined ? {} : { keySetTimeoutMs: options.keySetTimeoutMs }),
   });

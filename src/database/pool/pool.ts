@@ -6,6 +6,7 @@ import type { Identity } from '../identity.ts';
 import { type BoundStatement, type Rows, sql } from '../sql.ts';
 import { type Outcome, PipelinedConnection } from './connection.ts';
 import { Connector } from './connector.ts';
+import { type QueuedTransaction, Turns } from './turns.ts';
 
 export interface PoolOptions {
   /** Opens a connection. */
@@ -22,19 +23,6 @@ export interface PoolOptions {
   readonly statementTimeoutMs?: number | undefined;
   /** Logs a warning. */
   readonly onWarning: (message: string, error?: unknown) => void;
-}
-
-interface QueuedTransaction {
-  readonly identity: Identity;
-  readonly statements: readonly BoundStatement[];
-  readonly access: 'read' | 'write';
-  /** From enqueueing to the answer, in milliseconds. */
-  readonly deadlineMs: number;
-  /** `performance.now()` */
-  readonly enqueuedAt: number;
-  readonly resolve: (results: readonly Rows[]) => void;
-  readonly reject: (error: Error) => void;
-  attempts: number;
 }
 
 const PING = sql('ping', 'read', 'select 1');
@@ -71,7 +59,7 @@ export class ConnectionPool implements Database {
   readonly #options: PoolOptions;
   readonly #statementTimeoutMs: number;
   readonly #connector: Connector;
-  readonly #queue: QueuedTransaction[] = [];
+  readonly #turns = new Turns();
   readonly #inFlight = new Set<QueuedTransaction>();
   #connections: readonly PipelinedConnection[] = [];
   /** Since when there has been a connection (`performance.now()`). */
@@ -107,7 +95,7 @@ export class ConnectionPool implements Database {
       const enqueuedAt = performance.now();
       const isMaintenance = identity.kind === 'login-role' && access === 'write';
       const deadlineMs = isMaintenance ? MAINTENANCE_DEADLINE_MS : this.#statementTimeoutMs + DEADLINE_MARGIN_MS;
-      this.#queue.push({ identity, statements, access, deadlineMs, enqueuedAt, resolve, reject, attempts: 0 });
+      this.#turns.push({ identity, statements, access, deadlineMs, enqueuedAt, resolve, reject, attempts: 0 });
       this.#dispatch();
     });
   }
@@ -127,7 +115,7 @@ export class ConnectionPool implements Database {
   }
 
   #isIdle(): boolean {
-    return this.#queue.length === 0 && this.#connections.every(({ inFlight }) => inFlight === 0);
+    return this.#turns.isEmpty && this.#connections.every(({ inFlight }) => inFlight === 0);
   }
 
   #add(client: pg.Client): void {
@@ -153,7 +141,10 @@ export class ConnectionPool implements Database {
       this.#options.onWarning(`${what}; retrying`, error);
     }
     if (!isConnected && this.#connector.circuitError !== null) {
-      for (const { reject } of this.#queue.splice(0)) reject(transactionError(error));
+      this.#turns.filter(({ reject }) => {
+        reject(transactionError(error));
+        return false;
+      });
     }
   }
 
@@ -165,10 +156,10 @@ export class ConnectionPool implements Database {
 
   /** Sends what is queued, as far as connections take it. */
   #dispatch(): void {
-    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
+    for (let next = this.#turns.next(); next !== null; next = this.#turns.next()) {
       const connection = this.#pick(next.access);
       if (connection === null) break;
-      this.#queue.shift();
+      this.#turns.shift();
       this.#send(next, connection);
     }
     if (this.#isIdle()) this.#onIdle?.();
@@ -213,17 +204,17 @@ export class ConnectionPool implements Database {
         queued.resolve(outcome.results);
         return;
       case 'not-sent':
-        this.#queue.unshift(queued);
+        this.#turns.putBack(queued);
         return;
       case 'connection-lost':
-        if (queued.access === 'read' && this.#mayRetry(queued)) this.#queue.unshift(queued);
+        if (queued.access === 'read' && this.#mayRetry(queued)) this.#turns.putBack(queued);
         else queued.reject(new AppError('DATABASE_ERROR', { cause: outcome.error }));
         return;
       case 'failed': {
         const sqlStateClass = classify(outcome.sqlState);
         if (sqlStateClass === 'retry-unprepared') this.#suspendNaming(connection);
         const isRetryable = sqlStateClass === 'retry' || sqlStateClass === 'retry-unprepared';
-        if (isRetryable && this.#mayRetry(queued)) this.#queue.unshift(queued);
+        if (isRetryable && this.#mayRetry(queued)) this.#turns.putBack(queued);
         else queued.reject(transactionError(outcome.error));
         return;
       }
@@ -268,17 +259,18 @@ export class ConnectionPool implements Database {
       queued.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
     }
     const isConnected = this.#connections.length > 0;
-    for (const queued of this.#queue.splice(0)) {
-      const { enqueuedAt, deadlineMs, reject } = queued;
+    this.#turns.filter(({ enqueuedAt, deadlineMs, reject }) => {
       if (isConnected && now - Math.max(enqueuedAt, this.#connectedSince) > QUEUE_TIMEOUT_MS) {
         const cause = new Error('No database connection was free in time');
         reject(new AppError('SERVICE_UNAVAILABLE', { cause }));
-      } else if (now - enqueuedAt > deadlineMs) {
+        return false;
+      }
+      if (now - enqueuedAt > deadlineMs) {
         const cause = new Error('The database could not be reached in time');
         reject(new AppError('DATABASE_ERROR', { cause }));
-      } else {
-        this.#queue.push(queued);
+        return false;
       }
-    }
+      return true;
+    });
   }
 }

@@ -26,6 +26,7 @@ const QUERY = [invalidField('limit', UNKNOWN_PARAMETER)] as const;
 const DATABASE = ['DATABASE_ERROR', 'SERVICE_UNAVAILABLE'] as const;
 const TASK_ID = [invalidField('task_id', 'Task id must be a UUID'), 'NOT_FOUND'] as const;
 const BODY = ['INVALID_REQUEST', invalidField('title', 'Title cannot be empty')] as const;
+const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tasks is reached' })];
 /** Methods other than GET read the body, even if they ignore it. */
 const BODY_SIZE = ['PAYLOAD_TOO_LARGE'] as const;
 
@@ -56,7 +57,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService): void {
 
   app.post(TASKS, {
     schema: { ...operation('createTask', 'Create a task'), body: TaskCreate },
-    config: responses({ 201: jsonResponse('The new task.', Task, LOCATION) }, BODY, BODY_SIZE),
+    config: responses({ 201: jsonResponse('The new task.', Task, LOCATION) }, LIMIT, BODY, BODY_SIZE),
     handler: handlers.create,
   });
 

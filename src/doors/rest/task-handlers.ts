@@ -9,7 +9,7 @@ type TaskRequest = Request & { readonly params: { readonly task_id: TaskId } };
 
 /** Handlers of the task routes. Tasks are sent as the JSON text returned by the task service, unchanged. */
 export function taskHandlers(tasks: TaskService, path: string) {
-  const send = async (reply: FastifyReply, answer: Promise<{ readonly json: string }>): Promise<string> => {
+  const send = async <Json extends string | Buffer>(reply: FastifyReply, answer: Promise<{ readonly json: Json }>) => {
     void reply.type(JSON_TYPE);
     return (await answer).json;
   };

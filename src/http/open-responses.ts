@@ -1,0 +1,91 @@
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+
+/** Requests in progress on one connection (HTTP pipelining) above which it is not read. */
+const MAX_PIPELINED = 16;
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    response: OpenResponse | null;
+  }
+}
+
+/** A response until the kernel has taken the whole of it, or its connection has closed. */
+class OpenResponse {
+  readonly #connection: Connection;
+  readonly #listeners: (() => void)[] = [];
+  #isClosed = false;
+
+  constructor(raw: ServerResponse, connection: Connection) {
+    this.#connection = connection;
+    connection.open.add(this);
+    raw.once('close', () => this.close());
+  }
+
+  /** Calls `listener` when it closes, or now if it has. */
+  onceClosed(listener: () => void): void {
+    if (this.#isClosed) listener();
+    else this.#listeners.push(listener);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#connection.remove(this);
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** The open responses of one connection. */
+class Connection {
+  readonly open = new Set<OpenResponse>();
+  readonly #socket: Socket;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    // node:http emits no `close` on a response that waits behind another one.
+    socket.once('close', () => {
+      for (const response of this.open) response.close();
+    });
+  }
+
+  add(raw: ServerResponse): OpenResponse {
+    const response = new OpenResponse(raw, this);
+    if (raw.closed || this.#socket.destroyed) response.close();
+    else if (this.open.size > MAX_PIPELINED) process.nextTick(() => this.#pause());
+    return response;
+  }
+
+  /** After the requests that have been read with the last one: node:http resumes at the end of each. */
+  #pause(): void {
+    if (this.open.size > MAX_PIPELINED) this.#socket.pause();
+  }
+
+  remove(response: OpenResponse): void {
+    this.open.delete(response);
+    if (this.open.size === MAX_PIPELINED) this.#socket.resume();
+  }
+}
+
+/** Follows every response, for `onceClosed`, and stops reading a connection while 17 requests on it are in progress. */
+export function trackResponses(app: FastifyInstance): void {
+  const connections = new WeakMap<Socket, Connection>();
+  app.decorateRequest('response', null);
+  app.addHook('onRequest', (request, reply, done) => {
+    const { socket } = request.raw;
+    let connection = connections.get(socket);
+    if (connection === undefined) {
+      connection = new Connection(socket);
+      connections.set(socket, connection);
+    }
+    request.response = connection.add(reply.raw);
+    done();
+  });
+}
+
+/** Calls `listener` once: when the kernel has taken the whole response, or its connection has closed. */
+export function onceClosed({ response }: FastifyRequest, listener: () => void): void {
+  if (response === null) listener();
+  else response.onceClosed(listener);
+}
