@@ -91,9 +91,9 @@ async function tryOut({ directory, command, environment, uid }: Start): Promise<
   if (created !== '201') faults.push(`the curl command was answered ${created}`);
   end('SIGTERM');
   const timer = setTimeout(() => end('SIGKILL'), STOP_TIMEOUT_MS);
-  const [code] = await exited;
+  const [code, signal] = await exited;
   clearTimeout(timer);
-  if (code !== 0) faults.push(`ended with ${code}`);
+  if (code !== 0 && signal !== 'SIGTERM') faults.push(`ended with ${code ?? signal}`); // npm ends by the signal itself
   return faults;
 }
 
@@ -163,6 +163,6 @@ const versionOf = (bin: string) => execFileSync(join(bin, 'node'), ['--version']
 export const newcomer: Drill = {
   name: 'newcomer',
   holds: 'npm ci and npm start in a fresh copy: no warning, and the printed command creates a task',
-  timeoutSeconds: { short: 400, long: 400 },
+  timeoutSeconds: { short: 900, long: 900 },
   run,
 };
