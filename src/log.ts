@@ -64,38 +64,19 @@ const MAX_BUFFERED_BYTES = 8 * 1_048_576;
 const DROPPED_INTERVAL_MS = 1_000;
 const LAST_FLUSH_MS = 200;
 
-export interface ProcessLog {
-  readonly logger: Logger;
+export interface LogOutput {
+  readonly destination: DestinationStream;
+  /** Logs to `logger`, which writes to `destination`, how many lines were dropped, as soon as there is room again. */
+  readonly reportDropped: (logger: Logger) => void;
   /** Writes what is buffered, blocking for at most 200 ms; to be called when the process exits. */
   readonly flush: () => void;
 }
 
-/** Logs how many lines `destination` has dropped, as soon as it takes lines again. */
-function reportDropped(destination: ReturnType<typeof pino.destination>, logger: Logger): void {
-  let dropped = 0;
-  let timer: NodeJS.Timeout | null = null;
-  const report = () => {
-    const lines = dropped;
-    dropped = 0;
-    logger.error({ lines }, 'log lines were dropped: standard output is not read fast enough');
-    if (dropped > 0)
-      dropped = lines; // so was this one
-    else if (timer !== null) {
-      clearInterval(timer);
-      timer = null;
-    }
-  };
-  destination.on('drop', () => {
-    dropped += 1;
-    timer ??= setInterval(report, DROPPED_INTERVAL_MS).unref();
-  });
-}
-
 /**
- * The log on standard output. A reader that is slow, stops or goes away neither blocks the process nor fills its
- * memory: beyond 8 MiB lines are dropped, and a line says how many as soon as there is room.
+ * Standard output for a log. A reader that is slow, stops or goes away neither blocks the process nor fills its memory:
+ * lines are dropped while 8 MiB wait to be read.
  */
-export function createProcessLog(level: LevelWithSilent): ProcessLog {
+export function openLogOutput(): LogOutput {
   let blockUntil = 0;
   void process.stdout; // opening it makes a pipe or socket non-blocking: a write fails with EAGAIN while it is full
   const destination = pino.destination({
@@ -107,8 +88,25 @@ export function createProcessLog(level: LevelWithSilent): ProcessLog {
     retryEAGAIN: () => performance.now() < blockUntil,
   });
   destination.on('error', () => undefined); // what was not written stays in the buffer until the next write
-  const logger = createLogger(level, destination);
-  reportDropped(destination, logger);
+  const reportDropped = (logger: Logger) => {
+    let dropped = 0;
+    let timer: NodeJS.Timeout | null = null;
+    const report = () => {
+      const lines = dropped;
+      dropped = 0;
+      logger.error({ lines }, 'log lines were dropped: standard output is not read fast enough');
+      if (dropped > 0) {
+        dropped = lines; // so was this one
+      } else if (timer !== null) {
+        clearInterval(timer);
+        timer = null;
+      }
+    };
+    destination.on('drop', () => {
+      dropped += 1;
+      timer ??= setInterval(report, DROPPED_INTERVAL_MS).unref();
+    });
+  };
   const flush = () => {
     blockUntil = performance.now() + LAST_FLUSH_MS;
     try {
@@ -117,5 +115,5 @@ export function createProcessLog(level: LevelWithSilent): ProcessLog {
       // still not read
     }
   };
-  return { logger, flush };
+  return { destination, reportDropped, flush };
 }

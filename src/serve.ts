@@ -12,7 +12,7 @@ import type { Config, TokenKeys } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded/embedded.ts';
 import { openPostgres } from './database/postgres.ts';
-import { createProcessLog } from './log.ts';
+import { createLogger, openLogOutput } from './log.ts';
 
 /** After a signal the process exits within this time, answered or not. */
 const STOP_TIMEOUT_MS = 9_500;
@@ -90,8 +90,10 @@ function printBanner({ address, family, port }: AddressInfo, token: string | nul
 
 /** Starts the log of this process, which ends with a line if an error is caught nowhere. */
 function openLog(level: Config['logLevel']): Logger {
-  const { logger, flush } = createProcessLog(level);
-  process.once('exit', flush);
+  const output = openLogOutput();
+  const logger = createLogger(level, output.destination);
+  output.reportDropped(logger);
+  process.once('exit', output.flush);
   const fail = (error: unknown): never => {
     logger.fatal({ err: error }, 'uncaught error');
     process.exit(1);
