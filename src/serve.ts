@@ -156,10 +156,10 @@ export async function serve(config: Config, onFatal: (error: unknown) => never):
 
   const opened = new Opened();
   try {
-    const { tokenKeys, token } = await resolveTokenKeys(config);
     const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
     const database = await openDatabase(config.database, 'serve', { onWarning, onFatal });
     opened.add(() => database.close());
+    const { tokenKeys, token } = await resolveTokenKeys(config);
     opened.add(await openAdminSocket(config, database, logger));
     const app = await createApp({ config: { ...config, tokenKeys }, database, logger });
     opened.add(() => app.close());
