@@ -4,6 +4,7 @@ import { backupEmbedded, backupPostgres } from './backup.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
 import { embeddedWorker } from './embedded-worker.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { newcomer } from './newcomer.ts';
 import { pgColdStart } from './pg-cold-start.ts';
 import { pgConnectionsKilled } from './pg-connections-killed.ts';
 import { pgDownAtStart } from './pg-down-at-start.ts';
@@ -47,6 +48,7 @@ const DRILLS: readonly Drill[] = [
   pgDownAtStart,
   pgColdStart,
   poolExhausted,
+  newcomer,
 ];
 
 const HELP = `npm run drill -- [options] [name…]

@@ -45,6 +45,8 @@ export interface Config {
 }
 
 const DATABASE_SCHEMES = ['postgres:', 'postgresql:'];
+/** Parameters of a database URL that would replace what the service sets, or end connections behind its back. */
+const UNSUPPORTED_PARAMETERS = ['query_timeout', 'statement_timeout', 'client_encoding', 'replication'];
 
 function integer(min: number, max: number) {
   const message = `must be an integer from ${min} to ${max}`;
@@ -93,7 +95,14 @@ const databaseUrl = z
   .refine(
     (text) => !new URL(text).pathname.includes('@'),
     'must have special characters in its password percent-encoded',
+  )
+  .refine(
+    (text) => UNSUPPORTED_PARAMETERS.every((name) => !new URL(text).searchParams.has(name)),
+    `must not have the parameters ${UNSUPPORTED_PARAMETERS.join(', ')}: remove them, the service has its own timeouts`,
   );
+
+/** An IPv6 address may have the brackets of a URL. */
+const host = z.string().transform((text) => text.replace(/^\[(.*)\]$/, '$1'));
 
 function isOrigin(text: string): boolean {
   return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).origin === text.toLowerCase();
@@ -115,7 +124,7 @@ const origins = z
 
 const Environment = z.object({
   ENVIRONMENT: oneOf(['development', 'production']).default('development'),
-  HOST: z.string().optional(),
+  HOST: host.optional(),
   PORT: integer(0, 65_535).default(8000),
   LOG_LEVEL: oneOf(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   DATABASE_URL: databaseUrl.optional(),
@@ -163,13 +172,16 @@ function databaseConfig(settings: Settings): DatabaseConfig {
   };
 }
 
+/** Secrets are used as they are: tokens may have been signed with a key that begins or ends with a blank. */
+const trimmed = (name: string, value: string) => (name.endsWith('_SECRET') ? value : value.trim());
+
 /**
  * BETTER_AUTH_SECRET is not validated when another key setting takes precedence: front ends often share their whole
  * environment.
  */
 function definedSettings(environment: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const defined = Object.entries(environment).flatMap(([name, value]): [string, string][] =>
-    value === undefined || value.trim() === '' ? [] : [[name, value]],
+    value === undefined || value.trim() === '' ? [] : [[name, trimmed(name, value)]],
   );
   const settings = Object.fromEntries(defined);
   if (settings.JWKS_URL !== undefined || settings.JWT_SECRET !== undefined) delete settings.BETTER_AUTH_SECRET;
@@ -197,7 +209,8 @@ function tokenProblems(defined: Readonly<Record<string, string>>): string[] {
 }
 
 /**
- * Reads the configuration from environment variables. Empty or blank variables count as unset.
+ * Reads the configuration from environment variables. Empty or blank variables count as unset; white space around
+ * values other than secrets is ignored.
  * @throws {Error} listing every invalid or missing variable, one line each, without its value.
  */
 export function loadConfig(environment: Readonly<Record<string, string | undefined>>): Config {

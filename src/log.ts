@@ -55,3 +55,65 @@ export function createLogger(level: LevelWithSilent, destination: DestinationStr
     destination,
   );
 }
+
+/** Lines are buffered, and written once there is this much, or after this time. */
+const MIN_WRITE_BYTES = 8_192;
+const FLUSH_INTERVAL_MS = 100;
+/** While standard output is not read, this much is kept, and further lines are dropped. */
+const MAX_BUFFERED_BYTES = 8 * 1_048_576;
+const DROPPED_INTERVAL_MS = 1_000;
+const LAST_FLUSH_MS = 200;
+
+export interface LogOutput {
+  readonly destination: DestinationStream;
+  /** Logs to `logger`, which writes to `destination`, how many lines were dropped, as soon as there is room again. */
+  readonly reportDropped: (logger: Logger) => void;
+  /** Writes what is buffered, blocking for at most 200 ms; to be called when the process exits. */
+  readonly flush: () => void;
+}
+
+/**
+ * Standard output for a log. A reader that is slow, stops or goes away neither blocks the process nor fills its memory:
+ * lines are dropped while 8 MiB wait to be read.
+ */
+export function openLogOutput(): LogOutput {
+  let blockUntil = 0;
+  void process.stdout; // opening it makes a pipe or socket non-blocking: a write fails with EAGAIN while it is full
+  const destination = pino.destination({
+    dest: 1,
+    sync: true,
+    minLength: MIN_WRITE_BYTES,
+    maxLength: MAX_BUFFERED_BYTES,
+    periodicFlush: FLUSH_INTERVAL_MS,
+    retryEAGAIN: () => performance.now() < blockUntil,
+  });
+  destination.on('error', () => undefined); // what was not written stays in the buffer until the next write
+  const reportDropped = (logger: Logger) => {
+    let dropped = 0;
+    let timer: NodeJS.Timeout | null = null;
+    const report = () => {
+      const lines = dropped;
+      dropped = 0;
+      logger.error({ lines }, 'log lines were dropped: standard output is not read fast enough');
+      if (dropped > 0) {
+        dropped = lines; // so was this one
+      } else if (timer !== null) {
+        clearInterval(timer);
+        timer = null;
+      }
+    };
+    destination.on('drop', () => {
+      dropped += 1;
+      timer ??= setInterval(report, DROPPED_INTERVAL_MS).unref();
+    });
+  };
+  const flush = () => {
+    blockUntil = performance.now() + LAST_FLUSH_MS;
+    try {
+      destination.flushSync();
+    } catch {
+      // still not read
+    }
+  };
+  return { destination, reportDropped, flush };
+}

@@ -4,12 +4,16 @@ import { test } from 'node:test';
 
 const read = (path: string) => readFileSync(new URL(`../${path}`, import.meta.url), 'utf8');
 const page = read('docs/dependencies.md');
-const project: Record<'dependencies' | 'devDependencies', Readonly<Record<string, string>>> = JSON.parse(
-  read('package.json'),
-);
-const lockFile: { readonly packages: Readonly<Record<string, { readonly integrity?: string }>> } = JSON.parse(
-  read('package-lock.json'),
-);
+const project: Record<
+  'dependencies' | 'devDependencies' | 'overrides' | 'engines',
+  Readonly<Record<string, string>>
+> = JSON.parse(read('package.json'));
+interface LockedPackage {
+  readonly integrity?: string;
+  readonly engines?: { readonly node?: string };
+}
+
+const lockFile: { readonly packages: Readonly<Record<string, LockedPackage>> } = JSON.parse(read('package-lock.json'));
 
 /** The reasons in the first table under `heading`, by package; one row may name several packages. */
 function reasonsUnder(heading: string): Map<string, string> {
@@ -45,4 +49,51 @@ test('the lock file has a SHA-512 for every package', () => {
     ([folder, { integrity }]) => folder !== '' && !/^sha512-[\w+/]{86}==$/.test(integrity ?? ''),
   );
   assert.deepEqual(unverified, []);
+});
+
+/** Whether `version` is in the semver range, of those that packages write for Node. */
+function isInRange(version: string, range: string): boolean {
+  const numbers = (text: string) => text.split('.').map((part) => (/^\d+$/.test(part) ? Number(part) : 0));
+  const compare = (other: string) => {
+    const [a, b] = [numbers(version), numbers(other)];
+    return [0, 1, 2].map((index) => (a[index] ?? 0) - (b[index] ?? 0)).find((difference) => difference !== 0) ?? 0;
+  };
+  const holds = (operator: string, other: string) => {
+    const samePart = (parts: number) =>
+      numbers(version).slice(0, parts).join() === numbers(other).slice(0, parts).join();
+    if (operator === '>=') return compare(other) >= 0;
+    if (operator === '>') return compare(other) > 0;
+    if (operator === '<') return compare(other) < 0;
+    if (operator === '<=') return compare(other) <= 0;
+    if (operator === '^') return samePart(1) && compare(other) >= 0;
+    if (operator === '~') return samePart(2) && compare(other) >= 0;
+    return samePart(other.split('.').filter((part) => part !== 'x').length);
+  };
+  return range.split('||').some((alternative) => {
+    const comparators = [...alternative.matchAll(/([<>]=?|\^|~)?\s*v?(\d[\d.x]*|\*)/g)];
+    return comparators.every(([, operator = '', other = '']) => other === '*' || holds(operator, other));
+  });
+}
+
+test('every package of the lock file supports the oldest Node that the service does', () => {
+  for (const [version, range, expected] of [
+    ['20.19.0', '>=22', false],
+    ['20.19.0', '^20.17.0 || >=22.9.0', true],
+    ['20.19.0', '20 || >=22', true],
+    ['20.19.0', '>= 18.3.0 <20', false],
+    ['20.19.0', '^20.20.0', false],
+    ['20.19.0', '*', true],
+  ] as const) {
+    assert.equal(isInRange(version, range), expected, range);
+  }
+  const oldest = `${/\d+\.\d+/.exec(project.engines.node ?? '')?.[0]}.0`;
+  const unsupported = Object.entries(lockFile.packages).flatMap(([folder, { engines }]) =>
+    isInRange(oldest, engines?.node ?? '*') ? [] : [`${folder} needs Node ${engines?.node}`],
+  );
+  assert.deepEqual(unsupported, []);
+});
+
+test('each override has a reason in docs/dependencies.md, and an exact version', () => {
+  assert.deepEqual([...reasonsUnder('Overrides').keys()].sort(), Object.keys(project.overrides).sort());
+  for (const version of Object.values(project.overrides)) assert.match(version, /^\d+\.\d+\.\d+$/);
 });

@@ -31,6 +31,7 @@ async function startPostgres(): Promise<PostgresServer | null> {
   if (process.env.TEST_DATABASE_URL) return null;
   const programs = findPostgres();
   if (programs === null) return null;
+  process.env.TEST_POSTGRES_BIN ??= programs.bin; // the tests may need servers of their own
   const server = await PostgresServer.create(programs);
   process.env.TEST_DATABASE_URL = server.url();
   return server;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../core/errors.ts';
 import type { Database } from '../database/database.ts';
-import { sqlStateOf, TransactionAbortedError } from '../database/errors.ts';
+import { endedSession, sqlStateOf, TransactionAbortedError } from '../database/errors.ts';
 import type { Rows } from '../database/sql.ts';
 import { type AdminRequest, CHECK_PASSED, statementsOf } from './admin-sql.ts';
 
@@ -29,7 +29,8 @@ const STATEMENT_ERROR = /^(08P01|21|22|23|42)/;
 function adminError(error: unknown): AdminError {
   const cause = error instanceof AppError ? error.cause : error;
   const sqlState = sqlStateOf(cause);
-  const retryable = error instanceof AppError && (sqlState === null || !STATEMENT_ERROR.test(sqlState));
+  const isStatementError = sqlState !== null && STATEMENT_ERROR.test(sqlState) && !endedSession(cause);
+  const retryable = error instanceof AppError && !isStatementError;
   return new AdminError(cause instanceof Error ? cause.message : String(cause), retryable);
 }
 
@@ -50,7 +51,8 @@ export function adminAccess(database: Pick<Database, 'transaction' | 'close'>): 
 
 /** For how long a request is retried while the database is busy, restarting or resuming. */
 const RETRY_FOR_MS = 60_000;
-const RETRY_INTERVAL_MS = 500;
+const MIN_BACKOFF_MS = 100;
+const MAX_BACKOFF_MS = 2_000;
 
 /** @returns `access`, retrying what failed for up to a minute. Every request is idempotent: it may run twice. */
 export function withRetries(access: AdminAccess, onRetry: (message: string) => void): AdminAccess {
@@ -64,7 +66,7 @@ export function withRetries(access: AdminAccess, onRetry: (message: string) => v
           const retryable = error instanceof AdminError && error.retryable;
           if (!retryable || performance.now() - startedAt > RETRY_FOR_MS) throw error;
           if (attempt === 1) onRetry(`${error.message}; retrying`);
-          await delay(RETRY_INTERVAL_MS);
+          await delay(Math.min(MIN_BACKOFF_MS * 2 ** (attempt - 1), MAX_BACKOFF_MS));
         }
       }
     },

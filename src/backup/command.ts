@@ -65,12 +65,15 @@ export async function runBackupCommand(command: BackupCommand, options: BackupOp
   const access = withRetries(await openAccess(command, options), print);
   const { path } = command;
   const onProgress = progressPrinter(print);
-  if (command.kind === 'backup') {
-    print(`Backed up to ${path}: ${format(await backUp(access, path, onProgress))}`);
-  } else {
-    const { total, written } = await restore(access, { path, existing: command.existing, onProgress });
-    const existed = { users: total.users - written.users, tasks: total.tasks - written.tasks };
-    print(`Restored from ${path}: ${format(written)}; existed already: ${format(existed)}`);
+  try {
+    if (command.kind === 'backup') {
+      print(`Backed up to ${path}: ${format(await backUp(access, path, onProgress))}`);
+    } else {
+      const { total, written } = await restore(access, { path, existing: command.existing, onProgress });
+      const existed = { users: total.users - written.users, tasks: total.tasks - written.tasks };
+      print(`Restored from ${path}: ${format(written)}; existed already: ${format(existed)}`);
+    }
+  } finally {
+    await access.close();
   }
-  await access.close();
 }

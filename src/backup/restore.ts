@@ -55,7 +55,8 @@ async function firstFault(access: AdminAccess, page: Page, existing: Existing): 
     try {
       await send(access, 'check', entry.kind === 'user' ? user : [...user, entry], existing);
     } catch (error) {
-      return `Line ${entry.line}: ${error instanceof Error ? error.message : String(error)}`;
+      if (!(error instanceof AdminError) || error.retryable) throw error;
+      return `Line ${entry.line}: ${error.message}`;
     }
   }
   return null;

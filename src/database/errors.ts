@@ -40,6 +40,11 @@ export function sqlStateOf(error: unknown): string | null {
   return /^[0-9A-Z]{5}$/.test(error.code) ? error.code : null;
 }
 
+/** @returns whether the server, or a pooler, reported `error` with FATAL or PANIC and ended the session. */
+export function endedSession(error: unknown): boolean {
+  return error instanceof Error && 'severity' in error && (error.severity === 'FATAL' || error.severity === 'PANIC');
+}
+
 /**
  * The error of a transaction that failed because of `cause`: `TransactionAbortedError` for SQLSTATE class TD,
  * `SERVICE_UNAVAILABLE` if the server cannot serve now, else `DATABASE_ERROR`.

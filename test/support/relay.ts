@@ -7,8 +7,17 @@ import { openPostgresAt, type Service, startService } from './service.ts';
 const NOTICE = Buffer.from([0x4e, 0, 0, 0, 5, 0]);
 const PROBE_INTERVAL_MS = 50;
 
-/** The ErrorResponse (FATAL, 57P01 admin_shutdown) that PostgreSQL sends before it closes a connection. */
-const ADMIN_SHUTDOWN = Buffer.from('E\0\0\0\x2cSFATAL\0VFATAL\0C57P01\0Mterminating soon\0\0', 'latin1');
+/** The ErrorResponse that PostgreSQL or a pooler sends before it closes a connection. */
+function fatalError(sqlState: string, message: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0VFATAL\0C${sqlState}\0M${message}\0\0`, 'latin1');
+  const header = Buffer.from([0x45, 0, 0, 0, 0]);
+  header.writeInt32BE(fields.length + 4, 1);
+  return Buffer.concat([header, fields]);
+}
+
+const ADMIN_SHUTDOWN = fatalError('57P01', 'terminating soon');
+/** As PgBouncer when a query has waited too long for a server. */
+const QUERY_WAIT_TIMEOUT = fatalError('08P01', 'query_wait_timeout');
 
 export interface Sleep {
   /** The time from the first connection attempt that is not reset until the database accepts it, in ms. */
@@ -26,6 +35,8 @@ export class Relay {
   /** Connections so far, and those of them that were reset because of the limit. */
   connections = 0;
   turnedAway = 0;
+  /** Requests with this text are answered with QUERY_WAIT_TIMEOUT, so many times. */
+  timeouts = { text: '', remaining: 0 };
   readonly #target: URL;
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
@@ -153,7 +164,15 @@ export class Relay {
 
   #forward(client: Socket, database: Socket): void {
     database.on('error', () => undefined);
-    client.on('data', (bytes) => database.write(bytes));
+    client.on('data', (bytes) => {
+      if (this.timeouts.remaining > 0 && bytes.includes(this.timeouts.text)) {
+        this.timeouts.remaining -= 1;
+        client.end(QUERY_WAIT_TIMEOUT);
+        database.destroy();
+        return;
+      }
+      database.write(bytes);
+    });
     database.on('data', (bytes) => {
       if (!this.#losing) client.write(bytes);
       else client.destroy();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, mock, test } from 'node:test';
 import { backUp } from '../../dist/backup/backup.js';
 import { RunningService, temporaryFolder } from '../support/process.ts';
+import { Relay } from '../support/relay.ts';
 import {
   asAdmin,
   createPostgresDatabase,
@@ -37,6 +38,10 @@ class Installation {
   async start(): Promise<void> {
     this.#service = new RunningService({ JWT_SECRET, ...this.#place.settings }, this.folder.path);
     this.#origin = await this.#service.listening();
+  }
+
+  get settings(): Readonly<Record<string, string>> {
+    return this.#place.settings;
   }
 
   async stop(): Promise<void> {
@@ -200,6 +205,20 @@ describe('backup and restore of the embedded database', () => {
         [...of(task({})).slice(0, 3), task({ id: randomUUID(), description: undefined }), ...of('', 1, 2).slice(3)],
         /Line 4 .*has the columns/,
       ],
+      [
+        'a time of the last day',
+        of(task({ updated_at: '9999-12-31T00:00:00Z' })),
+        /Line 3: .*updated_at_in_years_1_to_9999/,
+      ],
+      ['a time that never comes', of(task({ created_at: 'infinity' })), /Line 3: .*created_at_in_years_1_to_9999/],
+      ['a time before all others', of(task({ created_at: '-infinity' })), /Line 3: .*created_at_in_years_1_to_9999/],
+      ['a time before year 1', of(task({ updated_at: '0044-03-15 00:00:00Z BC' })), /Line 3: .*updated_at_in_years/],
+      ['a year of six digits', of(task({ updated_at: '290000-01-01 00:00:00Z' })), /Line 3: .*updated_at_in_years/],
+      [
+        'a user without an end',
+        [head, JSON.stringify({ user: { ...user, created_at: 'infinity' } }), ...of(task({})).slice(2)],
+        /Line 2: .*users_created_at_in_years_1_to_9999/,
+      ],
       ['a date that is none', of(task({ created_at: '2026-02-30T00:00:00Z' })), /Line 3: .*date\/time/],
       ['a field too many', of(task({ colour: 'red' })), /Line 3: .*"colour"/],
       ['a task of nobody', of(task({ user_id: 'other' })), /does not follow its user/],
@@ -219,6 +238,32 @@ describe('backup and restore of the embedded database', () => {
     writeFileSync(file, of(task({})).join('\n'));
     assert.equal((await place.run('restore', 'faulty.ndjson')).code, 0, 'without a fault it is taken');
     assert.deepEqual(JSON.parse(await place.ask('new')), { tasks: [{ ...good }] });
+  });
+
+  test('tasks of the first and the last year can be restored, changed, backed up and restored again', async () => {
+    const columns = { user_id: 'timeless', title: 'kept', description: null, is_completed: false };
+    const times = ['0001-01-01T00:00:00.000000Z', '9999-12-30T23:00:00.000000Z'];
+    const tasks = times.map((time) => ({ ...columns, id: randomUUID(), created_at: time, updated_at: time }));
+    const lines = [
+      { format: 'todo-api backup', version: 2 },
+      { user: { id: 'timeless', email: null, created_at: times[0] } },
+      ...tasks.map((task) => ({ task })),
+      { end: { users: 1, tasks: tasks.length } },
+    ];
+    const file = join(place.folder.path, 'timeless.ndjson');
+    writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const restored = await place.run('restore', 'timeless.ndjson');
+    assert.equal(restored.code, 0, restored.said);
+    assert.deepEqual(JSON.parse(await place.ask('timeless')), { tasks: tasks.toReversed() });
+    for (const { id } of tasks) await place.ask('timeless', 'POST', `/${id}/toggle`);
+    const toggled = await place.ask('timeless');
+    assert.equal((await place.run('backup', 'timeless.ndjson')).code, 0);
+    const other = embedded();
+    const again = await other.run('restore', file);
+    assert.equal(again.code, 0, again.said);
+    await other.start();
+    assert.equal(await other.ask('timeless'), toggled);
+    await other.remove();
   });
 
   test('two backups to one file at once both succeed, and the file is one of them', async () => {
@@ -352,6 +397,26 @@ onPostgres('moving between the databases', () => {
     assert.deepEqual(withoutHead(again), withoutHead(file));
     assert.equal((await back.run('restore', again)).code, 0);
     assert.deepEqual(await lists(back, people), await lists(from, people));
+  });
+
+  test('a restore goes on after its pooler has ended connections with FATAL 08P01', async (t) => {
+    const place = await postgres();
+    t.after(() => place.remove());
+    await place.start();
+    const task = await place.create('ann', { title: 'kept' });
+    assert.equal((await place.run('backup', 'one.ndjson')).code, 0);
+    await place.ask('ann', 'DELETE', `/${task.id}`);
+    const url = place.settings.DATABASE_URL ?? '';
+    const relay = await Relay.start(url);
+    relay.timeouts = { text: 'insert into todo.tasks', remaining: 2 };
+    const settings = { DATABASE_URL: relay.urlOf(url) };
+    const command = new RunningService(settings, place.folder.path, ['restore', 'one.ndjson']);
+    const code = await command.ended();
+    relay.close();
+    assert.equal(code, 0, command.stderr);
+    assert.match(command.stderr, /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 1 tasks;/);
+    assert.equal(relay.timeouts.remaining, 0);
+    assert.deepEqual(JSON.parse(await place.ask('ann')), { tasks: [task] });
   });
 
   test("a role granted todo_operator alone can back up and restore, where functions are nobody's by default", async (t) => {

@@ -3,10 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { RunningService, temporaryFolder } from '../support/process.ts';
 import { SECRET, signToken, type Task } from '../support/service.ts';
 
-const ROOT = new URL('../../', import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
 /** The three places that docs/architecture.md names, and what a new field adds: lines after others, or a file. */

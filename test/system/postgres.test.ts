@@ -48,6 +48,96 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     await again.close();
   });
 
+  test('no user’s transaction can create temporary tables, and the login role has no right of others before it takes their role', async () => {
+    await asAdmin(server.url(), 'create role plain_owner login createrole');
+    // As PostgreSQL grants it to whoever creates a role; the roles may be of another database's owner.
+    const administer = 'grant todo_app, todo_operator to plain_owner with admin true, inherit false, set false';
+    await asAdmin(server.url(), administer).catch(() => undefined);
+    await asAdmin(server.url(), 'create database plain owner plain_owner');
+    const url = server.url('plain', 'plain_owner');
+    const { database, remove } = await open(url);
+    const temporary = runAs(database, 'ann', 'create temporary table mine (id text)');
+    await assert.rejects(temporary, (error: Error) =>
+      /permission denied to create temporary/.test(String(error.cause)),
+    );
+    await remove();
+    const { rows } = await asAdmin(
+      url,
+      `select role, pg_has_role(role, 'usage') as has, pg_has_role(role, 'member') as is_member
+       from unnest(array['todo_app', 'todo_operator']) as role
+       where current_setting('server_version_num')::int >= 160000`,
+    );
+    for (const { role, has, is_member } of rows) assert.deepEqual([has, is_member], [false, true], role);
+  });
+
+  test('a role that only serves can neither become todo_operator nor create anything', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    await (await open(url)).remove();
+    await asAdmin(
+      url,
+      `create role serving login;
+       grant todo_app to serving; grant usage on schema todo to serving; grant select on todo.migrations to serving`,
+    );
+    const own = new URL(url);
+    own.username = 'serving';
+    const service = await serve(own.href);
+    const person = await service.person();
+    const task = await person.create('mine');
+    assert.deepEqual(await person.list(), [task]);
+    const refusals: [string, RegExp][] = [
+      [`perform set_config('role', 'todo_operator', true)`, /permission denied to set role/],
+      ['create temporary table mine (id text)', /permission denied to create temporary/],
+      ['create table todo.mine (id text)', /permission denied for schema/],
+      ['create function public.mine() returns int language sql as $$ select 1 $$', /permission denied for schema/],
+      ['alter table todo.tasks no force row level security', /must be owner/],
+    ];
+    for (const [sql, refusal] of refusals) {
+      for (const role of ['todo_app', 'none']) {
+        const block = `do $block$ begin perform set_config('role', '${role}', true); ${sql}; end $block$`;
+        const attempt = runAs(service.opened.database, 'ann', block);
+        await assert.rejects(attempt, (error: Error) => refusal.test(String(error.cause)), sql);
+      }
+    }
+    await service.close();
+  });
+
+  test('times that no backup can hold are replaced by the migration, and the tasks can be changed again', async () => {
+    await asAdmin(server.url(), 'create role timely_owner login createrole');
+    await asAdmin(server.url(), 'grant todo_app, todo_operator to timely_owner').catch(() => undefined);
+    await asAdmin(server.url(), 'create database timely owner timely_owner');
+    const url = server.url('timely', 'timely_owner');
+    const before = await serve(url);
+    const person = await before.person();
+    const [endless, early, usual] = await Promise.all(
+      ['endless', 'early', 'usual'].map((title) => person.create(title)),
+    );
+    await before.close();
+    assert.ok(endless && early && usual);
+    await asAdmin(
+      server.url('timely'),
+      `alter table todo.tasks drop constraint tasks_created_at_in_years_1_to_9999,
+         drop constraint tasks_updated_at_in_years_1_to_9999;
+       alter table todo.users drop constraint users_created_at_in_years_1_to_9999;
+       delete from todo.migrations where number >= 5;
+       update todo.users set created_at = 'infinity';
+       update todo.tasks set updated_at = 'infinity' where id = '${endless.id}';
+       update todo.tasks set created_at = '0044-03-15 BC' where id = '${early.id}'`,
+    );
+    const service = await serve(url);
+    const again = await service.person(person.sub);
+    const tasks = new Map((await again.list()).map((task) => [task.id, task]));
+    assert.deepEqual(tasks.get(usual.id), usual);
+    const isRecent = (time = '') => Math.abs(Date.parse(time) - Date.now()) < 3_600_000;
+    assert.ok(isRecent(tasks.get(endless.id)?.updated_at));
+    assert.ok(isRecent(tasks.get(early.id)?.created_at));
+    for (const { id } of tasks.values()) {
+      assert.equal((await again.send('POST', `/api/tasks/${id}/toggle`)).statusCode, 200);
+    }
+    const { rows } = await asAdmin(server.url('timely'), 'select isfinite(created_at) as finite from todo.users');
+    assert.deepEqual(rows, [{ finite: true }]);
+    await service.close();
+  });
+
   test('a statement over 10 s is 500 by 10.5 s', async () => {
     const service = await serve();
     const startedAt = performance.now();

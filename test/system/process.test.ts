@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
-import { connect } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -107,6 +108,81 @@ describe('the program', () => {
     for (const value of ['too-short-secret', 'pa55word', '99999', 'hunter2'])
       assert.ok(!service.stderr.includes(value));
     assert.equal(service.stdout, '');
+  });
+
+  test('an address that cannot be listened on ends the start with the setting to change, and leaves nothing behind', async () => {
+    const busy = createServer().listen(0, '127.0.0.1');
+    await once(busy, 'listening');
+    const address = busy.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const faults: [Record<string, string>, RegExp][] = [
+      [{ PORT: String(address.port) }, /^PORT \d+ of HOST 127\.0\.0\.1 is in use: .* set another PORT$/m],
+      [{ HOST: '192.0.2.1' }, /^HOST 192\.0\.2\.1 is no address of this machine: set HOST /m],
+      [{ HOST: 'nowhere.invalid' }, /^HOST nowhere\.invalid cannot be resolved: set HOST /m],
+    ];
+    const DATA_DIR = join(folder.path, 'unheard');
+    for (const [settings, expected] of faults) {
+      const service = new RunningService({ DATA_DIR, JWT_SECRET: SECRET_TEXT, ...settings }, folder.path);
+      assert.equal(await service.ended(), 1);
+      assert.match(service.stderr, expected);
+      assert.deepEqual(
+        readdirSync(DATA_DIR).filter((name) => /^lock\.|\.sock$/.test(name)),
+        [],
+      );
+    }
+    busy.close();
+  });
+
+  test('an IPv6 address may have the brackets of a URL, and values may have blanks around them', async () => {
+    const settings = {
+      HOST: ' [::1] ',
+      LOG_LEVEL: 'info ',
+      DATA_DIR: join(folder.path, 'six'),
+      JWT_SECRET: SECRET_TEXT,
+    };
+    const service = new RunningService(settings, folder.path);
+    const { port } = new URL(await service.listening());
+    assert.equal((await fetch(`http://[::1]:${port}/health`)).status, 200);
+    assert.equal(await service.stop(), 0);
+  });
+
+  test('a data directory that cannot be written to ends the start with a message that names DATA_DIR', async () => {
+    const file = join(folder.path, 'a file');
+    writeFileSync(file, '');
+    for (const settings of [{ DATA_DIR: file }, { DATA_DIR: join(file, 'below'), JWT_SECRET: SECRET_TEXT }]) {
+      const service = new RunningService(settings, folder.path);
+      assert.equal(await service.ended(), 1);
+      assert.match(service.stderr, /^DATA_DIR .*a file.* cannot be used: .* Set DATA_DIR to /m);
+    }
+  });
+
+  test('a development secret that was cut short is refused, and a new one is made once it is deleted', async () => {
+    const DATA_DIR = join(folder.path, 'cut');
+    mkdirSync(DATA_DIR);
+    const file = join(DATA_DIR, 'jwt-secret');
+    for (const secret of ['', 'x'.repeat(31)]) {
+      writeFileSync(file, secret);
+      const refused = new RunningService({ DATA_DIR }, folder.path);
+      assert.equal(await refused.ended(), 1);
+      assert.match(refused.stderr, /jwt-secret has \d+ bytes, of at least 32\. Delete that file/);
+    }
+    rmSync(file);
+    const service = new RunningService({ DATA_DIR }, folder.path);
+    assert.deepEqual(await new HttpClient(await service.listening(), tokenIn(service)).titles(), []);
+    assert.equal(await service.stop(), 0);
+  });
+
+  test('parameters of DATABASE_URL that the service cannot work with are refused by name', async () => {
+    for (const parameter of [
+      'query_timeout=1',
+      'statement_timeout=1',
+      'client_encoding=latin1',
+      'replication=database',
+    ]) {
+      const service = new RunningService({ DATABASE_URL: `postgresql://x@127.0.0.1:1/x?${parameter}` }, folder.path);
+      assert.equal(await service.ended(), 1);
+      assert.match(service.stderr, new RegExp(`^ {2}- DATABASE_URL must not have .*${parameter.split('=')[0]}`, 'm'));
+    }
   });
 
   test('in production a missing secret aborts the start, and no token is printed', async () => {
@@ -222,5 +298,12 @@ onPostgres('the program on PostgreSQL', () => {
     const { rows } = await asAdmin(database.url, 'select number from todo.migrations');
     assert.equal(new Set(rows.map((row) => row.number)).size, rows.length);
     assert.deepEqual(await Promise.all(services.map((service) => service.stop())), [0, 0, 0, 0, 0]);
+  });
+
+  test('blanks around DATABASE_URL are ignored', async () => {
+    const settings = { DATABASE_URL: ` ${database.url} `, JWT_SECRET: SECRET_TEXT };
+    const service = new RunningService(settings, folder.path);
+    await (await ann(service)).create('x');
+    assert.equal(await service.stop(), 0);
   });
 });

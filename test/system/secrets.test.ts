@@ -171,6 +171,25 @@ describe('secrets, tokens, titles and the database password', { skip }, () => {
     assertClean(service.stdout + service.stderr + bodies(), tokens, 'the output');
   });
 
+  test('a wrong or missing password, user or database ends the start with a message that names DATABASE_URL', async () => {
+    const change = (edit: (own: URL) => void) => {
+      const changed = new URL(url);
+      edit(changed);
+      return changed.href;
+    };
+    const cases: [string, RegExp][] = [
+      [change((own) => (own.password = 'wrong')), /password authentication failed.*correct the .* in DATABASE_URL/],
+      [change((own) => (own.password = '')), /asks for a password, and DATABASE_URL has none/],
+      [change((own) => (own.username = 'nobody')), /password authentication failed.*correct the .* in DATABASE_URL/],
+      [change((own) => (own.pathname = '/nowhere')), /"nowhere" does not exist; .* in DATABASE_URL/],
+    ];
+    for (const [DATABASE_URL, expected] of cases) {
+      const service = new RunningService({ DATABASE_URL, JWT_SECRET: SECRET }, folder.path);
+      assert.equal(await service.ended(), 1, service.stdout);
+      assert.match(service.stderr, expected);
+    }
+  });
+
   test('are not in the messages of a failed start or of a backup', async () => {
     const freeTcpPort = await freePort();
     const wrong = new URL(url);

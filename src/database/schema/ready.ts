@@ -13,13 +13,22 @@ interface ReadyOptions {
 /** How long `prepare` may take, a large migration included. */
 const MAX_PREPARE_MS = 60_000;
 
+/** What to do, by the class of an SQLSTATE: its first two characters. */
+const HINTS: ReadonlyMap<string, string> = new Map([
+  ['28', 'correct the user name and password in DATABASE_URL, or allow them in pg_hba.conf'],
+  ['3D', 'create that database, or correct its name in DATABASE_URL'],
+  ['42', 'see "The role that connects" in docs/operations.md'],
+]);
+
 function fatalError(error: unknown): DatabaseUnusableError | null {
   if (error instanceof DatabaseUnusableError) return error;
   const sqlState = sqlStateOf(error);
   if (sqlState === null || (classify(sqlState) !== 'misconfigured' && !sqlState.startsWith('42'))) return null;
   const message = error instanceof Error ? error.message : String(error);
-  const hint = 'see "The role that connects" in docs/operations.md';
-  return new DatabaseUnusableError(`The database cannot be used: ${message} (${hint})`, error);
+  return new DatabaseUnusableError(
+    `The database cannot be used: ${message}; ${HINTS.get(sqlState.slice(0, 2))}`,
+    error,
+  );
 }
 
 async function prepareOnce({ connect, prepare }: ReadyOptions): Promise<void> {
