@@ -93,9 +93,13 @@ export async function serve(config: Config, onFatal: (error: unknown) => never):
   const exitAtOnce = () => process.exit(0);
   stop.signal.addEventListener('abort', exitAtOnce); // before the server listens there is nothing to drain
 
-  const { tokenKeys, token } = await resolveTokenKeys(config);
   const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
-  const database = await openDatabase(config.database, 'serve', { onWarning, onFatal });
+  const fail = (err: unknown): never => {
+    logger.fatal({ err }, 'the database cannot be used');
+    return onFatal(err);
+  };
+  const database = await openDatabase(config.database, 'serve', { onWarning, onFatal: fail }).catch(fail);
+  const { tokenKeys, token } = await resolveTokenKeys(config); // writes to DATA_DIR, which may have been refused
   const closeAdminSocket = await openAdminSocket(config, database, logger);
   const app = await createApp({ config: { ...config, tokenKeys }, database, logger });
 
