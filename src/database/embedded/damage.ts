@@ -27,8 +27,9 @@ export class EngineStartError extends Error {
   /** What PostgreSQL reported meanwhile, a line each, without times. */
   readonly reported: readonly string[];
 
-  constructor(reason: string, reported: readonly string[]) {
-    super([`The embedded database did not start: ${reason}`, ...reported].join('; '));
+  constructor(cause: unknown, reported: readonly string[]) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super([`The embedded database did not start: ${reason}`, ...reported].join('; '), { cause });
     this.name = 'EngineStartError';
     this.reported = reported;
   }
@@ -36,9 +37,12 @@ export class EngineStartError extends Error {
 
 /** PostgreSQL's reason why its files cannot be used, if `error`, of opening the database, has one. */
 function reasonOf(error: unknown): string | null {
-  if (error instanceof EngineStartError) return error.reported.findLast((line) => /^(FATAL|PANIC):/.test(line)) ?? null;
+  const final =
+    error instanceof EngineStartError ? error.reported.findLast((line) => /^(FATAL|PANIC):/.test(line)) : null;
+  if (typeof final === 'string') return final;
   // The statements at the start are fixed and run alone: whole files give none of these, not even 42883 or XX000.
-  const cause = error instanceof DatabaseUnusableError ? error.cause : error;
+  const isWrapped = error instanceof EngineStartError || error instanceof DatabaseUnusableError;
+  const cause = isWrapped ? error.cause : error;
   const sqlState = sqlStateOf(cause);
   if (!(cause instanceof Error) || sqlState === null || NOT_OF_FILES.test(sqlState)) return null;
   return `${cause.message} (${sqlState})`;
@@ -72,8 +76,8 @@ export class Opening {
     } catch (error) {
       const judged = this.#judge(error);
       if (judged instanceof DatabaseUnusableError) {
-        this.fatal = judged;
-        this.onFatal(judged);
+        if (this.fatal === null) this.onFatal(judged);
+        this.fatal ??= judged;
       }
       throw judged;
     }

@@ -104,7 +104,7 @@ class EmbeddedEngine {
     })
       .catch(async (error: unknown) => {
         await worker.terminate();
-        throw new EngineStartError(error instanceof Error ? error.message : String(error), reported);
+        throw new EngineStartError(error, reported);
       })
       .finally(() => {
         clearTimeout(startTimer);

@@ -172,7 +172,7 @@ async function verifyVersion(directory: string, files: string): Promise<void> {
         `remove it if it is not needed, or ${NEW_DIRECTORY}`,
     );
   }
-  if (/^\d+(\.\d+)?$/.test(version)) {
+  if (/^(9\.\d|[1-9]\d)$/.test(version)) {
     throw new DatabaseUnusableError(
       `The database in DATA_DIR ${directory} is of PostgreSQL ${version}; this todo-api has PostgreSQL ${expected}: ` +
         `back it up with the todo-api that made it, then ${NEW_DIRECTORY} and restore the backup there`,
