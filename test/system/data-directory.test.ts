@@ -210,6 +210,7 @@ describe('a data directory that is refused, and left as it is', () => {
         ['a database without PG_VERSION', (path) => rmSync(join(path, 'PG_VERSION')), DAMAGED],
         ['a database with an empty PG_VERSION', (path) => truncateSync(join(path, 'PG_VERSION')), DAMAGED],
         ['a database without pg_notify', (path) => rmSync(join(path, 'pg_notify'), { recursive: true }), DAMAGED],
+        ['a database without postgresql.conf', (path) => rmSync(join(path, 'postgresql.conf')), DAMAGED],
         ['a database without global', (path) => rmSync(join(path, 'global'), { recursive: true }), DAMAGED],
         [
           'a database of PostgreSQL 17',

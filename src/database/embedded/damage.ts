@@ -69,6 +69,7 @@ export class Opening {
 
   /** @throws {DatabaseUnusableError} if trying again does not help; the error of `connect` otherwise. */
   async connect(): Promise<pg.Client> {
+    if (this.fatal !== null) throw this.fatal;
     try {
       const client = await this.#connect();
       this.#failures = 0;
@@ -76,8 +77,8 @@ export class Opening {
     } catch (error) {
       const judged = this.#judge(error);
       if (judged instanceof DatabaseUnusableError) {
-        if (this.fatal === null) this.onFatal(judged);
-        this.fatal ??= judged;
+        this.fatal = judged;
+        this.onFatal(judged);
       }
       throw judged;
     }

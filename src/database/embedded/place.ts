@@ -30,6 +30,9 @@ const FOLDERS = [
   ['pg_commit_ts', 'pg_dynshmem', 'pg_logical', 'pg_subtrans', 'pg_tblspc', 'pg_twophase', 'pg_wal', 'pg_xact'],
 ].flat();
 
+/** PostgreSQL's reason for a missing one is not in its log. */
+const REQUIRED_FILES = ['postgresql.conf', join('global', 'pg_control')];
+
 const MAX_NAMES = 3;
 const NEW_DIRECTORY = 'set DATA_DIR to a new or empty directory';
 
@@ -140,13 +143,13 @@ export async function verifyFiles(directory: string): Promise<void> {
   if (top.isFile()) throw damagedFiles(directory, `${files} is a file, not a folder`);
   await verifyVersion(directory, files);
   await verify(files);
-  const isFolder = (path: string) =>
-    lstat(path).then(
-      (entry) => entry.isDirectory(),
-      () => false,
-    );
-  for (const folder of FOLDERS) {
-    if (!(await isFolder(join(files, folder)))) throw damagedFiles(directory, `${join(files, folder)} is no folder`);
+  const kindOf = async (name: string) => {
+    const entry = await lstat(join(files, name)).catch(() => null);
+    return entry?.isDirectory() === true ? 'folder' : entry?.isFile() === true ? 'file' : 'nothing';
+  };
+  const required = [...FOLDERS.map((name) => [name, 'folder']), ...REQUIRED_FILES.map((name) => [name, 'file'])];
+  for (const [name = '', kind] of required) {
+    if ((await kindOf(name)) !== kind) throw damagedFiles(directory, `${join(files, name)} is missing, or no ${kind}`);
   }
 }
 
