@@ -1,6 +1,7 @@
 // Injects faults into a running service and checks what must hold. Exits with 1 if something did not.
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
+import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
 import { embeddedWorker } from './embedded-worker.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
@@ -27,6 +28,7 @@ const DRILLS: readonly Drill[] = [
   killPostgres,
   backupEmbedded,
   backupPostgres,
+  damagedFiles,
   diskFullEmbedded,
   diskFullPostgres,
   diskFullPostgresWal,

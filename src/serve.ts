@@ -158,9 +158,13 @@ export async function serve(config: Config, onFatal: (error: unknown) => never):
   const opened = new Opened();
   try {
     const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
-    const database = await openDatabase(config.database, 'serve', { onWarning, onFatal });
+    const fail = (err: unknown): never => {
+      logger.fatal({ err }, 'the database cannot be used');
+      return onFatal(err);
+    };
+    const database = await openDatabase(config.database, 'serve', { onWarning, onFatal: fail }).catch(fail);
     opened.add(() => database.close());
-    const { tokenKeys, token } = await resolveTokenKeys(config);
+    const { tokenKeys, token } = await resolveTokenKeys(config); // writes to DATA_DIR, which may have been refused
     opened.add(await openAdminSocket(config, database, logger));
     const app = await createApp({ config: { ...config, tokenKeys }, database, logger });
     opened.add(() => app.close());

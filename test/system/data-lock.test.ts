@@ -8,11 +8,18 @@ const JWT_SECRET = 'test-secret-of-more-than-thirty-two-bytes';
 /** Above the largest PID of any system. */
 const NOBODYS_PID = 2 ** 30;
 
-const FRESH_S = 0;
-/** Longer than a holder elsewhere may go without a heartbeat. */
-const STALE_S = 11;
+const HEARTBEAT_MS = 100;
 
-describe('a data directory locked by another process', () => {
+/** How a holder's heartbeats look: the age of the last one by this host's clock, and whether there will be more. */
+const RECENT = { ageS: 0, goesOn: false };
+const OLD = { ageS: 3_600, goesOn: false };
+const GOES_ON = { ageS: 0, goesOn: true };
+/** The clock was set back after the last heartbeat. */
+const IN_THE_FUTURE = { ageS: -3_600, goesOn: false };
+/** This host's clock, or the holder's, is wrong by an hour. */
+const OLD_BUT_GOES_ON = { ageS: 3_600, goesOn: true };
+
+describe('a data directory locked by another process', { concurrency: 4 }, () => {
   const folder = temporaryFolder();
   const living = new RunningService({ DATA_DIR: join(folder.path, 'living'), JWT_SECRET }, folder.path);
   let lock: Record<string, unknown> = {};
@@ -34,21 +41,18 @@ describe('a data directory locked by another process', () => {
     assert.match(String(lock.world), world);
   });
 
-  for (const [index, [what, changes, ageS, refused]] of (
+  for (const [index, [what, changes, heartbeat, refused]] of (
     [
-      ['a running process', {}, STALE_S, true],
-      ['a process whose PID another process has now', { started: '0' }, FRESH_S, false],
-      ['a process that has ended', { pid: NOBODYS_PID }, FRESH_S, false],
-      ['a container with a recent heartbeat', { world: 'another' }, FRESH_S, true],
-      [
-        'a container with a recent heartbeat whose PID does not exist here',
-        { world: 'another', pid: NOBODYS_PID },
-        FRESH_S,
-        true,
-      ],
-      ['a container without a heartbeat, whose PID exists here', { world: 'another' }, STALE_S, false],
-      ['another host with a recent heartbeat', { host: 'elsewhere', pid: NOBODYS_PID }, FRESH_S, true],
-      ['another host without a heartbeat', { host: 'elsewhere' }, STALE_S, false],
+      ['a running process', {}, OLD, true],
+      ['a process whose PID another process has now', { started: '0' }, RECENT, false],
+      ['a process that has ended', { pid: NOBODYS_PID }, RECENT, false],
+      ['a process that has ended before the clock was set back', { pid: NOBODYS_PID }, IN_THE_FUTURE, false],
+      ['a container with heartbeats, whose PID does not exist here', { world: 'b', pid: NOBODYS_PID }, GOES_ON, true],
+      ['a container without heartbeats, whose PID exists here', { world: 'b' }, OLD, false],
+      ['another host with heartbeats', { host: 'elsewhere', pid: NOBODYS_PID }, GOES_ON, true],
+      ['another host whose heartbeats look old', { host: 'elsewhere' }, OLD_BUT_GOES_ON, true],
+      ['another host that has just ended', { host: 'elsewhere' }, RECENT, false],
+      ['another host that ended before the clock was set back', { host: 'elsewhere' }, IN_THE_FUTURE, false],
     ] as const
   ).entries()) {
     test(`${what}: ${refused ? 'the start is refused and names it' : 'the lock is stale and the service starts'}`, async () => {
@@ -57,16 +61,22 @@ describe('a data directory locked by another process', () => {
       const holder: Record<string, unknown> = { ...lock, ...changes };
       const path = join(directory, 'lock.1');
       writeFileSync(path, JSON.stringify(holder));
-      const time = Date.now() / 1000 - ageS;
-      utimesSync(path, time, time);
+      let time = Date.now() / 1000 - heartbeat.ageS;
+      const beat = () => {
+        time += HEARTBEAT_MS / 1000;
+        utimesSync(path, time, time);
+      };
+      beat();
+      const timer = heartbeat.goesOn ? setInterval(beat, HEARTBEAT_MS) : undefined;
       const service = new RunningService({ DATA_DIR: directory, JWT_SECRET }, folder.path);
       const serves = await service.listening().then(
         () => true,
         () => false,
       );
       const code = await service.stop();
+      clearInterval(timer);
       assert.deepEqual([serves, code], refused ? [false, 1] : [true, 0], service.stderr);
-      assert.deepEqual(readdirSync(directory), refused ? ['lock.1'] : ['database']);
+      assert.deepEqual(readdirSync(directory), refused ? ['lock.1'] : ['database', 'database.made']);
       if (!refused) return;
       assert.ok(service.stderr.includes(`in use by process ${holder.pid} on host ${holder.host}`), service.stderr);
     });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -49,7 +49,7 @@ describe('the program', () => {
     const second = new RunningService({}, folder.path);
     assert.deepEqual(await new HttpClient(await second.listening(), token).titles(), ['Buy oat milk']);
     assert.equal(await second.stop(), 0);
-    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'jwt-secret']);
+    assert.deepEqual(readdirSync(join(folder.path, 'data')).sort(), ['database', 'database.made', 'jwt-secret']);
   });
 
   test('a second process on the same data directory exits with an error; the first serves on', async () => {
@@ -75,6 +75,33 @@ describe('the program', () => {
     for (const name of readdirSync(directory)) if (name.startsWith('lock.')) rmSync(join(directory, name));
     assert.equal(await service.ended(), 1);
     assert.match(service.stderr, /Another process has removed this process.s lock of the data directory/);
+  });
+
+  test('a process whose lock was taken and given back by others writes nothing more, and leaves their lock', async () => {
+    const settings = { DATA_DIR: join(folder.path, 'resumed'), JWT_SECRET: SECRET_TEXT };
+    const lock = join(settings.DATA_DIR, 'lock.1');
+    const suspended = new RunningService(settings, folder.path);
+    const client = await ann(suspended);
+    await client.create('before');
+    suspended.child.kill('SIGSTOP');
+    const stoppedAt = performance.now();
+    const foreign = JSON.stringify({ ...JSON.parse(readFileSync(lock, 'utf8')), id: 'of another process' });
+    rmSync(lock);
+    writeFileSync(lock, foreign);
+    const late = client.create('late').then(
+      () => 'created',
+      () => 'refused',
+    );
+    await delay(1_100 - (performance.now() - stoppedAt)); // a lock is trusted for a second
+    suspended.child.kill('SIGCONT');
+    assert.equal(await suspended.ended(), 1);
+    assert.equal(await late, 'refused');
+    assert.equal(readFileSync(lock, 'utf8'), foreign);
+    assert.match(suspended.stderr, /Another process has removed this process.s lock of the data directory/);
+
+    const next = new RunningService(settings, folder.path);
+    assert.deepEqual(await (await ann(next)).titles(), ['before']);
+    assert.equal(await next.stop(), 0);
   });
 
   test('invalid settings abort the start with one message that names each of them and no value', async () => {

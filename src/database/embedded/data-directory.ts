@@ -1,64 +1,66 @@
-import { chmod, cp, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { appendFile, chmod, copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockDataDirectory } from './lock.ts';
+import { type DirectoryLock, type LockOptions, lockDataDirectory } from './lock.ts';
+import { FILES, lookAt, MADE, MADE_BY_0_1, TEMPLATE, UNFINISHED, verifyFiles } from './place.ts';
 
-const MADE_BY_0_1 = ['reserve', 'operator.sock'];
-
-/** An empty database, made when the service is built: initdb takes seconds. */
-const TEMPLATE = new URL('./template/', import.meta.url);
-
-/**
- * Files made by this process must belong to the owner of `files`. Compared with a new file, not with the process's uid:
- * some file systems give every file the same owner.
- * @throws {Error} if they do not.
- */
-async function verifyOwner(directory: string, files: string): Promise<void> {
-  const sample = await mkdtemp(join(directory, 'database.new.'));
-  const { uid: ownUid } = await stat(sample);
-  await rmdir(sample);
-  const { uid } = await stat(files);
-  if (uid === ownUid) return;
-  const fault = `The database in ${directory} is owned by uid ${uid}, not by the user of this process.`;
-  throw new Error(`${fault} Run it as that user (sudo -u '#${uid}' …).`);
+/** Copies a folder; the modes are those that PostgreSQL gives, since those of a read-only installation would remain. */
+async function copyFolder(from: string, to: string): Promise<void> {
+  await mkdir(to, { mode: 0o700 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    const source = join(from, entry.name);
+    const target = join(to, entry.name);
+    if (entry.isDirectory()) {
+      await copyFolder(source, target);
+    } else {
+      await copyFile(source, target);
+      await chmod(target, 0o600);
+    }
+  }
 }
 
-/** Creates the files of an empty database atomically: a start that is interrupted leaves all of them or none. */
-async function ensureFiles(directory: string): Promise<string> {
-  const files = join(directory, 'database');
-  const entries = await readdir(directory);
-  if (entries.includes('database')) await verifyOwner(directory, files);
-  for (const entry of entries) {
-    const isObsolete = entry.startsWith('database.new') || MADE_BY_0_1.includes(entry);
-    if (isObsolete) await rm(join(directory, entry), { recursive: true, force: true });
+/** Makes an empty database atomically: a start that is interrupted leaves all of its files or none. */
+async function makeDatabase(directory: string): Promise<void> {
+  const temporaryPath = join(directory, `${UNFINISHED}.${process.pid}`);
+  await copyFolder(TEMPLATE, temporaryPath);
+  await rename(temporaryPath, join(directory, FILES));
+}
+
+/** Removes what interrupted starts and version 0.1 left. */
+async function removeRemains(directory: string): Promise<void> {
+  for (const name of await readdir(directory)) {
+    const isObsolete = name.startsWith(UNFINISHED) || MADE_BY_0_1.includes(name);
+    if (isObsolete) await rm(join(directory, name), { recursive: true, force: true });
   }
-  if (!entries.includes('database')) {
-    const temporaryPath = join(directory, `database.new.${process.pid}`);
-    await cp(TEMPLATE, temporaryPath, { recursive: true });
-    await chmod(temporaryPath, 0o700);
-    await rename(temporaryPath, files);
-  }
-  return files;
 }
 
 /** A data directory that only this process uses. */
 export interface DataDirectory {
   /** Where the database's files are. */
   readonly files: string;
-  /** Removes the lock. */
-  readonly unlock: () => Promise<void>;
+  readonly lock: DirectoryLock;
 }
 
 /**
- * Locks `directory`, which must exist, for this process, and creates what is missing in it.
- * @param onLost called if another process has taken the directory.
- * @throws {Error} if another live process holds it, or its files are another user's.
+ * Locks an existing directory for this process, and makes a database there if there is none.
+ * @throws {Error} if another live process holds it.
+ * @throws {DatabaseUnusableError} if it does not look as docs/operations.md says; it is then left as it is.
  */
-export async function acquireDataDirectory(directory: string, onLost: (error: Error) => void): Promise<DataDirectory> {
-  const unlock = await lockDataDirectory(directory, onLost);
+export async function acquireDataDirectory(options: LockOptions): Promise<DataDirectory> {
+  const { directory } = options;
+  await lookAt(directory);
+  const lock = await lockDataDirectory(options);
   try {
-    return { files: await ensureFiles(directory), unlock };
+    if ((await lookAt(directory)) === 'new') {
+      await removeRemains(directory);
+      await makeDatabase(directory);
+    } else {
+      await verifyFiles(directory);
+      await removeRemains(directory);
+    }
+    await appendFile(join(directory, MADE), '');
+    return { files: join(directory, FILES), lock };
   } catch (error) {
-    await unlock();
+    await lock.release();
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import type pg from 'pg';
 import { AppError } from '../../core/errors.ts';
 import { connectClient } from '../client.ts';
 import type { Database } from '../database.ts';
@@ -7,10 +7,13 @@ import { ConnectionPool } from '../pool/pool.ts';
 import { connectWhenReady } from '../schema/ready.ts';
 import { migrateAndVerify } from '../schema/verify.ts';
 import type { BoundStatement } from '../sql.ts';
+import { isDamage, Opening } from './damage.ts';
 import { acquireDataDirectory } from './data-directory.ts';
 import { DiskSpaceGuard, freeBytesOf } from './disk-space.ts';
 import { EngineSupervisor } from './engine.ts';
 import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
+import { ensureDirectory, verifyFiles } from './place.ts';
+import { verifyTables } from './table-check.ts';
 
 export interface EmbeddedOptions extends Pick<MaintenanceOptions, 'vacuumEveryMs' | 'checkpointEveryMs' | 'onWarning'> {
   /** Where the files are kept; created if missing. */
@@ -30,19 +33,23 @@ export interface EmbeddedDatabase extends Database {
   vacuum(): Promise<void>;
 }
 
+/** How often a damaged file that requests meet is reported, beside the log line of each request. */
+const REPORT_DAMAGE_MS = 60_000;
+
 /**
  * Opens the embedded database (PGlite) in `directory` for this process alone. While less than 64 MiB are free on its
  * disk, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
  * @throws {Error} if another live process or another user has it, or if less than 32 MiB are free.
+ * @throws {DatabaseUnusableError} if its files, or the directory, must not be used; the message says what to do.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { directory, onWarning, onFatal, freeBytes = freeBytesOf } = options;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await ensureDirectory(directory);
   const diskSpace = new DiskSpaceGuard({ directory, freeBytes, onWarning });
   await diskSpace.verifyRoomToOpen();
-  const { files, unlock } = await acquireDataDirectory(directory, onFatal);
+  const { files, lock } = await acquireDataDirectory({ directory, onLost: onFatal, onWarning });
   diskSpace.start();
-  const engines = new EngineSupervisor(files);
+  const engines = new EngineSupervisor({ directory: files, lock: lock.file }, () => verifyFiles(directory));
   const connect = async () => {
     const engine = await engines.getOrStart();
     const session = { host: 'embedded', user: 'postgres', database: 'postgres', password: '', ssl: false };
@@ -50,8 +57,13 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     await client.query('discard all'); // PGlite has one session, with the prepared statements of the client before
     return client;
   };
+  const prepare = async (client: pg.Client) => {
+    await verifyTables({ client, directory, onWarning });
+    await migrateAndVerify(client);
+  };
+  const opening = new Opening(directory, connectWhenReady({ connect, prepare, onFatal: () => undefined }));
   const pool = new ConnectionPool({
-    connect: connectWhenReady({ connect, prepare: migrateAndVerify, onFatal }),
+    connect: () => opening.connect(),
     connections: 1,
     depth: PIPELINE_DEPTH,
     namedStatements: true,
@@ -59,7 +71,25 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
     onWarning,
   });
   await pool.open();
-  const run = async (statement: BoundStatement) => void (await pool.transaction({ kind: 'login-role' }, [statement]));
+  if (opening.fatal !== null) {
+    diskSpace.stop();
+    await pool.close();
+    await engines.abort();
+    await lock.release();
+    throw opening.fatal;
+  }
+  opening.onFatal = onFatal;
+  let damageReportedAt = Number.NEGATIVE_INFINITY;
+  const transaction: Database['transaction'] = (identity, statements) =>
+    pool.transaction(identity, statements).catch((error: unknown) => {
+      const now = performance.now();
+      if (error instanceof AppError && isDamage(error.cause) && now - damageReportedAt > REPORT_DAMAGE_MS) {
+        damageReportedAt = now;
+        onWarning('Database files in DATA_DIR are damaged: restore a backup', error.cause);
+      }
+      throw error;
+    });
+  const run = async (statement: BoundStatement) => void (await transaction({ kind: 'login-role' }, [statement]));
   const maintenance = await Maintenance.start({ ...options, files, diskSpace, run });
   return {
     transaction: async (identity, statements) => {
@@ -70,7 +100,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
         }
         maintenance.recordWrite();
       }
-      return pool.transaction(identity, statements);
+      return transaction(identity, statements);
     },
     vacuum: () => maintenance.vacuum(),
     ping: () => pool.ping(),
@@ -79,7 +109,7 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
       diskSpace.stop();
       await pool.close();
       await engines.stop();
-      await unlock();
+      await lock.release();
     },
   };
 }

@@ -1,10 +1,21 @@
 import { Duplex } from 'node:stream';
 import { Worker } from 'node:worker_threads';
+import { EngineStartError } from './damage.ts';
+import type { LockFile } from './lock-file.ts';
+
+export interface WorkerData {
+  /** Where the database files are. */
+  readonly directory: string;
+  /** Nothing is written once this lock is lost. */
+  readonly lock: LockFile;
+}
 
 export type WorkerRequest = { readonly kind: 'execute'; readonly block: Uint8Array } | { readonly kind: 'stop' };
 export type WorkerResponse =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly block: Uint8Array }
+  /** A line that PostgreSQL logged. */
+  | { readonly kind: 'reported'; readonly text: string }
   | { readonly kind: 'failed'; readonly reason: string };
 
 type WriteDone = (error?: Error | null) => void;
@@ -74,24 +85,31 @@ class EmbeddedEngine {
     });
   }
 
-  /** Opens the database files in `directory`. @throws PGlite's error if they cannot be opened, or after 30 s. */
-  static async start(directory: string): Promise<EmbeddedEngine> {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
-      workerData: directory,
-      execArgv: [],
-    });
+  /** Opens the database files. @throws {EngineStartError} if they cannot be opened, or after 30 s. */
+  static async start(workerData: WorkerData): Promise<EmbeddedEngine> {
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, execArgv: [] });
+    const reported: string[] = [];
     let startTimer: NodeJS.Timeout | undefined;
+    let onReady = () => {};
+    const receive = (message: WorkerResponse) => {
+      if (message.kind === 'reported') reported.push(message.text);
+      else onReady();
+    };
     await new Promise<void>((resolve, reject) => {
-      startTimer = setTimeout(() => reject(new Error('The embedded database did not start in time')), MAX_START_MS);
-      worker.once('message', () => resolve());
+      onReady = resolve;
+      startTimer = setTimeout(() => reject(new Error('no answer in time')), MAX_START_MS);
+      worker.on('message', receive);
       worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('The embedded database did not start')));
+      worker.once('exit', () => reject(new Error('its thread has exited')));
     })
       .catch(async (error: unknown) => {
         await worker.terminate();
-        throw error;
+        throw new EngineStartError(error, reported);
       })
-      .finally(() => clearTimeout(startTimer));
+      .finally(() => {
+        clearTimeout(startTimer);
+        worker.off('message', receive);
+      });
     return new EmbeddedEngine(worker);
   }
 
@@ -120,12 +138,20 @@ class EmbeddedEngine {
     await this.#stopped;
   }
 
+  /** Ends the thread at once. */
+  async abort(): Promise<void> {
+    this.#fail(new Error('The embedded database was aborted'));
+    await this.#stopped;
+  }
+
   #receive(message: WorkerResponse): void {
     if (message.kind === 'answer') {
       this.#unanswered -= 1;
       this.#stream?.push(message.block);
     } else if (message.kind === 'failed') {
       this.#fail(new Error(message.reason));
+    } else if (message.kind === 'reported' && message.text.startsWith('PANIC')) {
+      this.#fail(new Error(message.text));
     }
   }
 
@@ -139,25 +165,33 @@ class EmbeddedEngine {
 
 /** Keeps one engine running: starts a new one after the last has failed. */
 export class EngineSupervisor {
-  readonly #files: string;
+  readonly #workerData: WorkerData;
+  readonly #verifyFiles: () => Promise<void>;
   #current: EmbeddedEngine | null = null;
 
-  /** @param files the directory of the database files. */
-  constructor(files: string) {
-    this.#files = files;
+  /** @param verifyFiles called before files that were verified once are opened again. */
+  constructor(workerData: WorkerData, verifyFiles: () => Promise<void>) {
+    this.#workerData = workerData;
+    this.#verifyFiles = verifyFiles;
   }
 
-  /** @returns the running engine, started if there is none. @throws PGlite's error if it cannot be started. */
+  /** @returns the running engine, started if there is none. @throws {EngineStartError} if it cannot be started. */
   async getOrStart(): Promise<EmbeddedEngine> {
     if (this.#current?.isUsable === false) {
       await this.#current.stop();
       this.#current = null;
+      await this.#verifyFiles();
     }
-    this.#current ??= await EmbeddedEngine.start(this.#files);
+    this.#current ??= await EmbeddedEngine.start(this.#workerData);
     return this.#current;
   }
 
   async stop(): Promise<void> {
     await this.#current?.stop();
+  }
+
+  /** Ends the thread without closing the files: they are damaged. */
+  async abort(): Promise<void> {
+    await this.#current?.abort();
   }
 }

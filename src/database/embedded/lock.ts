@@ -2,7 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { link, readdir, readFile, readlink, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { isHeld, type LockFile } from './lock-file.ts';
 
 /** A process, as a lock file describes it. */
 const Holder = z.object({
@@ -20,8 +22,25 @@ type Holder = z.output<typeof Holder>;
 
 const LOCK_NAME = /^lock\.(\d+)$/;
 const HEARTBEAT_MS = 2_000;
-/** A holder that cannot be looked up here, such as one on another host, is stale after so long without a heartbeat. */
+/** A holder that cannot be looked up here, such as one on another host, is stale if no heartbeat is seen for so long. */
 const STALE_AFTER_MS = 10_000;
+const WATCH_INTERVAL_MS = 200;
+/** Longer than the interval at which a holder's thread verifies its lock: one that resumes now stops within this time. */
+const SETTLE_MS = 1_500;
+
+export interface LockOptions {
+  readonly directory: string;
+  /** Called if another process has taken the lock, as after a long suspension of this one: it must not write. */
+  readonly onLost: (error: Error) => void;
+  readonly onWarning: (message: string) => void;
+}
+
+/** A lock of a data directory. */
+export interface DirectoryLock {
+  readonly file: LockFile;
+  /** Removes the lock file, if it still is this holder's. */
+  release(): Promise<void>;
+}
 
 const inUseError = (directory: string, holder: string) =>
   new Error(
@@ -50,29 +69,70 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** @returns who holds the lock file `path`, for people; null if it is stale or gone. */
-async function liveHolder(path: string): Promise<string | null> {
-  const text = await readOrEmpty(path);
-  const mtimeMs = await stat(path).then(
-    (file) => file.mtimeMs,
-    () => 0,
-  );
-  const { success, data: holder } = Holder.safeParse(parseJson(text));
-  const name = success ? `process ${holder.pid} on host ${holder.host}` : 'another process';
-  if (success) {
-    const now = await describeProcess(holder.pid);
-    if (holder.host === now.host && holder.world === now.world) {
-      return isRunning(holder.pid) && holder.started === now.started ? name : null;
-    }
-  }
-  return Date.now() - mtimeMs < STALE_AFTER_MS ? name : null;
-}
-
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
     return null;
+  }
+}
+
+/** A lock file: its content, and the time of its last heartbeat, which is only compared with itself. */
+interface Look {
+  readonly text: string;
+  readonly heartbeat: number;
+}
+
+/** @returns null if the file is gone. */
+async function look(path: string): Promise<Look | null> {
+  const file = await stat(path).catch(() => null);
+  return file === null ? null : { text: await readOrEmpty(path), heartbeat: file.mtimeMs };
+}
+
+const isSame = (before: Look | undefined, now: Look) =>
+  before !== undefined && before.text === now.text && before.heartbeat === now.heartbeat;
+
+/**
+ * Decides which locks are stale. A holder that can be looked up is live if its process runs; any other one if its file
+ * changes within 10 s. No time is compared with a clock, which may have been set, or be another host's.
+ */
+class StaleLocks {
+  readonly #options: LockOptions;
+  readonly #looks = new Map<string, Look>();
+  /** Whether a holder was judged by its heartbeat, and may thus be suspended. */
+  watched = false;
+
+  constructor(options: LockOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves if the lock at `path` is stale, or gone. @throws {Error} if it is live. */
+  async add(path: string): Promise<void> {
+    const seen = await look(path);
+    if (seen === null || isSame(this.#looks.get(path), seen)) return;
+    const { success, data: holder } = Holder.safeParse(parseJson(seen.text));
+    const name = success ? `process ${holder.pid} on host ${holder.host}` : 'another process';
+    const here = success ? await describeProcess(holder.pid) : null;
+    if (success && holder.host === here?.host && holder.world === here.world) {
+      if (isRunning(holder.pid) && holder.started === here.started) throw inUseError(this.#options.directory, name);
+    } else {
+      await this.#watch(path, seen, name);
+    }
+    this.#looks.set(path, seen);
+  }
+
+  async #watch(path: string, seen: Look, name: string): Promise<void> {
+    const { directory, onWarning } = this.#options;
+    const seconds = STALE_AFTER_MS / 1_000;
+    onWarning(`DATA_DIR ${directory} was locked by ${name}: waiting ${seconds} s for a sign that it runs`);
+    this.watched = true;
+    const until = performance.now() + STALE_AFTER_MS;
+    while (performance.now() < until) {
+      await delay(WATCH_INTERVAL_MS);
+      const now = await look(path);
+      if (now === null) return;
+      if (!isSame(seen, now)) throw inUseError(directory, name);
+    }
   }
 }
 
@@ -85,10 +145,10 @@ async function lockNumbers(directory: string): Promise<number[]> {
     .sort((a, b) => b - a);
 }
 
-/** Creates a lock file with its content, atomically. @returns false if it exists already. */
-async function create(path: string, holder: Holder): Promise<boolean> {
-  const temporaryPath = `${path}.${process.pid}.${randomUUID()}`;
-  await writeFile(temporaryPath, JSON.stringify(holder), { flag: 'wx' });
+/** Creates the lock file of this process with its content, atomically. @returns false if it exists already. */
+async function create({ path, id }: LockFile): Promise<boolean> {
+  const temporaryPath = `${path}.${process.pid}.${id}`;
+  await writeFile(temporaryPath, JSON.stringify({ ...(await describeProcess(process.pid)), id }), { flag: 'wx' });
   try {
     await link(temporaryPath, path);
     return true;
@@ -100,51 +160,54 @@ async function create(path: string, holder: Holder): Promise<boolean> {
   }
 }
 
-/** Removes stale locks. @throws {Error} if a lock other than number `own` is live. */
-async function removeStaleLocks(directory: string, own: number): Promise<void> {
-  for (const number of await lockNumbers(directory)) {
-    if (number === own) continue;
-    const path = join(directory, `lock.${number}`);
-    const holder = await liveHolder(path);
-    if (holder !== null) throw inUseError(directory, holder);
-    await rm(path, { force: true });
-  }
+async function remove(file: LockFile): Promise<void> {
+  if (isHeld(file)) await rm(file.path, { force: true });
+}
+
+/** @returns a function that ends the heartbeat. */
+function startHeartbeat(file: LockFile, { directory, onLost }: LockOptions): () => void {
+  const timer = setInterval(() => {
+    if (isHeld(file)) {
+      const now = new Date();
+      utimes(file.path, now, now).catch(() => undefined); // gone: noticed at the next heartbeat
+      return;
+    }
+    clearInterval(timer);
+    onLost(new Error(`Another process has removed this process's lock of the data directory ${directory}`));
+  }, HEARTBEAT_MS).unref();
+  return () => clearInterval(timer);
 }
 
 /**
- * Locks `directory` for this process. A stale lock is not deleted and created anew, which two processes could do
+ * Locks a directory for this process. A stale lock is not deleted and created anew, which two processes could do
  * concurrently: each contender creates `lock.N+1` with link(2), which only one can, and fails if another lock is live.
- * @param onLost called if another process has removed the lock, as after a long suspension of this one: it must stop
- *   writing to the directory.
- * @returns a function that removes the lock.
+ * Takes up to 12 s if there is a lock of a holder that cannot be looked up.
  * @throws {Error} while another live process holds it.
  */
-export async function lockDataDirectory(
-  directory: string,
-  onLost: (error: Error) => void,
-): Promise<() => Promise<void>> {
-  const [highest = 0] = await lockNumbers(directory);
-  const path = join(directory, `lock.${highest + 1}`);
-  const holder = highest > 0 ? await liveHolder(join(directory, `lock.${highest}`)) : null;
-  if (holder !== null) throw inUseError(directory, holder);
-  if (!(await create(path, await describeProcess(process.pid)))) return lockDataDirectory(directory, onLost);
-  const unlock = () => rm(path, { force: true });
+export async function lockDataDirectory(options: LockOptions): Promise<DirectoryLock> {
+  const { directory } = options;
+  const stale = new StaleLocks(options);
+  const pathOf = (number: number) => join(directory, `lock.${number}`);
+  const numbers = await lockNumbers(directory);
+  await Promise.all(numbers.map((number) => stale.add(pathOf(number))));
+  const own = (numbers[0] ?? 0) + 1;
+  const file = { path: pathOf(own), id: randomUUID() };
+  if (!(await create(file))) return lockDataDirectory(options);
+  const stopHeartbeat = startHeartbeat(file, options);
+  const release = async () => {
+    stopHeartbeat();
+    await remove(file);
+  };
   try {
-    await removeStaleLocks(directory, highest + 1);
+    for (const number of await lockNumbers(directory)) {
+      if (number === own) continue;
+      await stale.add(pathOf(number));
+      await rm(pathOf(number), { force: true });
+    }
+    if (stale.watched) await delay(SETTLE_MS);
   } catch (error) {
-    await unlock();
+    await release();
     throw error;
   }
-  const heartbeat = setInterval(() => {
-    const now = new Date();
-    utimes(path, now, now).catch((error: unknown) => {
-      if (!hasCode(error, 'ENOENT')) return;
-      clearInterval(heartbeat);
-      onLost(new Error(`Another process has removed this process's lock of the data directory ${directory}`));
-    });
-  }, HEARTBEAT_MS).unref();
-  return async () => {
-    clearInterval(heartbeat);
-    await unlock();
-  };
+  return { file, release };
 }

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { AppError } from '../../core/errors.ts';
 import type { Database } from '../database.ts';
-import { classify, transactionError } from '../errors.ts';
+import { classify, DatabaseUnusableError, transactionError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { type BoundStatement, type Rows, sql } from '../sql.ts';
 import { type Outcome, PipelinedConnection } from './connection.ts';
@@ -136,7 +136,7 @@ export class ConnectionPool implements Database {
 
   #connectFailed(error: Error, isFirst: boolean): void {
     const isConnected = this.#connections.length > 0;
-    if (isFirst) {
+    if (isFirst && !(error instanceof DatabaseUnusableError)) {
       const what = isConnected ? 'Could not open another database connection' : 'The database cannot be reached';
       this.#options.onWarning(`${what}; retrying`, error);
     }
