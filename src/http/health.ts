@@ -12,7 +12,12 @@ const Ready = z.object({ status: z.literal('ready') }).meta({ id: 'Ready' });
  */
 export function exposeHealth(app: FastifyInstance, isReady: () => Promise<void>): void {
   app.get('/health', {
-    schema: { tags: ['Service'], summary: 'Liveness', operationId: 'health' },
+    schema: {
+      tags: ['Service'],
+      summary: 'Liveness',
+      description: 'Does not use the database.',
+      operationId: 'health',
+    },
     config: { responses: { 200: jsonResponse('The process is running.', Healthy), ...errorResponses(SERVICE_ERRORS) } },
     handler: () => ({ status: 'healthy' }) as const,
   });
@@ -25,7 +30,12 @@ export function exposeHealth(app: FastifyInstance, isReady: () => Promise<void>)
     return checking;
   };
   app.get('/ready', {
-    schema: { tags: ['Service'], summary: 'Readiness', operationId: 'ready' },
+    schema: {
+      tags: ['Service'],
+      summary: 'Readiness',
+      description: 'Uses the database, once for concurrent requests.',
+      operationId: 'ready',
+    },
     config: {
       responses: {
         200: jsonResponse('The database is reachable and token keys are available.', Ready),

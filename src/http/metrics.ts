@@ -44,7 +44,12 @@ export function exposeMetrics(app: FastifyInstance, gauges: readonly Gauge[]): v
   app.clientErrors.on('response', ({ status }) => {
     durations.observe({ method: 'unknown', route: 'unknown', status }, 0);
   });
-  const schema = { tags: ['Service'], summary: 'Prometheus metrics', operationId: 'metrics' };
+  const schema = {
+    tags: ['Service'],
+    summary: 'Prometheus metrics',
+    description: 'Request durations by method, route and status, and metrics of the process.',
+    operationId: 'metrics',
+  };
   const responses = { 200: textResponse('Prometheus text format.'), ...errorResponses(SERVICE_ERRORS) };
   app.get('/metrics', { schema, config: { responses } }, async (_request, reply) =>
     reply.type(registry.contentType).send(await registry.metrics()),

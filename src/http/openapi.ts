@@ -1,6 +1,7 @@
 import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance } from 'fastify';
+import type { OpenAPIV3, OpenAPIV3_1 } from 'openapi-types';
 import { z } from 'zod';
 import { AppError, ERROR_CODES, type ErrorCode } from '../core/errors.ts';
 import { VERSION } from '../core/version.ts';
@@ -22,14 +23,15 @@ declare module 'fastify' {
   }
 }
 
+const FieldError = z
+  .object({ field: z.string(), message: z.string() })
+  .meta({ id: 'FieldError', description: 'An invalid field of a request.' });
+
 const ErrorBody = z
   .object({
     error: z.string().meta({ description: 'Human-readable message.' }),
     code: z.enum(ERROR_CODES).meta({ description: 'Machine-readable error code.' }),
-    details: z
-      .array(z.object({ field: z.string(), message: z.string() }))
-      .optional()
-      .meta({ description: 'One entry for each invalid field.' }),
+    details: z.array(FieldError).optional().meta({ description: 'One entry for each invalid field.' }),
   })
   .meta({ id: 'Error', description: 'Body of every error response.' });
 
@@ -55,10 +57,14 @@ const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
 
 const componentUri = (id: string) => `#/components/schemas/${id}`;
 
-/** zod omits the examples of schemas with a transform from input schemas; ours are valid as input too. */
+/**
+ * zod omits the examples of schemas with a transform from input schemas; ours are valid as input too. It closes the
+ * objects of answers, so that generated clients would reject those with the new fields of a later version.
+ */
 const override = (context: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
   const examples = z.globalRegistry.get(context.zodSchema)?.examples;
   if (Array.isArray(examples)) context.jsonSchema.examples = examples;
+  if (context.jsonSchema.additionalProperties === false) delete context.jsonSchema.additionalProperties;
 };
 
 /** A schema with an `id` becomes a reference to `components.schemas`; others are inlined. */
@@ -126,6 +132,24 @@ const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; " +
   "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+/** Adds the examples of each request body's schema as Example Objects, where Postman and others look for them. */
+function showExamples(
+  paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject,
+  schemas: Readonly<Record<string, JsonSchema>>,
+): void {
+  for (const path of Object.values(paths)) {
+    for (const method of ['post', 'put', 'patch'] as const) {
+      const body = path?.[method]?.requestBody;
+      for (const media of body !== undefined && 'content' in body ? Object.values(body.content) : []) {
+        const name = media.schema && '$ref' in media.schema ? media.schema.$ref.split('/').at(-1) : undefined;
+        const { examples } = schemas[name ?? ''] ?? {};
+        if (!Array.isArray(examples)) continue;
+        media.examples = Object.fromEntries(examples.map((value, index) => [`example${index + 1}`, { value }]));
+      }
+    }
+  }
+}
+
 /** Collects the routes registered afterwards into an OpenAPI 3.1 document. */
 export async function collectOpenApi(app: FastifyInstance): Promise<void> {
   const requestBodies = new Set<string>();
@@ -136,16 +160,20 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
         title: 'todo-api',
         version: VERSION,
         description: 'Tasks, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
+        contact: { name: 'The operator of this service' },
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
-      tags: [{ name: 'Tasks' }, { name: 'Service' }],
+      tags: [
+        { name: 'Tasks', description: "The token's user has access to their own tasks only." },
+        { name: 'Service', description: 'For operators and tools; without a token.' },
+      ],
       components: {
         securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
       },
     },
     transform: ({ schema, url, route }) => {
-      const documented = { ...schema, response: route.config?.responses };
+      const documented = { security: [], ...schema, response: route.config?.responses };
       const { body, params } = documented;
       if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
       if (body instanceof z.ZodType) {
@@ -157,9 +185,9 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
     transformObject: (document) => {
       if ('swaggerObject' in document) throw new Error('Expected an OpenAPI document');
       const { openapiObject } = document;
-      return Object.assign(openapiObject, {
-        components: { ...openapiObject.components, schemas: componentSchemas(requestBodies) },
-      });
+      const schemas = componentSchemas(requestBodies);
+      showExamples(openapiObject.paths ?? {}, schemas);
+      return Object.assign(openapiObject, { components: { ...openapiObject.components, schemas } });
     },
   });
 }
@@ -173,7 +201,12 @@ export async function exposeOpenApi(app: FastifyInstance): Promise<void> {
     theme: { title: 'todo-api' },
   });
   let document: string | null = null;
-  const schema = { tags: ['Service'], summary: 'OpenAPI document', operationId: 'openapi' };
+  const schema = {
+    tags: ['Service'],
+    summary: 'OpenAPI document',
+    description: 'This document; `/docs` shows it.',
+    operationId: 'openapi',
+  };
   const responses = {
     200: jsonResponse('OpenAPI 3.1 document.', z.looseObject({})),
     ...errorResponses(SERVICE_ERRORS),

@@ -2,19 +2,16 @@ import { z } from 'zod';
 import { codePointLength, isStorableText } from '../core/text.ts';
 
 /*
- * The schemas from which validation, types and the OpenAPI document are derived. Text is checked after trimming, so the
- * document's limits for requests are patterns over the untrimmed text (ECMA-262 with the `u` flag).
+ * The schemas from which validation, types and the OpenAPI document are derived. Text is trimmed and then checked; the
+ * document's limits apply to text as it is sent, so they are exact for a client that trims.
  */
 
-/** What `String.prototype.trim` removes, and what PostgreSQL cannot store, as character classes. */
-const SPACE = '\\t\\n\\v\\f\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
-const UNSTORABLE = '\\u0000\\ud800-\\udfff';
-
-/** @returns a pattern for text of 1 to `maxLength` code points after trimming. */
-function trimmedPattern(maxLength: number): string {
-  const edge = `[^${SPACE}${UNSTORABLE}]`;
-  return `[${SPACE}]*${edge}(?:[^${UNSTORABLE}]{0,${maxLength - 2}}${edge})?[${SPACE}]*`;
-}
+/**
+ * Patterns that mean the same in ECMA-262 (with and without the `u` flag), RE2 (Go), Rust, Python, Java and .NET, except
+ * for white space beyond ASCII (docs/clients.md), and need time linear in the text when they backtrack.
+ */
+const WITHOUT_NUL = '^[^\\x00]*$';
+const WITHOUT_NUL_NOT_BLANK = '^\\s*[^\\s\\x00][^\\x00]*$';
 
 /** The task of the document's examples. */
 const EXAMPLE = {
@@ -58,7 +55,9 @@ const title = (absent: string) =>
     .string({ error: ({ input }) => (input === undefined || input === null ? absent : 'Title must be a string') })
     .meta({
       description: `Trimmed; 1 to ${MAX_TITLE_LENGTH} Unicode code points after trimming.`,
-      pattern: `^${trimmedPattern(MAX_TITLE_LENGTH)}$`,
+      minLength: 1,
+      maxLength: MAX_TITLE_LENGTH,
+      pattern: WITHOUT_NUL_NOT_BLANK,
       examples: [EXAMPLE.title],
     })
     .transform((value, context) => {
@@ -73,7 +72,8 @@ const description = z
   .nullable()
   .meta({
     description: `Trimmed; at most ${MAX_DESCRIPTION_LENGTH} Unicode code points after trimming; empty becomes null.`,
-    pattern: `^(?:${trimmedPattern(MAX_DESCRIPTION_LENGTH)}|[${SPACE}]*)$`,
+    maxLength: MAX_DESCRIPTION_LENGTH,
+    pattern: WITHOUT_NUL,
     examples: [EXAMPLE.description],
   })
   .transform((value, context) =>
@@ -111,11 +111,15 @@ export const TaskCreate = TaskFields.partial()
 
 export type TaskCreate = z.output<typeof TaskCreate>;
 
+const NAMES = Object.keys(TaskFields.shape)
+  .map((name) => `\`${name}\``)
+  .join(', ');
+
 /** The body of an update: any non-empty subset of the fields that users write. */
 export const TaskUpdate = z.preprocess(requireField, TaskFields.partial()).meta({
   id: 'TaskUpdate',
-  description: 'The fields to change: at least one. Fields not given keep their values; other fields are ignored.',
-  anyOf: Object.keys(TaskFields.shape).map((name) => ({ required: [name] })),
+  description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
+  minProperties: 1,
   examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
 });
 
@@ -126,20 +130,18 @@ const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a
 /** A task's id in upper or lower case; converted to lower case (RFC 9562, section 4). */
 export const TaskId = z
   .string()
-  .regex(UUID, 'Task id must be a UUID')
+  .refine((id) => UUID.test(id), 'Task id must be a UUID')
   .transform((id) => id.toLowerCase())
   .brand('TaskId')
-  .meta({ description: 'The UUID of the task.', examples: [EXAMPLE.id] });
+  .meta({ format: 'uuid', description: 'The UUID of the task.', examples: [EXAMPLE.id] });
 
 export type TaskId = z.output<typeof TaskId>;
 
-const timestamp = z.string().meta({ format: 'date-time', pattern: 'Z$', examples: [EXAMPLE.created_at] });
+const timestamp = z
+  .string()
+  .meta({ format: 'date-time', description: 'UTC, with `Z` and microseconds.', examples: [EXAMPLE.created_at] });
 
-const responseTaskId = z.string().meta({
-  format: 'uuid',
-  pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
-  examples: [EXAMPLE.id],
-});
+const responseTaskId = z.string().meta({ format: 'uuid', description: 'In lower case.', examples: [EXAMPLE.id] });
 
 /** A task in an answer. */
 export const Task = z

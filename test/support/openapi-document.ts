@@ -1,4 +1,4 @@
-import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js';
+import { Ajv2020, type Options, type ValidateFunction } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import type { FastifyInstance } from 'fastify';
 import type { Answered } from './envelope.ts';
@@ -6,14 +6,18 @@ import type { Answered } from './envelope.ts';
 export interface Schema extends Record<string, unknown> {
   readonly examples?: readonly unknown[];
   readonly pattern?: string;
+  readonly format?: string;
+  readonly properties?: Readonly<Record<string, Schema>>;
 }
 
 interface Content {
   readonly schema: Schema;
+  readonly example?: unknown;
   readonly examples?: Record<string, { readonly value: unknown }>;
 }
 
 interface Response {
+  readonly links?: Record<string, { readonly operationId: string; readonly parameters: Record<string, string> }>;
   readonly headers?: Record<string, { readonly schema: Schema }>;
   readonly content: Record<string, Content>;
 }
@@ -28,7 +32,7 @@ interface Operation {
     readonly required: boolean;
     readonly example?: unknown;
   }[];
-  readonly requestBody?: object;
+  readonly requestBody?: { readonly required: boolean; readonly content: Record<string, Content> };
   readonly responses: Record<string, Response>;
 }
 
@@ -49,19 +53,43 @@ export function faults(validate: ValidateFunction, value: unknown): string[] {
     : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message}`);
 }
 
-/** The service's OpenAPI document, and validators compiled from its schemas. */
+/** `value` with every object schema in it closed: it allows no property that it does not name. */
+function closed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(closed);
+  if (typeof value !== 'object' || value === null) return value;
+  const inside = Object.entries(value).map(([key, child]) => [key, closed(child)]);
+  return { ...('properties' in value ? { additionalProperties: false } : {}), ...Object.fromEntries(inside) };
+}
+
+/** The document with the schemas of answers closed, so that a field that the document does not name is a fault. */
+function strict(document: Document): Document {
+  const requests = Object.values(document.paths)
+    .flatMap((methods) => Object.values(methods))
+    .map(({ requestBody }) => requestBody?.content['application/json']?.schema.$ref);
+  const schemas = Object.entries(document.components.schemas).map(([name, schema]) => [
+    name,
+    requests.includes(`#/components/schemas/${name}`) ? schema : closed(schema),
+  ]);
+  return { ...document, components: { ...document.components, schemas: Object.fromEntries(schemas) } };
+}
+
+/** The service's OpenAPI document, and validators compiled from its schemas; those of answers allow no other field. */
 export class OpenApi {
   readonly document: Document;
-  readonly #ajv = new Ajv2020({ strict: false, allErrors: true, unicodeRegExp: true });
+  readonly #ajv: Ajv2020;
 
-  private constructor(document: Document) {
+  private constructor(document: Document, options: Options) {
     this.document = document;
+    this.#ajv = new Ajv2020({ strict: false, allErrors: true, ...options });
     addFormats.default(this.#ajv);
-    this.#ajv.addSchema({ $id: ID, ...document });
+    // RFC 9562, section 4; ajv-formats accepts `urn:uuid:` too.
+    this.#ajv.addFormat('uuid', /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/i);
+    this.#ajv.addSchema({ $id: ID, ...strict(document) });
   }
 
-  static async read(app: FastifyInstance): Promise<OpenApi> {
-    return new OpenApi((await app.inject('/openapi.json')).json<Document>());
+  /** @param options of the validators, such as whether patterns have the `u` flag. */
+  static async read(app: FastifyInstance, options: Options = { unicodeRegExp: true }): Promise<OpenApi> {
+    return new OpenApi((await app.inject('/openapi.json')).json<Document>(), options);
   }
 
   /** The validator of the schema at a path in the document. */

@@ -4,7 +4,7 @@
  */
 export function skipUnless(
   isThere: boolean,
-  name: 'POSTGRES' | 'PGBOUNCER' | 'CHROMIUM',
+  name: 'POSTGRES' | 'PGBOUNCER' | 'CHROMIUM' | 'CURL' | 'PYTHON',
   reason: string,
 ): string | false {
   if (isThere) return false;

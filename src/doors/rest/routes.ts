@@ -17,6 +17,14 @@ const TASK = `${TASKS}/:task_id`;
 const LOCATION = { Location: { type: 'string', description: 'Path of the new task.' } };
 const params = z.object({ task_id: TaskId });
 
+/** From the answer of a create to the operations on that task (OpenAPI 3.1, Link Object). */
+const TASK_LINKS = Object.fromEntries(
+  ['getTask', 'putTask', 'patchTask', 'deleteTask', 'toggleTask'].map((operationId) => [
+    operationId,
+    { operationId, parameters: { task_id: '$response.body#/id' } },
+  ]),
+);
+
 const invalidField = (field: string, message: string) =>
   new AppError('VALIDATION_ERROR', { details: [{ field, message }] });
 
@@ -30,7 +38,7 @@ const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tas
 /** Methods other than GET read the body, even if they ignore it. */
 const BODY_SIZE = ['PAYLOAD_TOO_LARGE'] as const;
 
-const operation = (operationId: string, summary: string, description = '') => ({
+const operation = (operationId: string, summary: string, description: string) => ({
   operationId,
   summary,
   description,
@@ -56,13 +64,17 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService): void {
   });
 
   app.post(TASKS, {
-    schema: { ...operation('createTask', 'Create a task'), body: TaskCreate },
+    schema: {
+      ...operation('createTask', 'Create a task', 'A repeated request creates another task.'),
+      body: TaskCreate,
+    },
     config: responses({ 201: jsonResponse('The new task.', Task, LOCATION) }, LIMIT, BODY, BODY_SIZE),
+    links: { 201: TASK_LINKS },
     handler: handlers.create,
   });
 
   app.get(TASK, {
-    schema: { ...operation('getTask', 'Get a task'), params },
+    schema: { ...operation('getTask', 'Get a task', "Another user's task is not found."), params },
     config: responses({ 200: jsonResponse('The task.', Task) }, TASK_ID),
     handler: handlers.get,
   });
@@ -85,7 +97,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService): void {
   }
 
   app.delete(TASK, {
-    schema: { ...operation('deleteTask', 'Delete a task'), params },
+    schema: { ...operation('deleteTask', 'Delete a task', 'At once and for good.'), params },
     config: responses({ 200: jsonResponse('Task deleted.', DeletedTask) }, TASK_ID, BODY_SIZE),
     handler: handlers.delete,
   });
