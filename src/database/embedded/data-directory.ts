@@ -1,5 +1,6 @@
-import { chmod, cp, mkdtemp, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
+import { chmod, cp, mkdtemp, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { renameDurably } from './durable-files.ts';
 import { lockDataDirectory } from './lock.ts';
 
 const MADE_BY_0_1 = ['reserve', 'operator.sock'];
@@ -35,7 +36,7 @@ async function ensureFiles(directory: string): Promise<string> {
     const temporaryPath = join(directory, `database.new.${process.pid}`);
     await cp(TEMPLATE, temporaryPath, { recursive: true });
     await chmod(temporaryPath, 0o700);
-    await rename(temporaryPath, files);
+    await renameDurably(temporaryPath, files);
   }
   return files;
 }

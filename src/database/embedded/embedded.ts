@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { AppError } from '../../core/errors.ts';
 import { connectClient } from '../client.ts';
 import type { Database } from '../database.ts';
@@ -9,6 +8,7 @@ import { migrateAndVerify } from '../schema/verify.ts';
 import type { BoundStatement } from '../sql.ts';
 import { acquireDataDirectory } from './data-directory.ts';
 import { DiskSpaceGuard, freeBytesOf } from './disk-space.ts';
+import { ensureDirectory } from './durable-files.ts';
 import { EngineSupervisor } from './engine.ts';
 import { Maintenance, type MaintenanceOptions } from './maintenance.ts';
 
@@ -37,16 +37,17 @@ export interface EmbeddedDatabase extends Database {
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
   const { directory, onWarning, onFatal, freeBytes = freeBytesOf } = options;
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await ensureDirectory(directory);
   const diskSpace = new DiskSpaceGuard({ directory, freeBytes, onWarning });
   await diskSpace.verifyRoomToOpen();
   const { files, unlock } = await acquireDataDirectory(directory, onFatal);
   diskSpace.start();
   const engines = new EngineSupervisor(files);
+  let writes = 0; // queued or in flight
   const connect = async () => {
     const engine = await engines.getOrStart();
     const session = { host: 'embedded', user: 'postgres', database: 'postgres', password: '', ssl: false };
-    const client = await connectClient({ ...session, stream: () => engine.openStream() });
+    const client = await connectClient({ ...session, stream: () => engine.openStream(() => writes > 0) });
     await client.query('discard all'); // PGlite has one session, with the prepared statements of the client before
     return client;
   };
@@ -63,14 +64,16 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const maintenance = await Maintenance.start({ ...options, files, diskSpace, run });
   return {
     transaction: async (identity, statements) => {
-      if (statements.some(({ statement }) => statement.access === 'write')) {
-        if (identity.kind === 'admin') await diskSpace.check(); // restore writes faster than the guard's interval
-        if (diskSpace.isLow) {
-          throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
-        }
-        maintenance.recordWrite();
+      if (statements.every(({ statement }) => statement.access === 'read')) return pool.transaction(identity, statements);
+      if (identity.kind === 'admin') await diskSpace.check(); // restore writes faster than the guard's interval
+      if (diskSpace.isLow) {
+        throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
       }
-      return pool.transaction(identity, statements);
+      maintenance.recordWrite();
+      writes += 1;
+      return pool.transaction(identity, statements).finally(() => {
+        writes -= 1;
+      });
     },
     vacuum: () => maintenance.vacuum(),
     ping: () => pool.ping(),

@@ -1,7 +1,10 @@
 import { Duplex } from 'node:stream';
 import { Worker } from 'node:worker_threads';
 
-export type WorkerRequest = { readonly kind: 'execute'; readonly block: Uint8Array } | { readonly kind: 'stop' };
+export type WorkerRequest =
+  /** With `flush`, what the block has committed is on the disk before it is answered. */
+  | { readonly kind: 'execute'; readonly block: Uint8Array; readonly flush: boolean }
+  | { readonly kind: 'stop' };
 export type WorkerResponse =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly block: Uint8Array }
@@ -83,7 +86,10 @@ class EmbeddedEngine {
     let startTimer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve, reject) => {
       startTimer = setTimeout(() => reject(new Error('The embedded database did not start in time')), MAX_START_MS);
-      worker.once('message', () => resolve());
+      worker.once('message', (message: WorkerResponse) => {
+        if (message.kind === 'failed') reject(new Error(message.reason));
+        else resolve();
+      });
       worker.once('error', reject);
       worker.once('exit', () => reject(new Error('The embedded database did not start')));
     })
@@ -99,11 +105,14 @@ class EmbeddedEngine {
     return this.#failure === null;
   }
 
-  /** A stream for a new client. If it is destroyed with answers outstanding, the thread is terminated. */
-  openStream(): Duplex {
+  /**
+   * A stream for a new client. If it is destroyed with answers outstanding, the thread is terminated.
+   * @param hasWrites whether a block that is written now may hold writes whose answer must wait for the disk.
+   */
+  openStream(hasWrites: () => boolean): Duplex {
     const stream = new EngineStream((block) => {
       this.#unanswered += 1;
-      const message: WorkerRequest = { kind: 'execute', block };
+      const message: WorkerRequest = { kind: 'execute', block, flush: hasWrites() };
       this.#worker.postMessage(message);
     });
     this.#stream = stream;

@@ -1,26 +1,52 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { serialize } from 'pg-protocol';
+import { DurableNodeFs } from './durable-node-fs.ts';
 import type { WorkerRequest, WorkerResponse } from './engine.ts';
 
-/** WAL segments that are no longer needed are removed, not recycled: disk space is given back. */
-const START_PARAMS = [...PGlite.defaultStartParams, '-c', 'wal_recycle=off'];
+const SETTINGS = [
+  'wal_recycle=off', // WAL segments that are no longer needed are removed, not recycled: disk space is given back
+  'wal_sync_method=fsync',
+  'full_page_writes=on',
+  'synchronous_commit=off', // what a block has committed is flushed once, at its end
+];
+const NO_FSYNC = '-F';
+const START_PARAMS = [
+  ...PGlite.defaultStartParams.filter((parameter) => parameter !== NO_FSYNC),
+  ...SETTINGS.flatMap((setting) => ['-c', setting]),
+];
 
-/** Runs PGlite in a worker thread: takes blocks of protocol messages one at a time, and answers each with a block. */
+/** Flushes the WAL, unless that has been done: the record of an empty message, and all records before it. */
+const FLUSH = serialize.query(
+  `select pg_logical_emit_message(transactional => false, prefix => '', content => '', flush => true)
+   where pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()`,
+);
+
+/**
+ * Runs PGlite in a worker thread: takes blocks of protocol messages one at a time, and answers each with a block, once
+ * what it has committed is on the disk if the request says so.
+ */
 async function serve(directory: string): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('worker.ts must run in a worker thread');
   const post = (message: WorkerResponse) => port.postMessage(message);
-  const pglite = await PGlite.create(directory, { startParams: START_PARAMS });
+  /** At once: PGlite catches exceptions and would go on. */
+  const fail = (error: unknown): never => {
+    post({ kind: 'failed', reason: String(error) });
+    process.exit(1);
+  };
+  const pglite = await PGlite.create({ fs: new DurableNodeFs(directory, fail), startParams: START_PARAMS });
 
   let last: Promise<void> = Promise.resolve();
-  const execute = async (block: Uint8Array): Promise<void> => {
+  const execute = async (block: Uint8Array, flush: boolean): Promise<void> => {
     const parts: Uint8Array[] = [];
     await pglite.execProtocolRawStream(block, { onRawData: (part) => parts.push(part.slice()) });
+    if (flush && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
     post({ kind: 'answer', block: Buffer.concat(parts) });
   };
   port.on('message', (message: WorkerRequest) => {
     last = last
-      .then(() => (message.kind === 'execute' ? execute(message.block) : pglite.close()))
+      .then(() => (message.kind === 'execute' ? execute(message.block, message.flush) : pglite.close()))
       .catch((error: unknown) => post({ kind: 'failed', reason: String(error) }))
       .then(() => {
         if (message.kind === 'stop') port.close();
