@@ -18,16 +18,21 @@ export async function ensureDirectory(directory: string): Promise<void> {
   syncDirectory(above);
 }
 
-/**
- * Renames the directory `from` to `to`, once all its files are on the disk; the rename is too when this resolves. After
- * a power failure there is a complete `to`, or none.
- */
-export async function renameDurably(from: string, to: string): Promise<void> {
-  const entries = await readdir(from, { recursive: true, withFileTypes: true });
+/** Flushes `directory` with everything in it. */
+export async function flushTree(directory: string): Promise<void> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
   while (files.length > 0) await Promise.all(files.splice(0, CONCURRENT_FLUSHES).map(flushFile));
   for (const entry of entries) if (entry.isDirectory()) syncDirectory(join(entry.parentPath, entry.name));
-  syncDirectory(from);
+  syncDirectory(directory);
+}
+
+/**
+ * Renames the directory `from` to `to`, once everything in it is on the disk; the rename is too when this resolves.
+ * After a power failure there is a complete `to`, or none.
+ */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await flushTree(from);
   await rename(from, to);
   syncDirectory(dirname(to));
 }

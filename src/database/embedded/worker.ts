@@ -16,10 +16,9 @@ const START_PARAMS = [
   ...SETTINGS.flatMap((setting) => ['-c', setting]),
 ];
 
-/** Flushes the WAL, unless that has been done: the record of an empty message, and all records before it. */
+/** Flushes the WAL unless it is flushed: with the record of an empty message, not transactional, flushed at once. */
 const FLUSH = serialize.query(
-  `select pg_logical_emit_message(transactional => false, prefix => '', content => '', flush => true)
-   where pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()`,
+  `select pg_logical_emit_message(false, '', '', true) where pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()`,
 );
 
 /**
@@ -35,7 +34,8 @@ async function serve(directory: string): Promise<void> {
     post({ kind: 'failed', reason: String(error) });
     process.exit(1);
   };
-  const pglite = await PGlite.create({ fs: new DurableNodeFs(directory, fail), startParams: START_PARAMS });
+  const fs = await DurableNodeFs.open(directory, fail);
+  const pglite = await PGlite.create({ fs, startParams: START_PARAMS });
 
   let last: Promise<void> = Promise.resolve();
   const execute = async (block: Uint8Array, flush: boolean): Promise<void> => {
