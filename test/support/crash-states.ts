@@ -199,35 +199,34 @@ export class CrashModel {
   perform(index: number, operation: Operation): void {
     switch (operation.op) {
       case 'mkdir':
-        return this.#add(index, operation.path, new ModelDirectory());
+        this.#add(index, operation.path, new ModelDirectory());
+        break;
       case 'create': {
         const file = new ModelFile();
         this.#files.set(operation.ino, file);
-        return this.#add(index, operation.path, file);
+        this.#add(index, operation.path, file);
+        break;
       }
       case 'remove': {
-        const [folder, name] = split(operation.path);
-        return this.#directory(folder).change(index, { removed: name, added: null, entry: null });
+        const [folder, removed] = split(operation.path);
+        this.#directory(folder).change(index, { removed, added: null, entry: null });
+        break;
       }
-      case 'rename': {
-        const [folder, removed] = split(operation.from);
-        const [target, added] = split(operation.to);
-        if (folder !== target) throw new Error(`A rename between directories: ${operation.from} to ${operation.to}`);
-        const directory = this.#directory(folder);
-        const entry = directory.entries.get(removed);
-        if (entry === undefined) throw new Error(`Nothing to rename: ${operation.from}`);
-        return directory.change(index, { removed, added, entry });
-      }
+      case 'rename':
+        this.#rename(index, operation.from, operation.to);
+        break;
       case 'write':
       case 'truncate':
         this.#file(operation.ino).unflushed.push({ index, change: operation });
-        return;
+        break;
       case 'sync':
-        return this.#file(operation.ino).flush();
+        this.#file(operation.ino).flush();
+        break;
       case 'sync-directory':
-        return this.#directory(operation.path).flush();
+        this.#directory(operation.path).flush();
+        break;
       case 'mark':
-        return;
+        break;
     }
   }
 
@@ -246,6 +245,16 @@ export class CrashModel {
   #add(index: number, path: string, entry: Entry): void {
     const [folder, added] = split(path);
     this.#directory(folder).change(index, { removed: null, added, entry });
+  }
+
+  #rename(index: number, from: string, to: string): void {
+    const [folder, removed] = split(from);
+    const [target, added] = split(to);
+    if (folder !== target) throw new Error(`A rename between directories: ${from} to ${to}`);
+    const directory = this.#directory(folder);
+    const entry = directory.entries.get(removed);
+    if (entry === undefined) throw new Error(`Nothing to rename: ${from}`);
+    directory.change(index, { removed, added, entry });
   }
 
   #directory(path: string): ModelDirectory {

@@ -64,7 +64,8 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const maintenance = await Maintenance.start({ ...options, files, diskSpace, run });
   return {
     transaction: async (identity, statements) => {
-      if (statements.every(({ statement }) => statement.access === 'read')) return pool.transaction(identity, statements);
+      if (statements.every(({ statement }) => statement.access === 'read'))
+        return pool.transaction(identity, statements);
       if (identity.kind === 'admin') await diskSpace.check(); // restore writes faster than the guard's interval
       if (diskSpace.isLow) {
         throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });

@@ -3,8 +3,7 @@ import { Worker } from 'node:worker_threads';
 
 export type WorkerRequest =
   /** With `flush`, what the block has committed is on the disk before it is answered. */
-  | { readonly kind: 'execute'; readonly block: Uint8Array; readonly flush: boolean }
-  | { readonly kind: 'stop' };
+  { readonly kind: 'execute'; readonly block: Uint8Array; readonly flush: boolean } | { readonly kind: 'stop' };
 export type WorkerResponse =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly block: Uint8Array }
