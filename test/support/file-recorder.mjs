@@ -58,12 +58,18 @@ function discover(path) {
   appendWrite(found.ino, 0, original.readFileSync(join(RECORD_ROOT, path)));
 }
 
+/** Locks are not recorded: a state is opened while the process that held them lives. */
+const isRecorded = (entry) => entry.isDirectory() || (entry.isFile() && !entry.name.startsWith('lock.'));
+
+function discoverEntries(path) {
+  const entries = original.readdirSync(join(RECORD_ROOT, path), { withFileTypes: true }).filter(isRecorded);
+  for (const { name } of entries) discover(join(path, name));
+  return entries;
+}
+
 function discoverTree(path) {
   discover(path);
-  for (const entry of original.readdirSync(join(RECORD_ROOT, path), { withFileTypes: true })) {
-    if (entry.isDirectory()) discoverTree(join(path, entry.name));
-    else if (entry.isFile()) discover(join(path, entry.name));
-  }
+  for (const entry of discoverEntries(path)) if (entry.isDirectory()) discoverTree(join(path, entry.name));
 }
 
 /** By descriptor: the file or directory that it was opened for. */
@@ -73,6 +79,7 @@ function appendSync(descriptor) {
   const file = opened.get(descriptor);
   if (file === undefined) return;
   discover(file.path);
+  if (file.isDirectory && isMainThread) discoverEntries(file.path);
   append(file.isDirectory ? { op: 'sync-directory', path: file.path } : { op: 'sync', ino: file.ino });
 }
 
@@ -148,10 +155,13 @@ for (const name of ['unlinkSync', 'rmdirSync']) {
 record('fsyncSync', (_result, [descriptor]) => appendSync(descriptor));
 
 fs.promises.rename = async (from, to) => {
-  const isRecorded = recording && below(from) !== null;
-  if (isRecorded) discoverTree(below(from));
+  const source = recording ? below(from) : null;
+  if (source !== null) discoverTree(source);
   await originalPromises.rename(from, to);
-  if (isRecorded) append({ op: 'rename', from: below(from), to: below(to) });
+  if (source === null) return;
+  for (const path of known)
+    if (path === source || path.startsWith(source + sep)) known.add(below(to) + path.slice(source.length));
+  append({ op: 'rename', from: source, to: below(to) });
 };
 fs.promises.open = async (path, ...rest) => {
   const handle = await originalPromises.open(path, ...rest);
