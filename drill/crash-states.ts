@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
 import { adminAccess } from '../dist/backup/admin-access.js';
 import { backUp } from '../dist/backup/backup.js';
 import { restore } from '../dist/backup/restore.js';
@@ -139,8 +140,9 @@ export const crashStates: Drill = {
   holds:
     'power failures at any moment (embedded; all that was not flushed lost, torn or reordered): the database opens, ' +
     'nothing acknowledged is missing, nothing refused or never sent is there',
-  timeoutSeconds: { short: 120, long: 3_600 },
+  timeoutSeconds: { short: 300, long: 3_600 },
   run: async (run) => {
+    setFlagsFromString('--liftoff-only'); // a state is open too briefly for optimised WebAssembly to pay
     const folder = temporaryFolder(existsSync(MEMORY) ? MEMORY : undefined);
     run.onRelease(folder.remove);
     const random = randomNumbers(SEED);
