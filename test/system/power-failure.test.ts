@@ -73,6 +73,15 @@ test('when a create is answered it is on the disk, from the first start on; a re
   assert.deepEqual([...new Set(reads.map(({ op }) => op))], ['mark']);
 });
 
+test('an empty postmaster.pid, which a power failure can leave, does not hinder a start', async () => {
+  const directory = join(folder.path, 'empty-pid');
+  await (await start(directory)).close();
+  writeFileSync(join(directory, 'database/postmaster.pid'), '');
+  const service = await start(directory);
+  await (await service.person('ann')).create('one');
+  await service.close();
+});
+
 const create = (person: Person, title: string) => person.send('POST', '/api/tasks', { title });
 
 test('while fsync fails, no write is acknowledged; then writes work again, and nothing acknowledged is lost', async () => {

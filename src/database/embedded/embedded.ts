@@ -31,8 +31,8 @@ export interface EmbeddedDatabase extends Database {
 }
 
 /**
- * Opens the embedded database (PGlite) in `directory` for this process alone. While less than 64 MiB are free on its
- * disk, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
+ * Opens the embedded database (PGlite) in `directory` for this process alone. A transaction with a write resolves once
+ * it is on the disk. While less than 64 MiB are free there, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
  * @throws {Error} if another live process or another user has it, or if less than 32 MiB are free.
  */
 export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDatabase> {
