@@ -18,7 +18,7 @@ import { type Recording, recordFiles } from '../test/support/recorded-files.ts';
 import { statement } from '../test/support/statements.ts';
 import type { Drill } from './support/drill.ts';
 import { faultsAfterCrash } from './support/judge.ts';
-import { Ledger } from './support/ledger.ts';
+import { Ledger, patient } from './support/ledger.ts';
 
 const SEED = 1;
 const STATES = { short: 40, long: 540 };
@@ -31,11 +31,10 @@ const MEMORY = '/dev/shm';
 const ANSWER = /^\d+\.\d+$/;
 const LOGIN_ROLE = { kind: 'login-role' } as const;
 
-const throwError = (error: unknown) => {
-  throw error;
-};
-const open = (directory: string) => openEmbedded({ directory, onWarning: () => undefined, onFatal: throwError });
-const runSql = (database: EmbeddedDatabase, text: string) => database.transaction(LOGIN_ROLE, [statement(text)]);
+const ignore = () => undefined;
+const open = (directory: string) => openEmbedded({ directory, onWarning: ignore, onFatal: ignore });
+const runSql = (database: EmbeddedDatabase, text: string) =>
+  patient(database).transaction(LOGIN_ROLE, [statement(text)]);
 
 /** Lets the thread of the engine exit, and waits until another has recovered. */
 async function killEngine(database: EmbeddedDatabase, recording: Recording): Promise<void> {
@@ -43,7 +42,7 @@ async function killEngine(database: EmbeddedDatabase, recording: Recording): Pro
   const killed = threadOf(recording.lastAnswer());
   recording.exitThreads();
   while (threadOf(recording.lastAnswer()) === killed) {
-    await database.ping().catch(() => undefined);
+    await database.ping().catch(ignore);
     await delay(20);
   }
 }
@@ -67,12 +66,12 @@ async function recordUse(recording: Recording, ledger: Ledger, requests: number)
   }
   await runSql(database, 'checkpoint');
   mark('restore');
-  const access = adminAccess(database);
+  const access = adminAccess(patient(database));
   const path = join(root, '..', 'backup.ndjson');
-  await backUp(access, path, () => undefined);
+  await backUp(access, path, ignore);
   const deleted = await ledger.deleteAll(database);
   await database.vacuum();
-  await restore(access, { path, existing: 'keep', onProgress: () => undefined });
+  await restore(access, { path, existing: 'keep', onProgress: ignore });
   ledger.restored(deleted);
   mark('killed and recovered');
   await load();

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type EmbeddedDatabase, openEmbedded } from '../../dist/database/embedded/embedded.js';
 import { createTaskService } from '../../dist/tasks/task-service.js';
 import { statement } from '../../test/support/statements.ts';
-import { type Ledger, readTasks } from './ledger.ts';
+import { type Ledger, patient, readTasks } from './ledger.ts';
 
 const TIMEOUT_MS = 60_000;
 const LOGIN_ROLE = { kind: 'login-role' } as const;
@@ -21,7 +21,7 @@ const COUNT = 'select count(*) from todo.tasks';
 async function countTasks(database: EmbeddedDatabase): Promise<readonly (string | null | undefined)[]> {
   const count = async (methods: readonly string[], text: string) => {
     const statements = [...methods.map(WITHOUT), text].map((each) => statement(each));
-    return (await database.transaction(LOGIN_ROLE, statements)).at(-1)?.[0]?.[0];
+    return (await patient(database).transaction(LOGIN_ROLE, statements)).at(-1)?.[0]?.[0];
   };
   const byTable = ['index', 'indexonly', 'bitmap'];
   await count(byTable, READ_ALL);
@@ -41,7 +41,7 @@ async function inspect(
     faults.push(`${listed} tasks are listed, ${counts.join(' and ')} are in the table and its index`);
   }
   for (const user of ledger.users.slice(0, 1))
-    await createTaskService(database).create(user, { title: 'after the crash' });
+    await createTaskService(patient(database)).create(user, { title: 'after the crash' });
   return faults;
 }
 

@@ -1,4 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
+import { AppError } from '../../dist/core/errors.js';
 import type { Principal, UserId } from '../../dist/core/user.js';
 import type { Database } from '../../dist/database/database.js';
 import type { TaskId } from '../../dist/tasks/task.js';
@@ -21,9 +23,25 @@ interface History {
 
 const USERS = 8;
 const WRITERS = 32;
+const RETRY_MS = 50;
 /** The service ignores the order of fields, so the text that it returns is compared. */
 const normalize = (json: string) => JSON.stringify(JSON.parse(json));
 const principal = (name: string): Principal => ({ userId: name as UserId, email: `${name}@example.com` });
+
+/** `database`, which sends again what a busy machine has let wait too long in the queue: it was not sent before. */
+export const patient = (database: Database): Database => ({
+  ...database,
+  transaction: async (identity, statements) => {
+    for (;;) {
+      try {
+        return await database.transaction(identity, statements);
+      } catch (error) {
+        if (!(error instanceof AppError && error.code === 'SERVICE_UNAVAILABLE')) throw error;
+        await delay(RETRY_MS);
+      }
+    }
+  },
+});
 
 /** Writes tasks and remembers every state that was acknowledged, and by which answer; each user is a writer's. */
 export class Ledger {
@@ -49,7 +67,7 @@ export class Ledger {
 
   /** Sends `requests` requests from 32 writers at once: creates, changes, deletions, lists, and refused writes. */
   async load(database: Database, requests: number): Promise<void> {
-    const tasks = createTaskService(database);
+    const tasks = createTaskService(patient(database));
     let left = requests;
     const write = async (writer: number) => {
       const user = this.#users[writer % USERS] ?? principal('nobody');
@@ -64,7 +82,7 @@ export class Ledger {
 
   /** Deletes every task. */
   async deleteAll(database: Database): Promise<readonly History[]> {
-    const tasks = createTaskService(database);
+    const tasks = createTaskService(patient(database));
     const existing = this.#histories.filter(({ versions }) => versions.at(-1)?.json != null);
     await Promise.all(existing.map((history) => this.#delete(tasks, history)));
     return existing;
@@ -148,10 +166,12 @@ export class Ledger {
       'refused',
     ]);
     const abort = statement(`select todo.abort('TD999', 'refused')`);
-    const refused = await database.transaction({ kind: 'user', userId: user.userId }, [insert, abort]).then(
-      () => false,
-      () => true,
-    );
+    const refused = await patient(database)
+      .transaction({ kind: 'user', userId: user.userId }, [insert, abort])
+      .then(
+        () => false,
+        () => true,
+      );
     if (!refused) throw new Error('A transaction that rolls back was acknowledged');
     this.refused += 1;
   }
@@ -166,7 +186,7 @@ export async function readTasks(
   database: Database,
   users: readonly Principal[],
 ): Promise<Map<UserId, ReadonlyMap<string, string>>> {
-  const tasks = createTaskService(database);
+  const tasks = createTaskService(patient(database));
   const lists = await Promise.all(users.map((user) => tasks.list(user)));
   return new Map(
     users.map(({ userId }, index) => {
