@@ -51,7 +51,7 @@ export function serviceProgram(root: string, { secret, folder }: Environment): S
   return { command: [process.execPath, join(root, 'dist/main.js')], environment, cwd: folder };
 }
 
-const withSettings = (server: ServerCommand, settings: Readonly<Record<string, string>>): ServerCommand => ({
+export const withSettings = (server: ServerCommand, settings: Readonly<Record<string, string>>): ServerCommand => ({
   ...server,
   environment: { ...server.environment, ...settings },
 });

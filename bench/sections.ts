@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Api, requestWriter } from './api.ts';
 import { checkResponses } from './check.ts';
-import { type Contender, type Environment, serviceProgram, withDataDirectory } from './contenders.ts';
+import { type Contender, type Environment, serviceProgram, withDataDirectory, withSettings } from './contenders.ts';
 import { BIG_USER, TASKS_EACH, USERS } from './data.ts';
 import type { BenchDatabase } from './database.ts';
 import type { LoadGenerator } from './load/generator.ts';
@@ -38,6 +38,7 @@ export interface StepResult {
 
 const MAX_SAMPLED_USERS = 1000;
 const CONNECTIONS = [32];
+const FEW_CONNECTIONS = [1, 8];
 const READS: readonly RequestKind[] = ['list', 'get'];
 const TASKS_API: Api = { kind: 'tasks' };
 
@@ -172,17 +173,29 @@ export interface EmbeddedResult {
   readonly cells: readonly CellResult[];
 }
 
-/** The builds of the service in `roots`, by their names, on the embedded database. */
+/** Loaded into the service, replaces fsync by nothing: the difference is what flushes cost. */
+const NO_FSYNC = { NODE_OPTIONS: `--import=${new URL('no-fsync.mjs', import.meta.url).href}` };
+
+/**
+ * The builds of the service in `roots`, by their names, on the embedded database; and the one named `service` without
+ * flushes. Creates are also measured with few connections, because one flush serves all that wait for it.
+ */
 export async function measureEmbedded(bench: Bench, roots: Readonly<Record<string, string>>): Promise<EmbeddedResult> {
   const { embeddedUsers: users } = bench.options;
   const kinds: readonly RequestKind[] = [...READS, 'create', 'mix'];
+  const programs = Object.entries(roots).map(([name, root]) => ({
+    name,
+    program: serviceProgram(root, bench.environment),
+  }));
+  const { program } = programs[0] ?? {};
+  if (program !== undefined) programs.push({ name: 'no-fsync', program: withSettings(program, NO_FSYNC) });
   const competitors: Competitor[] = [];
   const running: ServerProcess[] = [];
   const directories: string[] = [];
-  for (const [name, root] of Object.entries(roots)) {
+  for (const { name, program } of programs) {
     const directory = mkdtempSync(join(bench.environment.folder, 'embedded-'));
     directories.push(directory);
-    const server = withDataDirectory(serviceProgram(root, bench.environment), directory);
+    const server = withDataDirectory(program, directory);
     const startable = { name: `embedded-${name}`, server, api: TASKS_API };
     await stopServer(bench, await startServer(bench, startable, bench.cores.server));
     await seedEmbedded(directory, users);
@@ -191,7 +204,8 @@ export async function measureEmbedded(bench: Bench, roots: Readonly<Record<strin
     competitors.push(serverCompetitor({ name, kinds, api: TASKS_API }, started, { load: bench.load, database: null }));
   }
   const plan: Plan = { kinds, connections: CONNECTIONS, users: sampleOf(users), database: null };
-  const cells = await measureAll(bench, competitors, plan);
+  const few: Plan = { ...plan, kinds: ['create'], connections: FEW_CONNECTIONS };
+  const cells = [...(await measureAll(bench, competitors, few)), ...(await measureAll(bench, competitors, plan))];
   const starts = running.map((server, index) => ({
     name: competitors[index]?.name ?? '',
     startMs: [server.startMs],

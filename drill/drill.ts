@@ -1,6 +1,7 @@
 // Injects faults into a running service and checks what must hold. Exits with 1 if something did not.
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
+import { crashStates } from './crash-states.ts';
 import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
 import { embeddedWorker } from './embedded-worker.ts';
@@ -26,6 +27,7 @@ import { type DrillResult, recordResults } from './support/record.ts';
 const DRILLS: readonly Drill[] = [
   killEmbedded,
   killPostgres,
+  crashStates,
   backupEmbedded,
   backupPostgres,
   damagedFiles,

@@ -88,12 +88,12 @@ function embedded(report: Report): string {
   if (report.embedded === null) return '';
   const rows = report.embedded.cells.flatMap((cell) =>
     summarize(cell).map((summary) => {
-      const label = `${REQUEST_LABELS[cell.kind]}, ${labelOf(report, summary.name)}`;
+      const label = `${nameOf(cell)}, ${labelOf(report, summary.name)}`;
       const rate = orFailed(summary, summary.rate);
       return [label, rate, spread(summary.serviceRatio), ...usage(summary).slice(0, 3)];
     }),
   );
-  const head = ['32 connections', 'requests/s', 'todo-api is ×', 'p50 ms', 'p99 ms', 'CPU µs, with the database'];
+  const head = ['', 'requests/s', 'todo-api is ×', 'p50 ms', 'p99 ms', 'CPU µs, with the database'];
   const users = `${plain(report.embedded.users)} users with 20 tasks each; memory is that after the load.`;
   return `${users}\n\n${table(head, rows)}\n\n${starts(report, report.embedded.starts)}`;
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncDirectory } from '../core/sync-directory.ts';
 
 const BUFFER_BYTES = 1_048_576;
 
@@ -13,19 +14,6 @@ async function destinationOf(path: string): Promise<string> {
   );
   if (!isFile) throw new TypeError(`${path} is not a regular file`);
   return destination;
-}
-
-/** errno values meaning that fsync of a directory is unsupported or not permitted. */
-const CANNOT_SYNC: readonly unknown[] = ['EACCES', 'EPERM', 'EISDIR', 'EINVAL', 'EBADF', 'ENOTSUP'];
-
-/** Flushes the entries of `directory` to the disk, if the system allows it. */
-async function syncDirectory(directory: string): Promise<void> {
-  try {
-    const handle = await open(directory, 'r');
-    await handle.sync().finally(() => handle.close());
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && CANNOT_SYNC.includes(error.code))) throw error;
-  }
 }
 
 /** A text file, mode 0600, that is renamed to its path, replacing any file there, once complete and on the disk. */
@@ -60,7 +48,7 @@ export class AtomicFile {
     await this.#handle.sync();
     await this.#handle.close();
     await rename(this.#temporaryPath, this.#destination);
-    await syncDirectory(dirname(this.#destination));
+    syncDirectory(dirname(this.#destination));
   }
 
   /** Deletes an unfinished file. */

@@ -57,7 +57,7 @@ export class RunningService {
   }
 }
 
-export function temporaryFolder(): { path: string; remove: () => void } {
-  const path = mkdtempSync(join(tmpdir(), 'todo-api-run-'));
+export function temporaryFolder(parent = tmpdir()): { path: string; remove: () => void } {
+  const path = mkdtempSync(join(parent, 'todo-api-run-'));
   return { path, remove: () => rmSync(path, { recursive: true, force: true }) };
 }

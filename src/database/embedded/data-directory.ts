@@ -1,5 +1,6 @@
-import { appendFile, chmod, copyFile, mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { appendFile, chmod, copyFile, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { renameDurably } from './durable-files.ts';
 import { type DirectoryLock, type LockOptions, lockDataDirectory } from './lock.ts';
 import { FILES, lookAt, MADE, MADE_BY_0_1, TEMPLATE, UNFINISHED, verifyFiles } from './place.ts';
 
@@ -22,7 +23,7 @@ async function copyFolder(from: string, to: string): Promise<void> {
 async function makeDatabase(directory: string): Promise<void> {
   const temporaryPath = join(directory, `${UNFINISHED}.${process.pid}`);
   await copyFolder(TEMPLATE, temporaryPath);
-  await rename(temporaryPath, join(directory, FILES));
+  await renameDurably(temporaryPath, join(directory, FILES));
 }
 
 /** Removes what interrupted starts and version 0.1 left. */

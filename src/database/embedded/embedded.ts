@@ -37,8 +37,8 @@ export interface EmbeddedDatabase extends Database {
 const REPORT_DAMAGE_MS = 60_000;
 
 /**
- * Opens the embedded database (PGlite) in `directory` for this process alone. While less than 64 MiB are free on its
- * disk, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
+ * Opens the embedded database (PGlite) in `directory` for this process alone. A transaction with a write resolves once
+ * it is on the disk. While less than 64 MiB are free there, writes fail with `SERVICE_UNAVAILABLE` and reads go on.
  * @throws {Error} if another live process or another user has it, or if less than 32 MiB are free.
  * @throws {DatabaseUnusableError} if its files, or the directory, must not be used; the message says what to do.
  */
@@ -50,10 +50,11 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const { files, lock } = await acquireDataDirectory({ directory, onLost: onFatal, onWarning });
   diskSpace.start();
   const engines = new EngineSupervisor({ directory: files, lock: lock.file }, () => verifyFiles(directory));
+  let writes = 0; // queued or in flight
   const connect = async () => {
     const engine = await engines.getOrStart();
     const session = { host: 'embedded', user: 'postgres', database: 'postgres', password: '', ssl: false };
-    const client = await connectClient({ ...session, stream: () => engine.openStream() });
+    const client = await connectClient({ ...session, stream: () => engine.openStream(() => writes > 0) });
     await client.query('discard all'); // PGlite has one session, with the prepared statements of the client before
     return client;
   };
@@ -93,14 +94,16 @@ export async function openEmbedded(options: EmbeddedOptions): Promise<EmbeddedDa
   const maintenance = await Maintenance.start({ ...options, files, diskSpace, run });
   return {
     transaction: async (identity, statements) => {
-      if (statements.some(({ statement }) => statement.access === 'write')) {
-        if (identity.kind === 'admin') await diskSpace.check(); // restore writes faster than the guard's interval
-        if (diskSpace.isLow) {
-          throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
-        }
-        maintenance.recordWrite();
+      if (statements.every(({ statement }) => statement.access === 'read')) return transaction(identity, statements);
+      if (identity.kind === 'admin') await diskSpace.check(); // restore writes faster than the guard's interval
+      if (diskSpace.isLow) {
+        throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('The disk is nearly full') });
       }
-      return transaction(identity, statements);
+      maintenance.recordWrite();
+      writes += 1;
+      return transaction(identity, statements).finally(() => {
+        writes -= 1;
+      });
     },
     vacuum: () => maintenance.vacuum(),
     ping: () => pool.ping(),

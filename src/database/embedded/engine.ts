@@ -10,7 +10,9 @@ export interface WorkerData {
   readonly lock: LockFile;
 }
 
-export type WorkerRequest = { readonly kind: 'execute'; readonly block: Uint8Array } | { readonly kind: 'stop' };
+export type WorkerRequest =
+  /** With `flush`, what the block has committed is on the disk before it is answered. */
+  { readonly kind: 'execute'; readonly block: Uint8Array; readonly flush: boolean } | { readonly kind: 'stop' };
 export type WorkerResponse =
   | { readonly kind: 'ready' }
   | { readonly kind: 'answer'; readonly block: Uint8Array }
@@ -90,13 +92,13 @@ class EmbeddedEngine {
     const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, execArgv: [] });
     const reported: string[] = [];
     let startTimer: NodeJS.Timeout | undefined;
-    let onReady = () => {};
-    const receive = (message: WorkerResponse) => {
-      if (message.kind === 'reported') reported.push(message.text);
-      else onReady();
-    };
+    let receive = (_message: WorkerResponse) => {};
     await new Promise<void>((resolve, reject) => {
-      onReady = resolve;
+      receive = (message) => {
+        if (message.kind === 'reported') reported.push(message.text);
+        else if (message.kind === 'failed') reject(new Error(message.reason));
+        else resolve();
+      };
       startTimer = setTimeout(() => reject(new Error('no answer in time')), MAX_START_MS);
       worker.on('message', receive);
       worker.once('error', reject);
@@ -117,11 +119,14 @@ class EmbeddedEngine {
     return this.#failure === null;
   }
 
-  /** A stream for a new client. If it is destroyed with answers outstanding, the thread is terminated. */
-  openStream(): Duplex {
+  /**
+   * A stream for a new client. If it is destroyed with answers outstanding, the thread is terminated.
+   * @param hasWrites whether a block that is written now may hold writes whose answer must wait for the disk.
+   */
+  openStream(hasWrites: () => boolean): Duplex {
     const stream = new EngineStream((block) => {
       this.#unanswered += 1;
-      const message: WorkerRequest = { kind: 'execute', block };
+      const message: WorkerRequest = { kind: 'execute', block, flush: hasWrites() };
       this.#worker.postMessage(message);
     });
     this.#stream = stream;

@@ -1,9 +1,10 @@
 import type { Stats } from 'node:fs';
-import { access, constants, lstat, mkdir, mkdtemp, readdir, readFile, rmdir, stat } from 'node:fs/promises';
+import { access, constants, lstat, mkdtemp, readdir, readFile, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DatabaseUnusableError } from '../errors.ts';
 import { damagedFiles } from './damage.ts';
+import { makeDirectoryDurably } from './durable-files.ts';
 
 /*
  * What a data directory may look like: the table "The data directory" in docs/operations.md. Everything else is refused
@@ -43,7 +44,7 @@ const listOf = (names: readonly string[]) =>
 /** Makes `directory`, with its parents, if it is missing. @throws {DatabaseUnusableError} if that is not possible. */
 export async function ensureDirectory(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o700 });
+    await makeDirectoryDurably(directory);
   } catch (error) {
     const code = codeOf(error);
     const isFile = code === 'EEXIST' || code === 'ENOTDIR';

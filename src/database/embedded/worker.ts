@@ -1,10 +1,26 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
+import { serialize } from 'pg-protocol';
+import { DurableNodeFs } from './durable-node-fs.ts';
 import type { WorkerData, WorkerRequest, WorkerResponse } from './engine.ts';
 import { isHeld } from './lock-file.ts';
 
-/** WAL segments that are no longer needed are removed, not recycled: disk space is given back. */
-const START_PARAMS = [...PGlite.defaultStartParams, '-c', 'wal_recycle=off'];
+const SETTINGS = [
+  'wal_recycle=off', // WAL segments that are no longer needed are removed, not recycled: disk space is given back
+  'wal_sync_method=fsync',
+  'full_page_writes=on',
+  'synchronous_commit=off', // what a block has committed is flushed once, at its end
+];
+const NO_FSYNC = '-F';
+const START_PARAMS = [
+  ...PGlite.defaultStartParams.filter((parameter) => parameter !== NO_FSYNC),
+  ...SETTINGS.flatMap((setting) => ['-c', setting]),
+];
+
+/** Flushes the WAL unless it is flushed: with the record of an empty message, not transactional, flushed at once. */
+const FLUSH = serialize.query(
+  `select pg_logical_emit_message(false, '', '', true) where pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn()`,
+);
 
 /** How often the lock of the data directory is verified while blocks are executed. */
 const VERIFY_LOCK_MS = 1_000;
@@ -12,11 +28,19 @@ const VERIFY_LOCK_MS = 1_000;
 /** PostgreSQL's messages about itself; those about statements could hold what users wrote. */
 const REPORTED = /\b(?:LOG|WARNING|FATAL|PANIC|DETAIL): .*/;
 
-/** Runs PGlite in a worker thread: takes blocks of protocol messages one at a time, and answers each with a block. */
+/**
+ * Runs PGlite in a worker thread: takes blocks of protocol messages one at a time, and answers each with a block, once
+ * what it has committed is on the disk if the request says so.
+ */
 async function serve({ directory, lock }: WorkerData): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('worker.ts must run in a worker thread');
   const post = (message: WorkerResponse) => port.postMessage(message);
+  /** At once: PGlite catches exceptions and would go on. */
+  const fail = (error: unknown): never => {
+    post({ kind: 'failed', reason: String(error) });
+    process.exit(1);
+  };
   let verifiedAt = 0;
   const verifyLock = () => {
     if (Math.abs(Date.now() - verifiedAt) < VERIFY_LOCK_MS) return;
@@ -29,13 +53,15 @@ async function serve({ directory, lock }: WorkerData): Promise<void> {
     return false;
   };
   verifyLock();
-  const pglite = await PGlite.create(directory, { startParams: START_PARAMS, onStderr });
+  const fs = await DurableNodeFs.open(directory, fail);
+  const pglite = await PGlite.create({ fs, startParams: START_PARAMS, onStderr });
 
   let last: Promise<void> = Promise.resolve();
-  const execute = async (block: Uint8Array): Promise<void> => {
+  const execute = async (block: Uint8Array, flush: boolean): Promise<void> => {
     verifyLock();
     const parts: Uint8Array[] = [];
     await pglite.execProtocolRawStream(block, { onRawData: (part) => parts.push(part.slice()) });
+    if (flush && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
     post({ kind: 'answer', block: Buffer.concat(parts) });
   };
   const close = async (): Promise<void> => {
@@ -44,7 +70,7 @@ async function serve({ directory, lock }: WorkerData): Promise<void> {
   };
   port.on('message', (message: WorkerRequest) => {
     last = last
-      .then(() => (message.kind === 'execute' ? execute(message.block) : close()))
+      .then(() => (message.kind === 'execute' ? execute(message.block, message.flush) : close()))
       .catch((error: unknown) => post({ kind: 'failed', reason: String(error) }))
       .then(() => {
         if (message.kind === 'stop') port.close();
