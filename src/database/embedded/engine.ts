@@ -26,6 +26,8 @@ type WriteDone = (error?: Error | null) => void;
 const TERMINATE = 'X'.charCodeAt(0);
 /** Crash recovery takes 1 to 2 s. */
 const MAX_START_MS = 30_000;
+/** The thread's JavaScript lives briefly: a larger heap would only be resident memory. */
+const YOUNG_GENERATION_MB = 8;
 
 /** The socket that `pg` gets: each chunk written is executed as one block of protocol messages. */
 class EngineStream extends Duplex {
@@ -89,7 +91,8 @@ class EmbeddedEngine {
 
   /** Opens the database files. @throws {EngineStartError} if they cannot be opened, or after 30 s. */
   static async start(workerData: WorkerData): Promise<EmbeddedEngine> {
-    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, execArgv: [] });
+    const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB };
+    const worker = new Worker(new URL('./worker.js', import.meta.url), { workerData, execArgv: [], resourceLimits });
     const reported: string[] = [];
     let startTimer: NodeJS.Timeout | undefined;
     let receive = (_message: WorkerResponse) => {};

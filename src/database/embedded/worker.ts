@@ -6,6 +6,7 @@ import type { WorkerData, WorkerRequest, WorkerResponse } from './engine.ts';
 import { isHeld } from './lock-file.ts';
 
 const SETTINGS = [
+  'shared_buffers=16MB', // of 128 MB, which is resident memory; the system caches the files besides
   'wal_recycle=off', // WAL segments that are no longer needed are removed, not recycled: disk space is given back
   'wal_sync_method=fsync',
   'full_page_writes=on',
@@ -36,6 +37,10 @@ async function serve({ directory, lock }: WorkerData): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('worker.ts must run in a worker thread');
   const post = (message: WorkerResponse) => port.postMessage(message);
+  const answer = (block: Uint8Array<ArrayBuffer>) => {
+    const message: WorkerResponse = { kind: 'answer', block };
+    port.postMessage(message, [block.buffer]); // transferred, not copied
+  };
   /** At once: PGlite catches exceptions and would go on. */
   const fail = (error: unknown): never => {
     post({ kind: 'failed', reason: String(error) });
@@ -59,10 +64,11 @@ async function serve({ directory, lock }: WorkerData): Promise<void> {
   let last: Promise<void> = Promise.resolve();
   const execute = async (block: Uint8Array, flush: boolean): Promise<void> => {
     verifyLock();
-    const parts: Uint8Array[] = [];
-    await pglite.execProtocolRawStream(block, { onRawData: (part) => parts.push(part.slice()) });
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    await pglite.execProtocolRawStream(block, { onRawData: (part) => parts.push(new Uint8Array(part)) });
     if (flush && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
-    post({ kind: 'answer', block: Buffer.concat(parts) });
+    const [first] = parts;
+    answer(parts.length === 1 && first !== undefined ? first : new Uint8Array(Buffer.concat(parts)));
   };
   const close = async (): Promise<void> => {
     verifyLock();
