@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 import { serialize } from 'pg-protocol';
 import { DurableNodeFs } from './durable-node-fs.ts';
@@ -23,7 +23,7 @@ const FLUSH = serialize.query(
 
 /**
  * Runs PGlite in a worker thread: takes blocks of protocol messages one at a time, and answers each with a block, once
- * what it has committed is on the disk if the request says so.
+ * what it has committed is on the disk if the request says so. One flush serves all blocks that are waiting.
  */
 async function serve(directory: string): Promise<void> {
   const port = parentPort;
@@ -37,20 +37,44 @@ async function serve(directory: string): Promise<void> {
   const fs = await DurableNodeFs.open(directory, fail);
   const pglite = await PGlite.create({ fs, startParams: START_PARAMS });
 
-  let last: Promise<void> = Promise.resolve();
-  const execute = async (block: Uint8Array, flush: boolean): Promise<void> => {
+  const waiting: WorkerRequest[] = [];
+  /** Answers that wait for a flush, and those after them, which may show what is not flushed. */
+  const held: Uint8Array[] = [];
+  const next = (): WorkerRequest | undefined => {
+    for (let sent = receiveMessageOnPort(port); sent !== undefined; sent = receiveMessageOnPort(port)) {
+      waiting.push(sent.message);
+    }
+    return waiting.shift();
+  };
+  const execute = async (block: Uint8Array): Promise<Uint8Array> => {
     const parts: Uint8Array[] = [];
     await pglite.execProtocolRawStream(block, { onRawData: (part) => parts.push(part.slice()) });
-    if (flush && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
-    post({ kind: 'answer', block: Buffer.concat(parts) });
+    return Buffer.concat(parts);
   };
-  port.on('message', (message: WorkerRequest) => {
-    last = last
-      .then(() => (message.kind === 'execute' ? execute(message.block, message.flush) : pglite.close()))
-      .catch((error: unknown) => post({ kind: 'failed', reason: String(error) }))
-      .then(() => {
-        if (message.kind === 'stop') port.close();
-      });
+  const releaseHeld = async (): Promise<void> => {
+    if (held.length > 0 && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
+    for (const block of held.splice(0)) post({ kind: 'answer', block });
+  };
+  const run = async (): Promise<void> => {
+    for (;;) {
+      const request = next();
+      if (request?.kind !== 'execute') {
+        await releaseHeld();
+        if (request?.kind === 'stop') await pglite.close().finally(() => port.close());
+        return;
+      }
+      const block = await execute(request.block);
+      if (request.flush || held.length > 0) held.push(block);
+      else post({ kind: 'answer', block });
+    }
+  };
+  let isRunning = false;
+  port.on('message', async (request: WorkerRequest) => {
+    waiting.push(request);
+    if (isRunning) return;
+    isRunning = true;
+    await run().catch(fail);
+    isRunning = false;
   });
   post({ kind: 'ready' });
 }
