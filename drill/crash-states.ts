@@ -139,7 +139,7 @@ export const crashStates: Drill = {
   holds:
     'power failures at any moment (embedded; all that was not flushed lost, torn or reordered): the database opens, ' +
     'nothing acknowledged is missing, nothing refused or never sent is there',
-  timeoutSeconds: { short: 300, long: 3_600 },
+  timeoutSeconds: { short: 180, long: 1_800 },
   run: async (run) => {
     setFlagsFromString('--liftoff-only'); // a state is open too briefly for optimised WebAssembly to pay
     const folder = temporaryFolder(existsSync(MEMORY) ? MEMORY : undefined);

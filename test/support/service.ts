@@ -85,6 +85,12 @@ export class Person {
     return answer.json<Task>();
   }
 
+  /** Creates tasks whose texts are so long that the service reads their list in another way. */
+  async createLongTasks(): Promise<void> {
+    const description = 'x'.repeat(2_000);
+    await Promise.all(Array.from({ length: 70 }, (_, index) => this.create(`${index}`, { description })));
+  }
+
   async list(): Promise<Task[]> {
     const answer = await this.send('GET', '/api/tasks');
     if (answer.statusCode !== 200) throw new Error(`list was answered ${answer.statusCode}: ${answer.body}`);

@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { PGlite } from '@electric-sql/pglite';
 import { serialize } from 'pg-protocol';
 import { DurableNodeFs } from './durable-node-fs.ts';
@@ -31,7 +31,7 @@ const REPORTED = /\b(?:LOG|WARNING|FATAL|PANIC|DETAIL): .*/;
 
 /**
  * Runs PGlite in a worker thread: takes blocks of protocol messages one at a time, and answers each with a block, once
- * what it has committed is on the disk if the request says so.
+ * what it has committed is on the disk if the request says so. One flush serves all blocks that are waiting.
  */
 async function serve({ directory, lock }: WorkerData): Promise<void> {
   const port = parentPort;
@@ -61,26 +61,50 @@ async function serve({ directory, lock }: WorkerData): Promise<void> {
   const fs = await DurableNodeFs.open(directory, fail);
   const pglite = await PGlite.create({ fs, startParams: START_PARAMS, onStderr });
 
-  let last: Promise<void> = Promise.resolve();
-  const execute = async (block: Uint8Array, flush: boolean): Promise<void> => {
+  const waiting: WorkerRequest[] = [];
+  /** Answers that wait for a flush, and those after them, which may show what is not flushed. */
+  const held: Uint8Array<ArrayBuffer>[] = [];
+  const next = (): WorkerRequest | undefined => {
+    for (let sent = receiveMessageOnPort(port); sent !== undefined; sent = receiveMessageOnPort(port)) {
+      waiting.push(sent.message);
+    }
+    return waiting.shift();
+  };
+  const execute = async (block: Uint8Array): Promise<Uint8Array<ArrayBuffer>> => {
     verifyLock();
     const parts: Uint8Array<ArrayBuffer>[] = [];
     await pglite.execProtocolRawStream(block, { onRawData: (part) => parts.push(new Uint8Array(part)) });
-    if (flush && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
     const [first] = parts;
-    answer(parts.length === 1 && first !== undefined ? first : new Uint8Array(Buffer.concat(parts)));
+    return parts.length === 1 && first !== undefined ? first : new Uint8Array(Buffer.concat(parts));
   };
   const close = async (): Promise<void> => {
     verifyLock();
     await pglite.close();
   };
-  port.on('message', (message: WorkerRequest) => {
-    last = last
-      .then(() => (message.kind === 'execute' ? execute(message.block, message.flush) : close()))
-      .catch((error: unknown) => post({ kind: 'failed', reason: String(error) }))
-      .then(() => {
-        if (message.kind === 'stop') port.close();
-      });
+  const releaseHeld = async (): Promise<void> => {
+    if (held.length > 0 && !pglite.isInTransaction()) await pglite.execProtocol(FLUSH);
+    for (const block of held.splice(0)) answer(block);
+  };
+  const run = async (): Promise<void> => {
+    for (;;) {
+      const request = next();
+      if (request?.kind !== 'execute') {
+        await releaseHeld();
+        if (request?.kind === 'stop') await close().finally(() => port.close());
+        return;
+      }
+      const block = await execute(request.block);
+      if (request.flush || held.length > 0) held.push(block);
+      else answer(block);
+    }
+  };
+  let isRunning = false;
+  port.on('message', async (request: WorkerRequest) => {
+    waiting.push(request);
+    if (isRunning) return;
+    isRunning = true;
+    await run().catch(fail);
+    isRunning = false;
   });
   post({ kind: 'ready' });
 }
