@@ -19,7 +19,6 @@ class OpenResponse {
 
   constructor(raw: ServerResponse, connection: Connection) {
     this.#connection = connection;
-    connection.open.add(this);
     raw.once('close', () => this.close());
   }
 
@@ -39,32 +38,34 @@ class OpenResponse {
 
 /** The open responses of one connection. */
 class Connection {
-  readonly open = new Set<OpenResponse>();
+  /** Not a set: those that are rehashed all the time keep what was in them alive until a full garbage collection. */
+  readonly #open: OpenResponse[] = [];
   readonly #socket: Socket;
 
   constructor(socket: Socket) {
     this.#socket = socket;
     // node:http emits no `close` on a response that waits behind another one.
     socket.once('close', () => {
-      for (const response of this.open) response.close();
+      for (const response of [...this.#open]) response.close();
     });
   }
 
   add(raw: ServerResponse): OpenResponse {
     const response = new OpenResponse(raw, this);
+    this.#open.push(response);
     if (raw.closed || this.#socket.destroyed) response.close();
-    else if (this.open.size > MAX_PIPELINED) process.nextTick(() => this.#pause());
+    else if (this.#open.length > MAX_PIPELINED) process.nextTick(() => this.#pause());
     return response;
   }
 
   /** After the requests that have been read with the last one: node:http resumes at the end of each. */
   #pause(): void {
-    if (this.open.size > MAX_PIPELINED) this.#socket.pause();
+    if (this.#open.length > MAX_PIPELINED) this.#socket.pause();
   }
 
   remove(response: OpenResponse): void {
-    this.open.delete(response);
-    if (this.open.size === MAX_PIPELINED) this.#socket.resume();
+    this.#open.splice(this.#open.indexOf(response), 1);
+    if (this.#open.length === MAX_PIPELINED) this.#socket.resume();
   }
 }
 

@@ -10,7 +10,7 @@ export interface UnsentAnswerLimits {
   readonly maxMs: number;
 }
 
-/** An answer of up to this size is always sent: it is held by no more than its user's place. */
+/** An answer of up to this size is always sent, and not watched: the kernel takes it at once. */
 const SMALL_BYTES = 65_536;
 const CHECK_INTERVAL_MS = 1_000;
 
@@ -27,8 +27,9 @@ export function limitUnsentAnswers(app: FastifyInstance, { maxBytes, maxMs }: Un
     // A large string is sent as bytes, or node:http would copy it together with the headers first.
     const isLarge = typeof payload === 'string' && payload.length > SMALL_BYTES;
     const body = isLarge ? Buffer.from(payload) : payload;
-    const bytes = typeof body === 'string' || Buffer.isBuffer(body) ? body.length : 0;
-    if (bytes > SMALL_BYTES && unsentBytes + bytes > maxBytes && request.method === 'GET') {
+    const bytes = Buffer.isBuffer(body) ? body.length : 0;
+    if (bytes <= SMALL_BYTES) return done(null, body);
+    if (unsentBytes + bytes > maxBytes && request.method === 'GET') {
       return done(new AppError('SERVICE_UNAVAILABLE', { cause: new Error('Too many answers have not been read') }));
     }
     const answer = { since: performance.now(), close: () => request.raw.socket.destroy() };

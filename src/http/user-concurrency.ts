@@ -9,6 +9,8 @@ const MAX_IN_PROGRESS = 8;
 const MAX_WAITING = 200;
 const MAX_WAIT_MS = 10_000;
 const RETRY_AFTER_S = 1;
+/** Of users without requests, which are kept because a map that changes all the time is costly to collect. */
+const MAX_IDLE_USERS = 10_000;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -17,7 +19,7 @@ declare module 'fastify' {
   }
 }
 
-/** The requests of one user: kept while there are any. */
+/** The requests of one user. */
 interface UserRequests {
   inProgress: number;
   readonly waiting: (() => void)[];
@@ -60,12 +62,17 @@ export function limitUserConcurrency(app: FastifyInstance): UserConcurrency {
   const users = new Map<UserId, UserRequests>();
   const total = { inProgress: 0, waiting: 0 };
 
-  const release = (userId: UserId, user: UserRequests) => {
+  const release = (user: UserRequests) => {
     const next = user.waiting.shift();
     if (next !== undefined) return next();
     total.inProgress -= 1;
     user.inProgress -= 1;
-    if (user.inProgress === 0) users.delete(userId);
+  };
+
+  let sweepAt = MAX_IDLE_USERS;
+  const removeIdle = () => {
+    for (const [userId, { inProgress }] of users) if (inProgress === 0) users.delete(userId);
+    sweepAt = users.size + MAX_IDLE_USERS;
   };
 
   app.decorateRequest('place', null);
@@ -78,12 +85,13 @@ export function limitUserConcurrency(app: FastifyInstance): UserConcurrency {
     const { userId } = principalOf(request);
     let user = users.get(userId);
     if (user === undefined) {
+      if (users.size >= sweepAt) removeIdle();
       user = { inProgress: 0, waiting: [] };
       users.set(userId, user);
     }
     const requests = user;
     const start = () => {
-      const place = new Place(() => release(userId, requests));
+      const place = new Place(() => release(requests));
       request.place = place;
       onceClosed(request, () => place.closed());
       done();

@@ -60,7 +60,8 @@ export class ConnectionPool implements Database {
   readonly #statementTimeoutMs: number;
   readonly #connector: Connector;
   readonly #turns = new Turns();
-  readonly #inFlight = new Set<QueuedTransaction>();
+  /** In no order; each knows its place. */
+  readonly #inFlight: QueuedTransaction[] = [];
   #connections: readonly PipelinedConnection[] = [];
   /** Since when there has been a connection (`performance.now()`). */
   #connectedSince = 0;
@@ -95,8 +96,21 @@ export class ConnectionPool implements Database {
       const enqueuedAt = performance.now();
       const isMaintenance = identity.kind === 'login-role' && access === 'write';
       const deadlineMs = isMaintenance ? MAINTENANCE_DEADLINE_MS : this.#statementTimeoutMs + DEADLINE_MARGIN_MS;
-      this.#turns.push({ identity, statements, access, deadlineMs, enqueuedAt, resolve, reject, attempts: 0 });
-      this.#dispatch();
+      const state = { attempts: 0, place: -1 };
+      const queued: QueuedTransaction = {
+        identity,
+        statements,
+        access,
+        deadlineMs,
+        enqueuedAt,
+        resolve,
+        reject,
+        ...state,
+      };
+      const connection = this.#turns.isEmpty ? this.#pick(access) : null;
+      if (connection === null) this.#turns.push(queued);
+      else this.#send(queued, connection);
+      this.#startTimer();
     });
   }
 
@@ -187,15 +201,25 @@ export class ConnectionPool implements Database {
 
   #send(queued: QueuedTransaction, connection: PipelinedConnection): void {
     const { identity, statements, deadlineMs, enqueuedAt } = queued;
-    this.#inFlight.add(queued);
+    queued.place = this.#inFlight.push(queued) - 1;
     const done = (outcome: Outcome) => {
-      this.#inFlight.delete(queued);
+      this.#removeInFlight(queued);
       // A connection opened before the request was enqueued may have been dead by then: its loss is no attempt.
       const mayHaveBeenStale = outcome.kind === 'connection-lost' && connection.connectedAt <= enqueuedAt;
       if (outcome.kind !== 'not-sent' && !mayHaveBeenStale) queued.attempts += 1;
       this.#conclude(queued, outcome, connection);
     };
     connection.send({ identity, statements, deadlineMs, done });
+  }
+
+  #removeInFlight(queued: QueuedTransaction): void {
+    const { place } = queued;
+    if (place === -1) return;
+    queued.place = -1;
+    const last = this.#inFlight.pop();
+    if (last === undefined || last === queued) return;
+    this.#inFlight[place] = last;
+    last.place = place;
   }
 
   #conclude(queued: QueuedTransaction, outcome: Outcome, connection: PipelinedConnection): void {
@@ -253,9 +277,9 @@ export class ConnectionPool implements Database {
     for (const connection of this.#connections) {
       if (connection.isOverdue(now)) connection.destroy(new Error('The database did not answer in time'));
     }
-    for (const queued of this.#inFlight) {
+    for (const queued of [...this.#inFlight]) {
       if (now - queued.enqueuedAt <= queued.deadlineMs) continue;
-      this.#inFlight.delete(queued);
+      this.#removeInFlight(queued);
       queued.reject(new AppError('DATABASE_ERROR', { cause: new Error('The database did not answer in time') }));
     }
     const isConnected = this.#connections.length > 0;

@@ -12,6 +12,8 @@ export interface QueuedTransaction {
   readonly resolve: (results: readonly Rows[]) => void;
   readonly reject: (error: Error) => void;
   attempts: number;
+  /** Among those in flight; -1 if it is not. */
+  place: number;
 }
 
 const ownerOf = ({ identity }: QueuedTransaction) =>
