@@ -160,7 +160,7 @@ describe('a data directory that is refused, and left as it is', () => {
       "a PostgreSQL server's files",
       () => {
         const directory = newPath();
-        put(directory, ['PG_VERSION', 'base/1/1', 'global/pg_control']);
+        put(directory, ['PG_VERSION', 'base/5/1', 'global/pg_control']);
         return directory;
       },
       /has the files of a PostgreSQL server: set DATABASE_URL/,
@@ -270,7 +270,7 @@ describe('a data directory whose modes do not let an ordinary user in', () => {
   for (const [what, path, mode] of [
     ['a file that may only be read', 'database/global/pg_control', 0o400],
     ['a file that may not be read', 'database/PG_VERSION', 0o000],
-    ['a folder that may only be read', 'database/base/1', 0o500],
+    ['a folder that may only be read', 'database/base/5', 0o500],
     ['the directory may not be read', '.', 0o300],
     ['the directory may not be written', '.', 0o500],
   ] as const) {
