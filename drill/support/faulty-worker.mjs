@@ -1,5 +1,5 @@
 // Loaded into the service and its worker threads with --import: SIGUSR2 makes the embedded database's thread hang,
-// SIGWINCH makes it exit. Each thread that starts is told on standard error.
+// SIGWINCH makes it exit. Each thread writes a line to standard error when it starts.
 import { existsSync, rmSync, writeSync } from 'node:fs';
 import { BroadcastChannel, isMainThread } from 'node:worker_threads';
 

@@ -1,3 +1,4 @@
+import { RecentMap } from '../core/recent-map.ts';
 import type { Principal } from '../core/user.ts';
 
 interface CachedToken {
@@ -9,29 +10,17 @@ interface CachedToken {
 
 const MAX_ENTRIES = 5_000;
 
-/**
- * Cache of verified tokens, keyed by the whole token. Entries expire with `exp` and when the keys change. Approximately
- * LRU: of two generations, the older is discarded when the younger is full.
- */
+/** Cache of verified tokens, keyed by the whole token. Entries expire with `exp` and when the keys change. */
 export class TokenCache {
-  #young = new Map<string, CachedToken>();
-  #old = new Map<string, CachedToken>();
+  readonly #entries = new RecentMap<string, CachedToken>(MAX_ENTRIES);
 
   set(token: string, entry: CachedToken): void {
-    if (this.#young.size >= MAX_ENTRIES / 2) {
-      this.#old = this.#young;
-      this.#young = new Map();
-    }
-    this.#young.set(token, entry);
+    this.#entries.set(token, entry);
   }
 
   get(token: string, nowMs: number, currentKeys: object | null): Principal | null {
-    let entry = this.#young.get(token);
-    if (entry === undefined) {
-      entry = this.#old.get(token);
-      if (entry === undefined) return null;
-      this.set(token, entry);
-    }
+    const entry = this.#entries.get(token);
+    if (entry === undefined) return null;
     return nowMs < entry.expiresAtMs && entry.keys === currentKeys ? entry.principal : null;
   }
 }
