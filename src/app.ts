@@ -42,7 +42,7 @@ export interface AppOptions {
   readonly keySetTimeoutMs?: number;
 }
 
-const MAX_UNSENT_BYTES = 128 * 1024 * 1024;
+const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 const MAX_ANSWER_MS = 60_000;
 
 function keySource({
