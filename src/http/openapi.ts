@@ -174,8 +174,9 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
     },
     transform: ({ schema, url, route }) => {
       const documented = { security: [], ...schema, response: route.config?.responses };
-      const { body, params } = documented;
+      const { body, params, querystring } = documented;
       if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
+      if (querystring instanceof z.ZodType) documented.querystring = toJsonSchema(querystring);
       if (body instanceof z.ZodType) {
         documented.body = toJsonSchema(body);
         requestBodies.add(z.globalRegistry.get(body)?.id ?? '');

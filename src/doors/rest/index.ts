@@ -1,5 +1,5 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
-import { rejectQuery } from '../../http/query.ts';
+import { checkQuery } from '../../http/query.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { mountRoutes } from './routes.ts';
 
@@ -9,10 +9,10 @@ export interface RestDoorOptions {
   readonly onRequest: readonly onRequestHookHandler[];
 }
 
-/** Registers the REST API. Every route requires a token, also in the OpenAPI document, and has no query parameters. */
+/** Registers the REST API. Every route requires a token, also in the OpenAPI document. */
 export async function mountRest(app: FastifyInstance, { tasks, onRequest }: RestDoorOptions): Promise<void> {
   await app.register(async (scope) => {
-    for (const hook of [...onRequest, rejectQuery]) scope.addHook('onRequest', hook);
+    for (const hook of [...onRequest, checkQuery]) scope.addHook('onRequest', hook);
     scope.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });

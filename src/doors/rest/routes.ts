@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyTypeProvider } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { type DocumentedResponse, errorResponses, jsonResponse, SERVICE_ERRORS } from '../../http/openapi.ts';
-import { UNKNOWN_PARAMETER } from '../../http/query.ts';
+import { unknownParameter } from '../../http/query.ts';
 import { DeletedTask, Task, TaskCreate, TaskId, TaskList, TaskUpdate } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { taskHandlers } from './task-handlers.ts';
@@ -30,7 +30,7 @@ const invalidField = (field: string, message: string) =>
 
 /** The errors that a route can respond with, beside those of every route. */
 const TOKEN = ['UNAUTHORIZED', 'INVALID_TOKEN', 'TOKEN_EXPIRED', 'RATE_LIMITED'] as const;
-const QUERY = [invalidField('limit', UNKNOWN_PARAMETER)] as const;
+const QUERY = [invalidField('limit', unknownParameter())] as const;
 const DATABASE = ['DATABASE_ERROR', 'SERVICE_UNAVAILABLE'] as const;
 const TASK_ID = [invalidField('task_id', 'Task id must be a UUID'), 'NOT_FOUND'] as const;
 const BODY = ['INVALID_REQUEST', invalidField('title', 'Title cannot be empty')] as const;
