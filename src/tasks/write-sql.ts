@@ -1,7 +1,15 @@
 import type { UserId } from '../core/user.ts';
 import { type BoundStatement, type SqlValue, sql } from '../database/sql.ts';
 import { type Effect, effect } from '../writes/effect.ts';
-import { BLANK_VALUES, BLANKED_VALUES, CHANGED_VALUES, NAMES, NEW_VALUES, parametersOf, TASK_FIELDS } from './columns.ts';
+import {
+  BLANK_VALUES,
+  BLANKED_VALUES,
+  CHANGED_VALUES,
+  NAMES,
+  NEW_VALUES,
+  parametersOf,
+  TASK_FIELDS,
+} from './columns.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 
 /** Which versions a write accepts; null accepts all. */

@@ -69,7 +69,11 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     if (request === undefined) return null;
     if (request !== retry.request) throw new AppError('IDEMPOTENCY_MISMATCH');
     const outcomes = rows.map((row: Row) => toOutcome(row.slice(2)));
-    return { outcomes, failedAt: isAtomic && outcomes[0] !== undefined && isFailure(outcomes[0]) ? Number(part) : null, isReplayed: true };
+    return {
+      outcomes,
+      failedAt: isAtomic && outcomes[0] !== undefined && isFailure(outcomes[0]) ? Number(part) : null,
+      isReplayed: true,
+    };
   };
 
   const attempt = async (user: Principal, request: WriteRequest): Promise<Written> => {
