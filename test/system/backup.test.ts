@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, mock, test } from 'node:test';
+import { after, before, describe, mock, type TestContext, test } from 'node:test';
 import { backUp } from '../../dist/backup/backup.js';
 import { RunningService, temporaryFolder } from '../support/process.ts';
 import { Relay } from '../support/relay.ts';
@@ -65,13 +65,17 @@ class Installation {
     return { code: await command.ended(), said: command.stderr };
   }
 
-  async ask(sub: string, method = 'GET', path = '', body?: object, claims = {}): Promise<string> {
+  async send(sub: string, method: string, path = '', body?: object, claims = {}, more = {}): Promise<Response> {
     const headers = { authorization: `Bearer ${await signToken(sub, claims)}`, 'content-type': 'application/json' };
-    const answer = await fetch(`${this.#origin}/api/tasks${path}`, {
+    return fetch(`${this.#origin}/api/tasks${path}`, {
       method,
-      headers,
+      headers: { ...headers, ...more },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
+  }
+
+  async ask(sub: string, method = 'GET', path = '', body?: object, claims = {}): Promise<string> {
+    const answer = await this.send(sub, method, path, body, claims);
     const text = await answer.text();
     assert.ok(answer.ok, `${method} ${path} was answered ${answer.status}: ${text}`);
     return text;
@@ -80,6 +84,40 @@ class Installation {
   async create(sub: string, body: object, claims = {}): Promise<Task> {
     return JSON.parse(await this.ask(sub, 'POST', '', body, claims)) as Task;
   }
+}
+
+interface Rows {
+  readonly users: { id: string; version: number; epoch: string; swept: number; tasks: number; trash: number }[];
+  readonly tasks: (Omit<Task, 'title'> & { title: string | null })[];
+  readonly replies: { user_id: string; key: string; task: string | null }[];
+}
+
+function readRows(path: string): Rows {
+  const rows: Rows = { users: [], tasks: [], replies: [] };
+  for (const line of readFileSync(path, 'utf8').trimEnd().split('\n')) {
+    const { user, task, reply } = JSON.parse(line) as Record<string, never>;
+    if (user !== undefined) rows.users.push(user);
+    if (task !== undefined) rows.tasks.push(task);
+    if (reply !== undefined) rows.replies.push(reply);
+  }
+  return rows;
+}
+
+/** The rows in the database of `place`, by a backup; checks that counts and versions are as the rows say. */
+async function rowsIn(place: Installation): Promise<Rows> {
+  const { code, said } = await place.run('backup', 'rows.ndjson');
+  assert.equal(code, 0, said);
+  const rows = readRows(join(place.folder.path, 'rows.ndjson'));
+  for (const user of rows.users) {
+    const tasks = rows.tasks.filter(({ user_id }) => user_id === user.id);
+    const live = tasks.filter(({ deleted_at }) => deleted_at === null);
+    const trash = tasks.filter(({ deleted_at, title }) => deleted_at !== null && title !== null);
+    assert.deepEqual([user.tasks, user.trash], [live.length, trash.length], `the counts of ${user.id}`);
+    const versions = tasks.map(({ version }) => version);
+    assert.equal(new Set(versions).size, versions.length, 'a version twice');
+    assert.ok(Math.max(0, ...versions) <= user.version, 'a version above the counter');
+  }
+  return rows;
 }
 
 const embedded = () => new Installation({ settings: {}, remove: async () => undefined });
@@ -124,6 +162,11 @@ async function fill(place: Installation): Promise<string[]> {
   return [...people, busy];
 }
 
+const tasksIn = (list: string) => (JSON.parse(list) as { tasks: Task[] }).tasks;
+
+/** A task without what a restore changes. */
+const unnumbered = ({ version: _, ...rest }: Task) => rest;
+
 const lists = (place: Installation, people: readonly string[]) =>
   Promise.all(people.map((person) => place.ask(person)));
 
@@ -140,20 +183,26 @@ describe('backup and restore of the embedded database', () => {
     const changed = await place.create('ann', { title: 'changed', description: 'as it was' });
     const backedUp = await place.run('backup', 'all.ndjson');
     assert.equal(backedUp.code, 0, backedUp.said);
-    assert.match(backedUp.said, /through the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks\n$/);
+    assert.match(
+      backedUp.said,
+      /through the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks, \d+ replies\n$/,
+    );
     assert.equal(statSync(join(place.folder.path, 'all.ndjson')).mode & 0o777, 0o600);
 
     await place.ask('ann', 'DELETE', `/${gone.id}`);
     await place.ask('ann', 'PUT', `/${changed.id}`, { title: 'changed since', description: null });
     const later = await place.create('ann', { title: 'later' });
     const kept = await place.run('restore', 'all.ndjson');
-    assert.match(kept.said, /Restored from all\.ndjson: 0 users, 1 tasks; existed already: \d+ users, \d+ tasks\n$/);
-    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`)), gone);
+    assert.match(
+      kept.said,
+      /all\.ndjson: 0 users, 1 tasks, 0 replies; existed already: \d+ users, \d+ tasks, 0 replies\n$/,
+    );
+    assert.deepEqual(unnumbered(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`))), unnumbered(gone));
     assert.equal((JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)) as Task).title, 'changed since');
 
     const replaced = await place.run('restore', 'all.ndjson', '--replace');
-    assert.match(replaced.said, /: 0 users, 1 tasks; existed already/);
-    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)), changed);
+    assert.match(replaced.said, /: 0 users, 1 tasks, 0 replies; existed already/);
+    assert.deepEqual(unnumbered(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`))), unnumbered(changed));
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${later.id}`)), later);
   });
 
@@ -186,7 +235,7 @@ describe('backup and restore of the embedded database', () => {
       ['a file cut off within a line', [...lines.slice(0, -1), end.slice(0, 5)], /Line \d+ of .* is not JSON/],
       ['a missing line', [...lines.slice(0, 2), end], /counts/],
       ['something else', ['{"hello":1}'], /Line 1 of .*format/],
-      ['a later version', [head.replace('"version":2', '"version":3'), ...lines.slice(1)], /Line 1 .*version/],
+      ['a later version', [head.replace('"version":3', '"version":4'), ...lines.slice(1)], /Line 1 .*version/],
       ['lines behind the end', [...lines, JSON.stringify({ user })], /is after the end/],
       ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3: .*tasks_title_check/],
       ['an empty title', of(task({ title: '' })), /Line 3: .*tasks_title_check/],
@@ -224,7 +273,11 @@ describe('backup and restore of the embedded database', () => {
       ['a task of nobody', of(task({ user_id: 'other' })), /does not follow its user/],
       ['a task twice', [...of(task({})).slice(0, 3), ...of(task({}), 1, 2).slice(2)], /is a duplicate of a task/],
       ['a user twice', [head, ...Array(2).fill(JSON.stringify({ user })), end], /is a duplicate of a user/],
-      ['wrong totals', of(task({}), 1, 2), /counts 1 users and 2 tasks/],
+      [
+        'wrong totals',
+        of(task({}), 1, 2),
+        /counts 1 users, 2 tasks, 0 replies, but the file has 1 users, 1 tasks, 0 replies/,
+      ],
     ];
     for (const [what, content, expected] of faults) {
       writeFileSync(file, content.map((line) => `${line}\n`).join(''));
@@ -237,7 +290,9 @@ describe('backup and restore of the embedded database', () => {
     assert.match((await place.run('restore', 'faulty.ndjson')).said, /Line 2 of .* is not UTF-8/);
     writeFileSync(file, of(task({})).join('\n'));
     assert.equal((await place.run('restore', 'faulty.ndjson')).code, 0, 'without a fault it is taken');
-    assert.deepEqual(JSON.parse(await place.ask('new')), { tasks: [{ ...good }] });
+    const [{ version, ...restored } = good] = (JSON.parse(await place.ask('new')) as { tasks: (typeof good)[] }).tasks;
+    assert.deepEqual(restored, { ...good, deleted_at: null });
+    assert.equal(version, 2 ** 32 + 1);
   });
 
   test('tasks of the first and the last year can be restored, changed, backed up and restored again', async () => {
@@ -254,12 +309,16 @@ describe('backup and restore of the embedded database', () => {
     writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     const restored = await place.run('restore', 'timeless.ndjson');
     assert.equal(restored.code, 0, restored.said);
-    assert.deepEqual(JSON.parse(await place.ask('timeless')), { tasks: tasks.toReversed() });
+    const listed = tasksIn(await place.ask('timeless'));
+    assert.deepEqual(
+      listed.map(unnumbered),
+      tasks.toReversed().map((task) => ({ ...task, deleted_at: null })),
+    );
     for (const { id } of tasks) await place.ask('timeless', 'POST', `/${id}/toggle`);
     const toggled = await place.ask('timeless');
     assert.equal((await place.run('backup', 'timeless.ndjson')).code, 0);
     const other = embedded();
-    const again = await other.run('restore', file);
+    const again = await other.run('restore', file, '--move');
     assert.equal(again.code, 0, again.said);
     await other.start();
     assert.equal(await other.ask('timeless'), toggled);
@@ -342,8 +401,9 @@ describe('backup and restore of the embedded database', () => {
     );
     assert.match(
       (await place.run('restore', 'many.ndjson')).said,
-      /: 0 users, 0 tasks; existed already: 1 users, 15,000 tasks/,
+      /: 0 users, 0 tasks, 0 replies; existed already: 1 users, 15,000 tasks/,
     );
+    await rowsIn(place);
   });
 
   test('with the service stopped the database is opened directly; a backup without a data directory is refused', async () => {
@@ -355,7 +415,7 @@ describe('backup and restore of the embedded database', () => {
     const nothing = await elsewhere.run('backup', 'nothing.ndjson');
     assert.equal(nothing.code, 1);
     assert.match(nothing.said, /no data directory/);
-    const restored = await elsewhere.run('restore', join(place.folder.path, 'stopped.ndjson'));
+    const restored = await elsewhere.run('restore', join(place.folder.path, 'stopped.ndjson'), '--move');
     assert.equal(restored.code, 0, restored.said);
     await elsewhere.start();
     assert.deepEqual(await lists(elsewhere, ['ann']), before);
@@ -369,6 +429,8 @@ describe('backup and restore of the embedded database', () => {
       ['backup'],
       ['restore', 'a', 'b'],
       ['backup', 'a', '--replace'],
+      ['restore', 'a', '--replace', '--move'],
+      ['new-epoch', 'a'],
       ['--nonsense'],
     ]) {
       const { code, said } = await place.run(...args);
@@ -386,16 +448,16 @@ onPostgres('moving between the databases', () => {
     const people = await fill(from);
     const file = join(from.folder.path, 'everything.ndjson');
     assert.equal((await from.run('backup', file)).code, 0);
-    const restored = await to.run('restore', file);
+    const restored = await to.run('restore', file, '--move');
     assert.equal(restored.code, 0, restored.said);
-    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks; existed already: 0 users, 0 tasks/);
+    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks, 0 replies; existed already: 0 users, 0 tasks/);
     assert.deepEqual(await lists(to, people), await lists(from, people));
 
     const again = join(to.folder.path, 'everything.ndjson');
     assert.equal((await to.run('backup', again)).code, 0);
     const withoutHead = (path: string) => readFileSync(path, 'utf8').split('\n').slice(1);
     assert.deepEqual(withoutHead(again), withoutHead(file));
-    assert.equal((await back.run('restore', again)).code, 0);
+    assert.equal((await back.run('restore', again, '--move')).code, 0);
     assert.deepEqual(await lists(back, people), await lists(from, people));
   });
 
@@ -414,9 +476,12 @@ onPostgres('moving between the databases', () => {
     const code = await command.ended();
     relay.close();
     assert.equal(code, 0, command.stderr);
-    assert.match(command.stderr, /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 1 tasks;/);
+    assert.match(
+      command.stderr,
+      /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 1 tasks, 0 replies;/,
+    );
     assert.equal(relay.timeouts.remaining, 0);
-    assert.deepEqual(JSON.parse(await place.ask('ann')), { tasks: [task] });
+    assert.deepEqual(tasksIn(await place.ask('ann')).map(unnumbered), [unnumbered(task)]);
   });
 
   test("a role granted todo_operator alone can back up and restore, where functions are nobody's by default", async (t) => {
@@ -438,10 +503,10 @@ onPostgres('moving between the databases', () => {
       assert.equal(await running.ended(), 0, running.stderr);
       return running.stderr;
     };
-    assert.match(await run('backup'), /Backed up to all\.ndjson: 1 users, 1 tasks/);
+    assert.match(await run('backup'), /Backed up to all\.ndjson: 1 users, 1 tasks, 0 replies/);
     await place.ask('ann', 'DELETE', `/${task.id}`);
-    assert.match(await run('restore'), /: 0 users, 1 tasks;/);
-    assert.deepEqual(JSON.parse(await place.ask('ann')).tasks, [task]);
+    assert.match(await run('restore'), /: 0 users, 1 tasks, 0 replies;/);
+    assert.deepEqual(tasksIn(await place.ask('ann')).map(unnumbered), [unnumbered(task)]);
   });
 
   for (const [kind, make] of [
@@ -467,9 +532,237 @@ onPostgres('moving between the databases', () => {
         const { tasks } = JSON.parse(await other.ask(`user ${user}`)) as { tasks: Task[] };
         const there = new Map(tasks.map((task) => [task.id, task]));
         for (const task of before.filter(({ user_id }) => user_id === `user ${user}`)) {
-          assert.deepEqual(there.get(task.id), task);
+          const restoredTask = there.get(task.id);
+          assert.ok(restoredTask !== undefined, 'a task is missing');
+          assert.deepEqual(unnumbered(restoredTask), unnumbered(task));
         }
       }
     });
   }
 });
+
+const KINDS = [
+  ['embedded', async () => embedded()],
+  ...(POSTGRES_URL === null ? [] : [['postgres', postgres] as const]),
+] as const;
+
+for (const [kind, make] of KINDS) {
+  const started = async (t: TestContext): Promise<Installation> => {
+    const place = await make();
+    t.after(() => place.remove());
+    await place.start();
+    return place;
+  };
+  const mustRun = async (place: Installation, ...args: string[]): Promise<string> => {
+    const { code, said } = await place.run(...args);
+    assert.equal(code, 0, said);
+    return said;
+  };
+
+  describe(`versions in backups [${kind}]`, () => {
+    test('a restore over a database that moved on gives every user of the file a new epoch and no number twice', async (t) => {
+      const place = await started(t);
+      const task = await place.create('ann', { title: 'kept' });
+      const changed = await place.create('ann', { title: 'before' });
+      const trashed = await place.create('ann', { title: 'in the trash' });
+      await place.ask('ann', 'DELETE', `/${trashed.id}`);
+      await place.create('bob', { title: 'of bob' });
+      const { users: before } = await rowsIn(place);
+      await mustRun(place, 'backup', 'all.ndjson');
+      await place.ask('ann', 'DELETE', `/${task.id}`);
+      await place.ask('ann', 'PUT', `/${changed.id}`, { title: 'after' });
+      await place.ask('ann', 'POST', `/${trashed.id}/restore`);
+      const later = await place.create('ann', { title: 'later' });
+      await place.create('cleo', { title: 'of nobody in the file' });
+      const moved = await rowsIn(place);
+      const highest = Math.max(...moved.tasks.map(({ version }) => version));
+
+      await mustRun(place, 'restore', 'all.ndjson');
+      const kept = await rowsIn(place);
+      const titles = () =>
+        place.ask('ann').then((list) =>
+          tasksIn(list)
+            .map(({ title }) => title)
+            .sort(),
+        );
+      assert.deepEqual(await titles(), ['after', 'in the trash', 'kept', 'later']);
+      await mustRun(place, 'restore', 'all.ndjson', '--replace');
+      const replaced = await rowsIn(place);
+      assert.deepEqual(await titles(), ['before', 'kept', 'later']);
+      for (const [earlier, rows] of [
+        [moved, kept],
+        [kept, replaced],
+      ] as const) {
+        for (const id of ['ann', 'bob']) {
+          const [old, now] = [earlier, rows].map(({ users }) => users.find((user) => user.id === id));
+          assert.ok(old !== undefined && now !== undefined);
+          assert.notEqual(now.epoch, old.epoch);
+          assert.ok(now.version >= old.version + 2 ** 32, `${id} had ${old.version} and has ${now.version}`);
+        }
+        const cleo = [earlier, rows].map(({ users }) => users.find(({ id }) => id === 'cleo'));
+        assert.deepEqual(cleo[1], cleo[0]);
+      }
+      assert.ok(
+        replaced.tasks.filter(({ id }) => [task.id, changed.id].includes(id)).every((row) => row.version > highest),
+      );
+      assert.deepEqual(replaced.tasks.find(({ id }) => id === later.id)?.version, later.version);
+      assert.deepEqual(
+        before.map(({ id }) => id),
+        ['ann', 'bob'],
+      );
+    });
+
+    test('versions restored into an empty database are above all that the file knows', async (t) => {
+      const place = await started(t);
+      await place.create('ann', { title: 'one' });
+      await place.create('ann', { title: 'two' });
+      await mustRun(place, 'backup', 'first.ndjson');
+      let file = join(place.folder.path, 'first.ndjson');
+      for (let time = 0; time < 2; time += 1) {
+        const [known] = readRows(file).users;
+        const other = await started(t);
+        await mustRun(other, 'restore', file);
+        const { users, tasks } = await rowsIn(other);
+        assert.ok(tasks.every(({ version }) => version > (known?.version ?? Number.NaN) + 2 ** 32 - 1));
+        assert.notEqual(users[0]?.epoch, known?.epoch);
+        file = join(other.folder.path, 'rows.ndjson');
+      }
+    });
+
+    test('a retry of a write from before the backup is answered as it was, after a restore and after a move', async (t) => {
+      const place = await started(t);
+      const key = { 'idempotency-key': 'once' };
+      const first = await place.send('ann', 'POST', '', { title: 'once' }, {}, key);
+      const body = await first.text();
+      await place.send('ann', 'POST', '', { title: 'secret' }, {}, { 'idempotency-key': 'gone' });
+      const [secret] = tasksIn(await place.ask('ann'));
+      await place.ask('ann', 'DELETE', `/${secret?.id}?permanent=true`);
+      await mustRun(place, 'backup', 'all.ndjson');
+      assert.doesNotMatch(readFileSync(join(place.folder.path, 'all.ndjson'), 'utf8'), /secret/);
+      for (const args of [[], ['--move']]) {
+        const other = await started(t);
+        const said = await mustRun(other, 'restore', join(place.folder.path, 'all.ndjson'), ...args);
+        assert.match(said, /: 1 users, 2 tasks, 2 replies; existed already/);
+        const again = await other.send('ann', 'POST', '', { title: 'once' }, {}, key);
+        assert.equal(again.status, 201);
+        assert.equal(await again.text(), body);
+        assert.equal(again.headers.get('idempotency-replayed'), 'true');
+        assert.equal(tasksIn(await other.ask('ann')).length, 1);
+      }
+    });
+
+    test('what was blanked while it was backed up stays out of the replies', async (t) => {
+      const place = await started(t);
+      await place.send('ann', 'POST', '', { title: 'secret' }, {}, { 'idempotency-key': 'gone' });
+      await mustRun(place, 'backup', 'all.ndjson');
+      const file = join(place.folder.path, 'all.ndjson');
+      const blank = '"title":null,"deleted_at":"2026-01-01T00:00:00Z"';
+      const lines = readFileSync(file, 'utf8').split('\n');
+      const blanked = lines.map((line) =>
+        line.startsWith('{"task"') ? line.replace('"title":"secret"', blank).replace('"deleted_at":null,', '') : line,
+      );
+      writeFileSync(file, blanked.join('\n'));
+      for (const args of [[], ['--move']]) {
+        const other = await started(t);
+        await mustRun(other, 'restore', file, ...args);
+        const { replies, tasks } = await rowsIn(other);
+        assert.deepEqual(
+          replies.map(({ task }) => task),
+          [null],
+        );
+        assert.deepEqual(
+          tasks.map(({ title }) => title),
+          [null],
+        );
+      }
+    });
+
+    test('a move keeps versions, epochs and deleted tasks, and is refused where there is something', async (t) => {
+      const place = await started(t);
+      for (const title of ['one', 'two', 'three', 'four']) await place.create('ann', { title });
+      const [four, three, two] = tasksIn(await place.ask('ann'));
+      await place.ask('ann', 'DELETE', `/${two?.id}`);
+      await place.ask('ann', 'DELETE', `/${three?.id}?permanent=true`);
+      await place.ask('ann', 'POST', `/${four?.id}/toggle`);
+      await place.ask('bob');
+      const rows = await rowsIn(place);
+      const file = join(place.folder.path, 'rows.ndjson');
+
+      const other = await started(t);
+      await mustRun(other, 'restore', file, '--move');
+      assert.deepEqual(await rowsIn(other), rows);
+      const created = await other.create('ann', { title: 'five' });
+      assert.equal(created.version, (rows.users[0]?.version ?? Number.NaN) + 1);
+      await other.ask('ann', 'POST', `/${two?.id}/restore`);
+      const { said, code } = await other.run('restore', file, '--move');
+      assert.equal(code, 1);
+      assert.match(said, /The database has 1 users, 5 tasks, 0 replies: --move needs an empty one/);
+    });
+
+    test('a move that was interrupted leaves exact counts, and is refused until the database is empty', async (t) => {
+      const [place, other] = [await started(t), await started(t)];
+      const time = '2026-01-01T00:00:00Z';
+      const users = Array.from({ length: 20 }, (_, at) => `user ${String(at).padStart(2, '0')}`);
+      const columns = { description: null, is_completed: false, created_at: time, updated_at: time };
+      const tasksOf = (user_id: string) =>
+        Array.from({ length: 400 }, (_, at) => ({
+          ...{ id: randomUUID(), user_id, title: at % 3 === 2 ? null : `task ${at}`, ...columns },
+          ...{ version: at + 1, deleted_at: at % 3 === 0 ? null : time },
+        }));
+      const user = { email: null, created_at: time, version: 500, epoch: randomUUID(), swept: 3, tasks: 7, trash: 7 };
+      const lines = [
+        { format: 'todo-api backup', version: 3 },
+        ...users.flatMap((id) => [{ user: { id, ...user } }, ...tasksOf(id).map((task) => ({ task }))]),
+        { end: { users: users.length, tasks: users.length * 400 } },
+      ];
+      const file = join(place.folder.path, 'many.ndjson');
+      writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+      const cut = place.command('restore', file, '--move');
+      while ((await place.ask('user 00')) === '{"tasks":[]}');
+      assert.equal(await cut.stop('SIGKILL'), null, 'it was not cut short');
+      const { tasks } = await rowsIn(place);
+      assert.ok(tasks.length > 0 && tasks.length < 8_000);
+      assert.match((await place.run('restore', file, '--move')).said, /also after a move that was interrupted/);
+      await mustRun(place, 'restore', file);
+      assert.equal((await rowsIn(place)).tasks.length, 8_000);
+      await mustRun(other, 'restore', file, '--move');
+      const rows = await rowsIn(other);
+      assert.deepEqual([rows.users[0]?.version, rows.users[0]?.swept, rows.tasks.length], [500, 3, 8_000]);
+    });
+
+    test('a move of a backup without versions, or of a user who wrote meanwhile, is refused and changes nothing', async (t) => {
+      const place = await started(t);
+      await place.create('ann', { title: 'kept' });
+      await rowsIn(place);
+      const lines = readFileSync(join(place.folder.path, 'rows.ndjson'), 'utf8').trimEnd().split('\n');
+      const other = await started(t);
+      const file = join(other.folder.path, 'changed.ndjson');
+      for (const [change, expected] of [
+        [['"version":3', '"version":2'], /Line 1 .* has version 2: such a file has no versions to keep/],
+        [['"version":1,"epoch"', '"version":0,"epoch"'], /Line 3: The user ann wrote while the backup was made/],
+      ] as const) {
+        writeFileSync(file, lines.map((line) => `${line.replace(change[0], change[1])}\n`).join(''));
+        const { code, said } = await other.run('restore', file, '--move');
+        assert.equal(code, 1);
+        assert.match(said, expected);
+        assert.equal((await rowsIn(other)).users.length, 0);
+      }
+    });
+
+    test('new-epoch gives every user a new epoch and a version above all before, beside the service or without it', async (t) => {
+      const place = await started(t);
+      const people = Array.from({ length: 1_001 }, (_, at) => `user ${at}`);
+      await inBatches(people.length, (at) => place.create(people[at] ?? '', { title: 'kept' }));
+      for (const isRunning of [true, false]) {
+        const before = await rowsIn(place);
+        if (!isRunning) await place.stop();
+        assert.match(await mustRun(place, 'new-epoch'), /New epochs: 1001 users\n$/);
+        const after = await rowsIn(place);
+        const epochs = new Set([...before.users, ...after.users].map(({ epoch }) => epoch));
+        assert.equal(epochs.size, 2 * people.length);
+        assert.ok(after.users.every(({ version }, at) => version === (before.users[at]?.version ?? 0) + 2 ** 32));
+        assert.deepEqual(after.tasks, before.tasks);
+      }
+    });
+  });
+}
