@@ -43,7 +43,7 @@ const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
   404: 'Not found, or owned by another user.',
   409: 'The user has as many tasks as they may, or a deleted task has the id.',
   412: 'The task has another version than expected: `current` is its present state.',
-  413: 'The request body exceeds 64 KiB.',
+  413: 'The request body exceeds 64 KiB, or 256 KiB for a batch.',
   422: 'The idempotency key was used for another request.',
   429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting.',
   431: 'The request headers exceed 16 KiB.',
