@@ -59,6 +59,7 @@ const seconds = { type: 'integer', minimum: 0 };
 const retryAfter = { 'Retry-After': { ...seconds, description: 'Seconds to wait.' } };
 const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
   401: { 'WWW-Authenticate': { type: 'string', description: 'RFC 6750' } },
+  412: { ETag: { type: 'string', description: 'The present version, in double quotes.' } },
   429: { ...retryAfter, 'RateLimit-Limit': seconds, 'RateLimit-Remaining': seconds, 'RateLimit-Reset': seconds },
   503: retryAfter,
 };
