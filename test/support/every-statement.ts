@@ -14,6 +14,7 @@ import {
 import {
   blankOldestDeleted,
   deleteTask,
+  type Expected,
   insertTask,
   putTask,
   restoreTask,
@@ -32,18 +33,21 @@ export interface Subjects {
   readonly key: string;
 }
 
-/** Every statement that requests run, of `owner` and on `subjects`: `statementNames` says whether one is missing. */
-export function everyStatement(owner: UserId, subjects: Subjects): BoundStatement[] {
+/**
+ * Every statement that requests run, of `owner` and on `subjects`; `statementNames` says whether one is missing.
+ * @param expected the versions on which the writes may be made; null for any.
+ */
+export function everyStatement(owner: UserId, subjects: Subjects, expected: Expected = null): BoundStatement[] {
   const [live, deleted, key] = [subjects.live as TaskId, subjects.deleted as TaskId, subjects.key];
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
     insertTask(owner, live, { title: 'mine' }, 0),
-    putTask(owner, live, { title: 'mine' }, null, 0),
-    updateTask(owner, live, { title: 'mine' }, null),
-    toggleTask(owner, live, null),
-    deleteTask(owner, live, deletion, null),
-    restoreTask(owner, deleted, null, 0),
+    putTask(owner, live, { title: 'mine' }, expected, 0),
+    updateTask(owner, live, { title: 'mine' }, expected),
+    toggleTask(owner, live, expected),
+    deleteTask(owner, live, deletion, expected),
+    restoreTask(owner, deleted, expected, 0),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
     { owner, part: 0, isAtomic, retry: null },
