@@ -52,14 +52,14 @@ export const header = (name: string, description: string, example: string) =>
       .optional()
       .meta({ description, examples: [example] }),
   });
-const IF_NONE_MATCH = header('if-none-match', 'Tags that the client has: 304 if one is still right.', '"7"');
-const IF_MATCH = header('if-match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
+const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has: 304 if one is still right.', '"7"');
+const IF_MATCH = header('If-Match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
 export const KEY = header(
-  'idempotency-key',
+  'Idempotency-Key',
   'Unique to this request: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ASCII characters.',
   '5f0c2a8e-1b7d-4a4e-9a51-3d2f1c0b9e8a',
 );
-const CREATE_ONLY = header('if-none-match', '`*` creates the task under this id, unless there is one.', '*');
+const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.', '*');
 const GUARDED = IF_MATCH.extend(KEY.shape);
 
 /** From the answer of a create to the operations on that task (OpenAPI 3.1, Link Object). */
