@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
 import type { TaskId } from '../../dist/tasks/task.js';
@@ -16,12 +17,13 @@ import {
   deleteTask,
   type Expected,
   insertTask,
+  insertTaskAs,
   putTask,
   restoreTask,
   toggleTask,
   updateTask,
 } from '../../dist/tasks/write-sql.js';
-import { claimKey, getReply, keepReply, lockUser } from '../../dist/writes/write-sql.js';
+import { claimKey, getReply, keepReply, lockExistingUser, lockUser } from '../../dist/writes/write-sql.js';
 
 /** What the statements are about. */
 export interface Subjects {
@@ -42,12 +44,14 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
-    insertTask(owner, live, { title: 'mine' }, 0),
+    insertTask({ userId: owner, email: 'new@example.com' }, live, { title: 'mine' }, 0),
+    insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
     toggleTask(owner, live, expected),
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),
+    readCounter({ owner }),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
     { owner, part: 0, isAtomic, retry: null },
@@ -63,6 +67,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     claimKey({ owner, key }),
     getReply({ owner, key }),
     lockUser({ owner, email: 'new@example.com' }),
+    lockExistingUser({ owner }),
+    abortIfChanged({ owner, ids: `{${live}}`, since: 1_000_000 }),
     keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
     blankOldestDeleted(owner, 0),
