@@ -2,15 +2,16 @@ import type { UserId } from '../core/user.ts';
 import { sql } from '../database/sql.ts';
 import { effect, OPERATION_FAILED } from '../writes/effect.ts';
 
-/** Aborts, as the first operation that names it, if a task has a version above `since`; `ids` are those named, or null. */
+/** Aborts, as an operation that names it, if a task has a version above `since`; `ids` are those named, or null. */
 export const abortIfChanged = sql<{ owner: UserId; ids: string; since: number }>(
   'batch_abort_if_changed',
   'read',
   `select todo.abort('${OPERATION_FAILED}', 'stale', json_build_array(
-     array_position($ids::uuid[], id) - 1, 'stale', id, version, null
+     named.part - 1, 'stale', tasks.id, tasks.version, null
    )::text)
-   from todo.tasks where user_id = $owner and id = any($ids::uuid[]) and version > $since
-   order by array_position($ids::uuid[], id) limit 1`,
+   from unnest($ids::uuid[]) with ordinality as named (id, part)
+   join todo.tasks on user_id = $owner and tasks.id = named.id and version > $since
+   limit 1`,
 );
 
 /** Returns the user's counter, as the version of an outcome `changed`. */
