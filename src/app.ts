@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { remoteKeySet } from './auth/key-set.ts';
 import { sharedSecret } from './auth/shared-secret.ts';
 import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
+import { createBatchService } from './batch/batch-service.ts';
 import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
@@ -20,6 +21,7 @@ import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
+import { taskEffects } from './tasks/task-effects.ts';
 import { createTaskService } from './tasks/task-service.ts';
 import { createWriter } from './writes/writer.ts';
 
@@ -91,8 +93,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   exposeMetrics(app, [...concurrency.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
   const writer = createWriter(database, () => undefined);
+  const effects = taskEffects(config);
   await mountRest(app, {
-    tasks: createTaskService(database, writer, config),
+    tasks: createTaskService(database, writer, effects),
+    batches: createBatchService(writer, effects),
     maxTasksPerUser: config.maxTasksPerUser,
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),
