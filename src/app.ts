@@ -21,8 +21,11 @@ import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
+import { JobScheduler } from './jobs/scheduler.ts';
 import { taskEffects } from './tasks/task-effects.ts';
+import { taskJobs } from './tasks/task-jobs.ts';
 import { createTaskService } from './tasks/task-service.ts';
+import { replyJobs } from './writes/job.ts';
 import { createWriter } from './writes/writer.ts';
 
 export interface AppOptions {
@@ -48,12 +51,15 @@ export interface AppOptions {
   readonly maxUnsentBytes?: number;
   /** How long a client may take to read an answer. */
   readonly maxAnswerMs?: number;
+  /** The time between two turns of background jobs. */
+  readonly jobsEveryMs?: number;
   /** Timeout of a fetch of the key set. */
   readonly keySetTimeoutMs?: number;
 }
 
 const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 const MAX_ANSWER_MS = 60_000;
+const JOBS_EVERY_MS = 60_000;
 
 function keySource({
   config,
@@ -92,7 +98,15 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const concurrency = limitUserConcurrency(app); //         onSend
   exposeMetrics(app, [...concurrency.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
-  const writer = createWriter(database, () => undefined);
+  const jobs = new JobScheduler({
+    jobs: [...taskJobs(database, config), ...replyJobs(database)],
+    everyMs: options.jobsEveryMs ?? JOBS_EVERY_MS,
+    clock,
+    signal: app.draining,
+    onWritten: () => undefined,
+    onWarning: (message, err) => logger.warn({ err }, message),
+  });
+  const writer = createWriter(database, () => jobs.noteWrite());
   const effects = taskEffects(config);
   await mountRest(app, {
     tasks: createTaskService(database, writer, effects),
