@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { UserId } from '../../dist/core/user.js';
@@ -16,12 +17,13 @@ import {
   deleteTask,
   type Expected,
   insertTask,
+  insertTaskAs,
   putTask,
   restoreTask,
   toggleTask,
   updateTask,
 } from '../../dist/tasks/write-sql.js';
-import { claimKey, getReply, keepReply, lockUser } from '../../dist/writes/write-sql.js';
+import { claimKey, getReply, keepReply, lockExistingUser, lockUser } from '../../dist/writes/write-sql.js';
 
 /** What the statements are about. */
 export interface Subjects {
@@ -42,7 +44,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
-    insertTask(owner, live, { title: 'mine' }, 0),
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
+    insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
     toggleTask(owner, live, expected),
@@ -63,6 +66,7 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     claimKey({ owner, key }),
     getReply({ owner, key }),
     lockUser({ owner, email: 'new@example.com' }),
+    lockExistingUser({ owner }),
     keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
     blankOldestDeleted(owner, 0),
