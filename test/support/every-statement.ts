@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
@@ -44,7 +45,7 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
-    insertTask({ userId: owner, email: 'new@example.com' }, live, { title: 'mine' }, 0),
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
     insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
