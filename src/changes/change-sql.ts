@@ -1,9 +1,9 @@
 import type { UserId } from '../core/user.ts';
 import { sql } from '../database/sql.ts';
-import { LONG_LIST_COLUMNS } from '../tasks/task-sql.ts';
+import { LIST_COLUMNS } from '../tasks/columns.ts';
 
 /** The columns of a task in the rows of `readChanges`, from `FIRST_TASK_COLUMN`. */
-export const TASK_COLUMNS = LONG_LIST_COLUMNS;
+export const TASK_COLUMNS = LIST_COLUMNS;
 export const FIRST_TASK_COLUMN = 6;
 
 /**

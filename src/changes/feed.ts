@@ -22,7 +22,13 @@ export interface ChangeFeed {
    */
   read(user: Principal, from: Position, limit: number): Promise<ChangesResult>;
   /** As `read`; if there is nothing, waits up to `ms` for a change, or until `onStop` calls what it is given. */
-  wait(user: Principal, from: Position, limit: number, ms: number, onStop: (stop: () => void) => void): Promise<ChangesResult>;
+  wait(
+    user: Principal,
+    from: Position,
+    limit: number,
+    ms: number,
+    onStop: (stop: () => void) => void,
+  ): Promise<ChangesResult>;
   /** @returns the user's changes from now on, in pages of about 64 Ki characters; to be closed. */
   follow(user: Principal, from: Position): Follower;
   /** Makes those who wait for changes of the user look for them. To be called after each commit of a write. */
@@ -60,8 +66,7 @@ export function createChangeFeed(database: Database): ChangeFeed {
   };
 
   const follow = ({ userId }: Principal, from: Position, size: PageSize): Follower => {
-    const user =
-      users.get(userId) ?? new WatchedUser((at, upTo) => watchedReads.run(() => readPage(userId, at, upTo)));
+    const user = users.get(userId) ?? new WatchedUser((at, upTo) => watchedReads.run(() => readPage(userId, at, upTo)));
     users.set(userId, user);
     look.start();
     return new Follower(user, from, size, () => {

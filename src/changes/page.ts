@@ -89,6 +89,9 @@ export function toPage(from: Position, found: Rows, size: PageSize): ChangePage 
   return { rows, characters, next, base, counter, hasMore };
 }
 
+/** The cursor of a client that has read all of `page`. */
+export const cursorOf = ({ next }: ChangePage): string => encodeCursor(next);
+
 /** The cursor of a client that has read `page` up to the change in `row`, and with it. */
 export function cursorAfter({ next, base }: ChangePage, row: Row): string {
   return encodeCursor(cursorAt(next.epoch, versionOf(row), base));

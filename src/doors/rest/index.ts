@@ -1,11 +1,16 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
+import type { ChangeFeed } from '../../changes/feed.ts';
+import type { EventStreams } from '../../http/event-stream.ts';
 import { checkQuery } from '../../http/query.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
+import { mountChangeRoutes } from './change-routes.ts';
 import { failuresWith } from './failures.ts';
 import { mountRoutes } from './routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
+  readonly changes: ChangeFeed;
+  readonly streams: EventStreams;
   readonly maxTasksPerUser: number;
   /** Run in this order before every route of the API; one of them authenticates. */
   readonly onRequest: readonly onRequestHookHandler[];
@@ -14,7 +19,7 @@ export interface RestDoorOptions {
 /** Registers the REST API. Every route requires a token, also in the OpenAPI document. */
 export async function mountRest(
   app: FastifyInstance,
-  { tasks, maxTasksPerUser, onRequest }: RestDoorOptions,
+  { tasks, changes, streams, maxTasksPerUser, onRequest }: RestDoorOptions,
 ): Promise<void> {
   await app.register(async (scope) => {
     for (const hook of [...onRequest, checkQuery]) scope.addHook('onRequest', hook);
@@ -22,5 +27,6 @@ export async function mountRest(
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });
     mountRoutes(scope, tasks, failuresWith(maxTasksPerUser));
+    mountChangeRoutes(scope, changes, streams);
   });
 }

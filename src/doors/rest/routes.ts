@@ -25,7 +25,7 @@ import type { Failures } from './failures.ts';
 import { taskHandlers } from './task-handlers.ts';
 
 /** Request types are inferred from the zod schemas. */
-interface ZodRequestTypes extends FastifyTypeProvider {
+export interface ZodRequestTypes extends FastifyTypeProvider {
   readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
 }
 
@@ -45,7 +45,7 @@ const REPLAYED = { 'Idempotency-Replayed': text('`true` if the request had been 
 const WRITTEN = { ...ETAG, ...REPLAYED };
 
 /** Request headers; their values are checked where they are read, for one form of error. */
-const header = (name: string, description: string, example: string) =>
+export const header = (name: string, description: string, example: string) =>
   z.object({
     [name]: z
       .string()
@@ -70,7 +70,7 @@ const TASK_LINKS = Object.fromEntries(
   ]),
 );
 
-const invalidField = (field: string, message: string) =>
+export const invalidField = (field: string, message: string) =>
   new AppError('VALIDATION_ERROR', { details: [{ field, message }] });
 
 /** The errors that a route can respond with, beside those of every route. */
@@ -84,14 +84,14 @@ const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tas
 const WRITE = ['PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_MISMATCH'] as const;
 const STALE = [new AppError('PRECONDITION_FAILED', { current: JSON.stringify(EXAMPLE) })];
 
-const operation = (operationId: string, summary: string, description: string) => ({
+export const operation = (operationId: string, summary: string, description: string) => ({
   operationId,
   summary,
   description,
   tags: ['Tasks'],
 });
 
-const responses = (
+export const responses = (
   requestHeaders: z.ZodObject,
   success: Readonly<Record<number, DocumentedResponse>>,
   ...errors: Parameters<typeof errorResponses>[0][]
