@@ -49,8 +49,8 @@ export interface AppOptions {
   readonly maxUnsentBytes?: number;
   /** How long a client may take to read an answer. */
   readonly maxAnswerMs?: number;
-  /** How long a client may take to read what a stream sent it. */
-  readonly slowReaderMs?: number;
+  /** The second in which the times of event streams are counted, in milliseconds. */
+  readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set. */
   readonly keySetTimeoutMs?: number;
 }
@@ -101,7 +101,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await mountRest(app, {
     tasks: createTaskService(database, writer, config),
     changes,
-    streams: new EventStreams(app, { clock, slowReaderMs: options.slowReaderMs }),
+    streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
     maxTasksPerUser: config.maxTasksPerUser,
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),

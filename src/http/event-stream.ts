@@ -7,10 +7,11 @@ import { onceClosed } from './open-responses.ts';
 type CloseReason = 'token_expired' | 'slow_reader' | 'shutting_down' | 'max_age';
 
 const TICK_MS = 1_000;
-/** In ticks; streams have theirs in the tick of their start, so that not all have it at once. */
+/** Each stream has its heartbeat in the tick of its start, so that not all have it at once. */
 const HEARTBEAT_TICKS = 15;
-const MAX_AGE_MS = 3_600_000;
-const SLOW_READER_MS = 20_000;
+const MAX_AGE_TICKS = 3_600;
+/** How long a client may take to read what it was sent. */
+const SLOW_READER_TICKS = 20;
 /** How long a client may take to read what is left when a stream is closed. */
 const LINGER_MS = 1_000;
 const MIN_RETRY_MS = 1_000;
@@ -28,11 +29,11 @@ export interface Reached {
 /** A response of Server-Sent Events. */
 export class EventStream {
   readonly #raw: ServerResponse;
-  readonly #startedAt = performance.now();
   readonly #expiresAtMs: number;
   #reached: Reached | null = null;
-  /** Since when the client has not read what it was sent (`performance.now()`); null if it has. */
-  #unreadSince: number | null = null;
+  #age = 0;
+  /** For how long the client has not read what it was sent; null if it has. */
+  #unreadAge: number | null = null;
   #onRead: ((isOpen: boolean) => void) | null = null;
   #isClosed = false;
 
@@ -47,7 +48,7 @@ export class EventStream {
     if (this.#isClosed) return Promise.resolve(false);
     this.#reached = reached;
     if (this.#raw.write(events)) return Promise.resolve(true);
-    this.#unreadSince = performance.now();
+    this.#unreadAge = 0;
     return new Promise((resolve) => {
       this.#onRead = resolve;
     });
@@ -70,46 +71,48 @@ export class EventStream {
     this.#raw.once('close', () => clearTimeout(timer));
   }
 
-  /** Whether the stream has to end, by the clocks `nowMs` and `performance.now()`. */
-  closeReason(nowMs: number, now: number, slowReaderMs: number): CloseReason | null {
-    if (nowMs >= this.#expiresAtMs) return 'token_expired';
-    if (this.#unreadSince !== null && now - this.#unreadSince > slowReaderMs) return 'slow_reader';
-    return now - this.#startedAt > MAX_AGE_MS ? 'max_age' : null;
+  /** Closes the stream if it is time. @param nowMs since the Unix epoch. */
+  tick(nowMs: number): void {
+    this.#age += 1;
+    if (this.#unreadAge !== null) this.#unreadAge += 1;
+    if (nowMs >= this.#expiresAtMs) this.close('token_expired');
+    else if ((this.#unreadAge ?? 0) > SLOW_READER_TICKS) this.close('slow_reader');
+    else if (this.#age > MAX_AGE_TICKS) this.close('max_age');
   }
 
   beat(): void {
-    if (!this.#isClosed && this.#unreadSince === null) this.#raw.write(`: ${this.#reached?.version ?? 0}\n\n`);
+    if (!this.#isClosed && this.#unreadAge === null) this.#raw.write(`: ${this.#reached?.version ?? 0}\n\n`);
   }
 
   #settle(isOpen: boolean): void {
     const resolve = this.#onRead;
     this.#onRead = null;
-    this.#unreadSince = null;
+    this.#unreadAge = null;
     resolve?.(isOpen);
   }
 }
 
 interface EventStreamOptions {
   readonly clock: Clock;
-  /** How long a client may take to read what it was sent, in milliseconds; 20,000 if not given. */
-  readonly slowReaderMs?: number | undefined;
+  /** In milliseconds; 1000 if not given. */
+  readonly tickMs?: number | undefined;
 }
 
 /** The open streams of the process: one timer for the heartbeats and ends of all. */
 export class EventStreams {
   readonly #app: FastifyInstance;
   readonly #clock: Clock;
-  readonly #slowReaderMs: number;
+  readonly #tickMs: number;
   /** By the tick of their heartbeat. */
   readonly #streams: readonly Set<EventStream>[] = Array.from({ length: HEARTBEAT_TICKS }, () => new Set());
   #count = 0;
   #tick = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(app: FastifyInstance, { clock, slowReaderMs = SLOW_READER_MS }: EventStreamOptions) {
+  constructor(app: FastifyInstance, { clock, tickMs = TICK_MS }: EventStreamOptions) {
     this.#app = app;
     this.#clock = clock;
-    this.#slowReaderMs = slowReaderMs;
+    this.#tickMs = tickMs;
     app.draining.addEventListener('abort', () => {
       for (const stream of this.#all()) stream.close('shutting_down');
     });
@@ -128,7 +131,7 @@ export class EventStreams {
     const bucket = this.#streams[this.#tick];
     bucket?.add(stream);
     this.#count += 1;
-    this.#timer ??= setInterval(() => this.#onTick(), TICK_MS).unref();
+    this.#timer ??= setInterval(() => this.#onTick(), this.#tickMs).unref();
     onceClosed(request, () => {
       bucket?.delete(stream);
       this.#count -= 1;
@@ -146,11 +149,8 @@ export class EventStreams {
   }
 
   #onTick(): void {
-    const [nowMs, now] = [this.#clock(), performance.now()];
-    for (const stream of this.#all()) {
-      const reason = stream.closeReason(nowMs, now, this.#slowReaderMs);
-      if (reason !== null) stream.close(reason);
-    }
+    const nowMs = this.#clock();
+    for (const stream of this.#all()) stream.tick(nowMs);
     this.#tick = (this.#tick + 1) % HEARTBEAT_TICKS;
     for (const stream of this.#streams[this.#tick] ?? []) stream.beat();
   }

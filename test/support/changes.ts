@@ -18,7 +18,9 @@ export interface Changes {
 
 /** The answer of `/api/changes` with `query`. */
 export async function changesOf(person: Person, query: Record<string, string | number> = {}): Promise<Changes> {
-  const parameters = new URLSearchParams(Object.entries(query).map(([name, value]) => [name, String(value)]));
+  const parameters = new URLSearchParams(
+    Object.entries(query).map(([name, value]): [string, string] => [name, String(value)]),
+  );
   const answer = await person.send('GET', `/api/changes?${parameters}`);
   if (answer.statusCode !== 200) throw new Error(`changes was answered ${answer.statusCode}: ${answer.body}`);
   return answer.json<Changes>();

@@ -75,7 +75,10 @@ export class EventClient {
       if (this.#isEnded || performance.now() > deadline) {
         throw new Error(`The stream has not shown what was expected: ${JSON.stringify(this.events.slice(-5))}`);
       }
-      await Promise.race([new Promise<void>((resolve) => (this.#notify = resolve)), delay(1_000, undefined, { ref: false })]);
+      await Promise.race([
+        new Promise<void>((resolve) => (this.#notify = resolve)),
+        delay(1_000, undefined, { ref: false }),
+      ]);
     }
   }
 
