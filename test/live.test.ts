@@ -206,13 +206,9 @@ onEachDatabase('the event stream', (service) => {
     const several = await Promise.all(Array.from({ length: 19 }, () => follow(origin, person)));
     await Promise.all(several.map((client) => client.synced()));
     const waiting = person.send('GET', `/api/changes?cursor=${cursor}&wait=25`);
-    const refuse = async () => {
-      for (;;) {
-        const answer = await person.send('GET', `/api/changes?cursor=${cursor}&wait=1`);
-        if (answer.statusCode === 429) return answer;
-      }
-    };
-    const refused = await refuse();
+    const metrics = async () => (await fetch(`${origin}/metrics`)).text();
+    while (!/^http_long_requests 20$/m.test(await metrics()));
+    const refused = await person.send('GET', `/api/changes?cursor=${cursor}&wait=1`);
     assertError(refused, 429, 'RATE_LIMITED', 'Too many requests');
     assert.match(String(refused.headers['retry-after']), /^[1-9]\d*$/);
     assert.equal((await person.send('GET', '/api/events')).statusCode, 429);

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Clock } from '../core/clock.ts';
 import type { Gauge } from './metrics.ts';
-import { onceClosed } from './open-responses.ts';
+import { onceClosed, onceLeft } from './open-responses.ts';
 
 type CloseReason = 'token_expired' | 'slow_reader' | 'shutting_down' | 'max_age';
 
@@ -138,6 +138,7 @@ export class EventStreams {
       this.#stopWhenIdle();
       stream.closed();
     });
+    onceLeft(request, () => stream.close(null));
     if (request.method === 'HEAD') stream.close(null);
     else raw.write(`retry: ${Math.round(MIN_RETRY_MS + Math.random() * (MAX_RETRY_MS - MIN_RETRY_MS))}\n\n`);
     if (this.#app.draining.aborted) setImmediate(() => stream.close('shutting_down'));

@@ -6,7 +6,7 @@ import { AppError } from '../../core/errors.ts';
 import { principalOf } from '../../http/authenticate.ts';
 import { JSON_TYPE } from '../../http/error-reply.ts';
 import { type EventStream, type EventStreams, eventText } from '../../http/event-stream.ts';
-import { onceClosed } from '../../http/open-responses.ts';
+import { onceClosed, onceLeft } from '../../http/open-responses.ts';
 
 type Request = Pick<FastifyRequest, keyof FastifyRequest>;
 
@@ -67,10 +67,8 @@ export function changeHandlers(changes: ChangeFeed, streams: EventStreams) {
       const { draining } = request.server;
       const onStop = (stop: () => void) => {
         draining.addEventListener('abort', stop);
-        onceClosed(request, () => {
-          draining.removeEventListener('abort', stop);
-          stop();
-        });
+        onceLeft(request, stop);
+        onceClosed(request, () => draining.removeEventListener('abort', stop));
       };
       const { json } = await (wait === undefined
         ? changes.read(user, from, limit)
