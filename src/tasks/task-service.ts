@@ -16,6 +16,7 @@ import {
   deleteTask,
   type Expected,
   insertTask,
+  insertTaskAs,
   restoreTask,
   toggleTask,
   updateTask,
@@ -137,8 +138,8 @@ export function createTaskService(database: Database, writer: Writer, limits: Ta
       return { id: found, version: Number(version), json };
     },
     // UUIDv7: newest first even within one microsecond, if one process created them.
-    create: (user, task, retry) => write(user, insertTask(user.userId, uuidv7(), task, maxTasksPerUser), retry),
-    createAs: (user, id, task, retry) => write(user, insertTask(user.userId, id, task, maxTasksPerUser), retry),
+    create: (user, task, retry) => write(user, insertTask(user, uuidv7(), task, maxTasksPerUser), retry),
+    createAs: (user, id, task, retry) => write(user, insertTaskAs(user.userId, id, task, maxTasksPerUser), retry),
     update: (user, id, changes, { expected, retry }) =>
       write(user, updateTask(user.userId, id, changes, expected), retry),
     toggle: (user, id, { expected, retry }) => write(user, toggleTask(user.userId, id, expected), retry),
