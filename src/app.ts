@@ -73,6 +73,7 @@ function keySource({
 /** Composes the HTTP application; the caller opens the database, listens and handles signals. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, database, logger, clock = systemClock, maxEventLoopDelayMs = 1_000 } = options;
+  const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
   const keys = await keySource(options);
   const tokens = createTokenVerifier({ ...config, keys, clock });
   const isReady = async () => {
@@ -96,7 +97,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const long = limitLongRequests(concurrency.onRequest);
   exposeMetrics(app, [...concurrency.gauges, ...long.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
-  const changes = createChangeFeed(database);
+  const changes = createChangeFeed(database, onWarning);
   const writer = createWriter(database, changes.wake);
   await mountRest(app, {
     tasks: createTaskService(database, writer, config),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Database } from '../dist/database/database.js';
+import { changesOf } from './support/changes.ts';
 import { type OpenDatabase, onEachDatabase, type Service, startService, type Task } from './support/service.ts';
 import { baseName, statement } from './support/statements.ts';
 
@@ -54,7 +55,12 @@ onEachDatabase('row-level security alone: with the owner removed from every stat
     assert.equal(renamed.json<Task>().title, 'mine');
     await other.createLongTasks();
     assert.ok((await other.list()).every(({ user_id }) => user_id === other.sub));
+    const { changes } = await changesOf(other);
+    assert.ok(changes.every(({ task: shown }) => shown?.user_id === other.sub));
+    const idle = await broken.person();
+    assert.deepEqual((await changesOf(idle)).changes, []);
     assert.deepEqual([...changed].sort(), [
+      'changes_read',
       ...['task_count', 'task_delete', 'task_get', 'task_insert'],
       ...['task_list', 'task_list_long', 'task_list_short', 'task_toggle', 'task_update'],
     ]);

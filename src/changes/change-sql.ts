@@ -34,7 +34,7 @@ export const createUser = sql<{ owner: UserId }>(
 );
 
 /** For the identity `watcher`: returns id and counter of the users in `known`, a list of both, whose counter differs. */
-export const changedUsers = sql<{ known: string }>(
+export const changedUsers = sql<{ known: readonly { readonly id: string; readonly version: number }[] }>(
   'changes_look',
   'read',
   `select users.id, users.version

@@ -88,7 +88,7 @@ export function rangeOf({ cursor: given, since, epoch, limit }: ChangesQuery): {
 
 const version = z.int().nonnegative();
 
-export const Change = z
+const Change = z
   .object({
     type: z.literal('task'),
     id: z.string().meta({ format: 'uuid', examples: [EXAMPLE.id] }),

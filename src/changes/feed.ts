@@ -3,14 +3,14 @@ import type { Database } from '../database/database.ts';
 import type { Rows } from '../database/sql.ts';
 import { createUser, readChanges } from './change-sql.ts';
 import { Follower } from './follower.ts';
-import { Look } from './look.ts';
+import { Look, type OnWarning } from './look.ts';
 import { type ChangePage, type PageSize, type Position, toPage } from './page.ts';
 import { PageJson } from './page-json.ts';
 import { Slots } from './slots.ts';
 import { WatchedUser } from './watched-user.ts';
 
 /** JSON of the schema `Changes`. */
-export interface ChangesResult {
+interface ChangesResult {
   readonly json: string | Buffer;
 }
 
@@ -45,9 +45,9 @@ const MAX_WATCHED_READS = 32;
 
 const exactly = (limit: number): PageSize => ({ rows: limit, characters: Number.POSITIVE_INFINITY });
 
-export function createChangeFeed(database: Database): ChangeFeed {
+export function createChangeFeed(database: Database, onWarning: OnWarning): ChangeFeed {
   const users = new Map<UserId, WatchedUser>();
-  const look = new Look(database, users);
+  const look = new Look(database, users, onWarning);
   const largeReads = new Slots(MAX_LARGE_READS);
   const watchedReads = new Slots(MAX_WATCHED_READS);
   const json = new PageJson();
