@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
+import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
 import type { TaskId } from '../../dist/tasks/task.js';
@@ -69,6 +70,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     getReply({ owner, key }),
     lockUser({ owner, email: 'new@example.com' }),
     lockExistingUser({ owner }),
+    readChanges({ owner, position: 0, base: 0, limit: 1000 }),
+    createUser({ owner }),
     abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
     keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
