@@ -19,7 +19,7 @@ const INDEXES = [
   [/^task_list_deleted$/, /Index (Only )?Scan using tasks_newest_deletion/],
   [/^task_blank_oldest$/, /Index (Only )?Scan Backward using tasks_newest_deletion/],
   [/^task_(get|insert_as|put|update|toggle|delete|restore|blank_oldest)/, /Index Scan using tasks_pkey on tasks/],
-  [/^(user_state|task_list(_short)?)$/, /Index Scan (using|on) users_pkey/],
+  [/^(user_state|user_lock_existing|task_list(_short)?)$/, /Index Scan (using|on) users_pkey/],
   [/^reply_(claim|get)$/, /Index (Only )?Scan (using|on) replies_pkey/],
 ] as const;
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pg from 'pg';
+import type { BoundStatement } from '../dist/database/sql.js';
 import {
   ALL_ROWS,
   answerTo,
@@ -11,6 +12,7 @@ import {
   SECRET,
   withoutOwner,
 } from './support/apart.ts';
+import { changesOf } from './support/changes.ts';
 import { asAdmin, onPostgres, type Person, type Service, startService, type Task } from './support/service.ts';
 
 /** A service whose database has stopped confining users: what keeps them apart is in the statements alone. */
@@ -38,6 +40,22 @@ onPostgres('with row-level security out of the way', () => {
         await other.createLongTasks();
         assert.ok((await other.list()).every(({ user_id }) => user_id === other.sub));
         assert.deepEqual(await owner.list(), [task]);
+      },
+    ],
+    [
+      'changes have their owner’s tasks alone, and a user without any is not another',
+      async (owner, other, task) => {
+        assert.deepEqual((await changesOf(other)).changes, []);
+        const own = await other.create('my own');
+        assert.deepEqual(
+          (await changesOf(other)).changes.map(({ id }) => id),
+          [own.id],
+        );
+        assert.deepEqual(
+          (await changesOf(owner)).changes.map(({ id }) => id),
+          [task.id],
+        );
+        assert.notEqual((await changesOf(owner)).epoch, (await changesOf(other)).epoch);
       },
     ],
     [
@@ -119,28 +137,34 @@ onPostgres('with row-level security out of the way', () => {
     await client.connect();
     try {
       const victim = await createVictim(service);
-      const rowsNow = async () => JSON.stringify((await client.query(ALL_ROWS, [victim.person.sub])).rows);
-      const rows = await rowsNow();
-      const harmless: string[] = [];
-      for (const { name, attacker, own } of attemptsOn(victim)) {
-        const { text } = withoutOwner(own, attacker).statement;
+      const rowsOfVictim = async () => JSON.stringify((await client.query(ALL_ROWS, [victim.person.sub])).rows);
+      const rows = await rowsOfVictim();
+      /** Runs a statement and rolls back. @returns the number of rows, or why it failed; null if the victim notices. */
+      const answer = async (attacker: string, { statement: { text }, values }: BoundStatement) => {
         await client.query('begin');
         await client.query('insert into todo.users (id) values ($1)', [attacker]);
         await client.query("select set_config('role', 'todo_app', true), set_config('app.user_id', $1, true)", [
           attacker,
         ]);
-        const answer = await client.query(text, [...own.values]).then(
-          ({ rows: shown }) => JSON.stringify(shown),
-          () => null, // of several rows where one was expected, or by `todo.abort`
+        const outcome = await client.query(text, [...values]).then(
+          async ({ rows: shown }) => {
+            const isNoticed = JSON.stringify(shown).includes(SECRET) || (await rowsOfVictim()) !== rows;
+            return isNoticed ? null : `${shown.length} rows`;
+          },
+          (error: Error) => error.message,
         );
-        if (answer !== null && !answer.includes(SECRET) && (await rowsNow()) === rows) harmless.push(name);
         await client.query('rollback');
+        return outcome;
+      };
+      const harmless: string[] = [];
+      for (const { name, attacker, own } of attemptsOn(victim)) {
+        const expected = await answer(attacker, own);
+        assert.notEqual(expected, null, name);
+        if ((await answer(attacker, withoutOwner(own, attacker))) === expected) harmless.push(name);
       }
-      // a lock that returns nothing, and inserts: row-level security checks in whose name (test/second-fence.test.ts)
-      assert.deepEqual(
-        harmless.filter((name) => !name.startsWith('task_insert')),
-        ['user_lock', 'user_lock_existing', 'reply_keep'],
-      );
+      // They only insert; row-level security checks in whose name (test/second-fence.test.ts).
+      const inserts = ['task_insert', 'task_insert_kept', 'task_insert_atomic', 'task_insert_atomic_kept'];
+      assert.deepEqual(harmless.sort(), ['changes_user', 'user_lock', 'reply_keep', ...inserts].sort());
     } finally {
       await client.end();
       await service.close();

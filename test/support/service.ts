@@ -203,6 +203,7 @@ export interface ServiceOptions {
   readonly maxAnswerMs?: number;
   /** The time between two turns of background jobs; without it they have none. */
   readonly jobsEveryMs?: number;
+  readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set; the service's own by default. */
   readonly keySetTimeoutMs?: number;
 }
@@ -227,6 +228,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
     ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
+    ...(options.streamTickMs === undefined ? {} : { streamTickMs: options.streamTickMs }),
     ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
     jobsEveryMs: options.jobsEveryMs ?? NEVER_MS,
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
