@@ -12,6 +12,7 @@ import {
   SECRET,
   withoutOwner,
 } from './support/apart.ts';
+import { changesOf } from './support/changes.ts';
 import { asAdmin, onPostgres, type Person, type Service, startService, type Task } from './support/service.ts';
 
 /** A service whose database has stopped confining users: what keeps them apart is in the statements alone. */
@@ -39,6 +40,22 @@ onPostgres('with row-level security out of the way', () => {
         await other.createLongTasks();
         assert.ok((await other.list()).every(({ user_id }) => user_id === other.sub));
         assert.deepEqual(await owner.list(), [task]);
+      },
+    ],
+    [
+      'changes have their owner’s tasks alone, and a user without any is not another',
+      async (owner, other, task) => {
+        assert.deepEqual((await changesOf(other)).changes, []);
+        const own = await other.create('my own');
+        assert.deepEqual(
+          (await changesOf(other)).changes.map(({ id }) => id),
+          [own.id],
+        );
+        assert.deepEqual(
+          (await changesOf(owner)).changes.map(({ id }) => id),
+          [task.id],
+        );
+        assert.notEqual((await changesOf(owner)).epoch, (await changesOf(other)).epoch);
       },
     ],
     [

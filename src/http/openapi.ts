@@ -46,10 +46,11 @@ const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
   401: 'Missing, invalid or expired token.',
   404: 'Not found, or owned by another user.',
   409: 'The user has as many tasks as they may, or a deleted task has the id.',
+  410: 'The cursor is no longer good: start again without one.',
   412: 'The task has another version than expected: `current` is its present state.',
-  413: 'The request body exceeds 64 KiB.',
+  413: 'The request body exceeds 64 KiB, or 256 KiB for a batch.',
   422: 'The idempotency key was used for another request.',
-  429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting.',
+  429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting, or 20 streams are open.',
   431: 'The request headers exceed 16 KiB.',
   500: 'Database error or internal error.',
   503: 'Overloaded, or database unavailable; retry after the given time.',
@@ -117,6 +118,12 @@ export const emptyResponse = (description: string, headers: DocumentedResponse['
 /** A response with a plain text body. */
 export function textResponse(description: string): DocumentedResponse {
   return { description, headers: REQUEST_ID, content: { 'text/plain': { schema: { type: 'string' } } } };
+}
+
+/** A response of Server-Sent Events. */
+export function streamResponse(description: string): DocumentedResponse {
+  const headers = { ...REQUEST_ID, 'X-Accel-Buffering': { type: 'string', description: '`no`: not to be buffered.' } };
+  return { description, headers, content: { 'text/event-stream': { schema: { type: 'string' } } } };
 }
 
 /** The errors of every route. */

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
+import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
 import type { TaskId } from '../../dist/tasks/task.js';
@@ -51,6 +53,7 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     toggleTask(owner, live, expected),
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),
+    readCounter({ owner }),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
     { owner, part: 0, isAtomic, retry: null },
@@ -67,6 +70,9 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     getReply({ owner, key }),
     lockUser({ owner, email: 'new@example.com' }),
     lockExistingUser({ owner }),
+    readChanges({ owner, position: 0, base: 0, limit: 1000 }),
+    createUser({ owner }),
+    abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
     keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
     blankOldestDeleted(owner, 0),
