@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { remoteKeySet } from './auth/key-set.ts';
 import { sharedSecret } from './auth/shared-secret.ts';
 import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
+import { createBatchService } from './batch/batch-service.ts';
 import { createChangeFeed } from './changes/feed.ts';
 import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
@@ -23,6 +24,7 @@ import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
+import { taskEffects } from './tasks/task-effects.ts';
 import { createTaskService } from './tasks/task-service.ts';
 import { createWriter } from './writes/writer.ts';
 
@@ -99,8 +101,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   exposeHealth(app, isReady);
   const changes = createChangeFeed(database, onWarning);
   const writer = createWriter(database, changes.wake);
+  const effects = taskEffects(config);
   await mountRest(app, {
-    tasks: createTaskService(database, writer, config),
+    tasks: createTaskService(database, writer, effects),
+    batches: createBatchService(writer, effects),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
     maxTasksPerUser: config.maxTasksPerUser,

@@ -13,7 +13,9 @@ export type Identity =
   | { readonly kind: 'login-role' };
 
 /** Rows are read in the order of an index (counts apart); the planner must not scan and sort a small table instead. */
-const PLANNER = `pg_catalog.set_config('enable_sort', 'off', true), pg_catalog.set_config('enable_seqscan', 'off', true)`;
+const PLANNER = ['enable_sort', 'enable_incremental_sort', 'enable_seqscan']
+  .map((setting) => `pg_catalog.set_config('${setting}', 'off', true)`)
+  .join(', ');
 
 /*
  * Isolation rests on these statements: one of them begins every transaction of a user, `admin` or `watcher`. All settings are

@@ -5,7 +5,7 @@ import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Row } from '../database/sql.ts';
 import { type Effect, OPERATION_FAILED, type Retry } from './effect.ts';
-import { isFailure, type Outcome, toOutcome } from './outcome.ts';
+import { type Outcome, toOutcome } from './outcome.ts';
 import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser } from './write-sql.ts';
 
 /** What a request is to change. */
@@ -69,18 +69,15 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
   };
 
   /** @returns what became of the request with the key; null if that is no longer kept. */
-  const replay = async ({ userId }: Principal, retry: Retry, isAtomic: boolean): Promise<Written | null> => {
+  const replay = async ({ userId }: Principal, retry: Retry, effects: readonly Effect[]): Promise<Written | null> => {
     const identity = { kind: 'user', userId } as const;
     const [rows = []] = await database.transaction(identity, [getReply({ owner: userId, key: retry.key })]);
     const [[request, part] = []] = rows;
     if (request === undefined) return null;
     if (request !== retry.request) throw new AppError('IDEMPOTENCY_MISMATCH');
     const outcomes = rows.map((row: Row) => toOutcome(row.slice(2)));
-    return {
-      outcomes,
-      failedAt: isAtomic && outcomes[0] !== undefined && isFailure(outcomes[0]) ? Number(part) : null,
-      isReplayed: true,
-    };
+    // Of a request that was undone, only the outcome that undid it was kept.
+    return { outcomes, failedAt: outcomes.length < effects.length ? Number(part) : null, isReplayed: true };
   };
 
   const attempt = async (user: Principal, request: WriteRequest): Promise<Written> => {
@@ -113,7 +110,7 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
         } catch (error) {
           if (!isKeyUsed(error) || request.retry === null) throw error;
         }
-        const replayed = await replay(user, request.retry, request.isAtomic);
+        const replayed = await replay(user, request.retry, request.effects);
         if (replayed !== null) return replayed;
       }
     },

@@ -41,7 +41,7 @@ const text = (description: string, example?: string) => ({
 const ETAG = { ETag: text('The version of the task, in double quotes.', '"7"') };
 const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opaque.') };
 const LOCATION = { Location: text('Path of the new task.') };
-const REPLAYED = { 'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true') };
+export const REPLAYED = { 'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true') };
 const WRITTEN = { ...ETAG, ...REPLAYED };
 
 /** Request headers; their values are checked where they are read, for one form of error. */
@@ -52,14 +52,14 @@ export const header = (name: string, description: string, example: string) =>
       .optional()
       .meta({ description, examples: [example] }),
   });
-const IF_NONE_MATCH = header('if-none-match', 'Tags that the client has: 304 if one is still right.', '"7"');
-const IF_MATCH = header('if-match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
-const KEY = header(
-  'idempotency-key',
+const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has: 304 if one is still right.', '"7"');
+const IF_MATCH = header('If-Match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
+export const KEY = header(
+  'Idempotency-Key',
   'Unique to this request: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ASCII characters.',
   '5f0c2a8e-1b7d-4a4e-9a51-3d2f1c0b9e8a',
 );
-const CREATE_ONLY = header('if-none-match', '`*` creates the task under this id, unless there is one.', '*');
+const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.', '*');
 const GUARDED = IF_MATCH.extend(KEY.shape);
 
 /** From the answer of a create to the operations on that task (OpenAPI 3.1, Link Object). */
@@ -79,10 +79,10 @@ const QUERY = [invalidField('limit', unknownParameter())] as const;
 const DATABASE = ['DATABASE_ERROR', 'SERVICE_UNAVAILABLE'] as const;
 const TASK_ID = [invalidField('task_id', 'Task id must be a UUID'), 'NOT_FOUND'] as const;
 const BODY = ['INVALID_REQUEST', invalidField('title', 'Title cannot be empty')] as const;
-const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tasks is reached' })];
+export const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tasks is reached' })];
 /** Methods other than GET read the body, even if they ignore it. */
-const WRITE = ['PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_MISMATCH'] as const;
-const STALE = [new AppError('PRECONDITION_FAILED', { current: JSON.stringify(EXAMPLE) })];
+export const WRITE = ['PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_MISMATCH'] as const;
+export const STALE = [new AppError('PRECONDITION_FAILED', { current: JSON.stringify(EXAMPLE) })];
 
 export const operation = (operationId: string, summary: string, description: string) => ({
   operationId,

@@ -49,7 +49,7 @@ create index tasks_to_purge on todo.tasks (updated_at) where title is null;
 create table todo.replies (
   user_id text collate "C" not null references todo.users (id) on delete cascade,
   key text collate "C" not null check (char_length(key) between 1 and 255),
-  part smallint not null check (part between 0 and 99),
+  part smallint not null check (part between 0 and 100),
   request text not null,
   kind text not null,
   task_id uuid,
