@@ -1,6 +1,7 @@
 // Injects faults into a running service and checks what must hold. Exits with 1 if something did not.
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
+import { moveToPostgres, restoreOverEmbedded, restoreOverPostgres } from './backup-cursors.ts';
 import { crashStates } from './crash-states.ts';
 import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
@@ -31,6 +32,9 @@ const DRILLS: readonly Drill[] = [
   crashStates,
   backupEmbedded,
   backupPostgres,
+  restoreOverEmbedded,
+  restoreOverPostgres,
+  moveToPostgres,
   damagedFiles,
   diskFullEmbedded,
   diskFullPostgres,

@@ -188,6 +188,9 @@ export class Service {
   }
 }
 
+/** The longest that a timer can wait. */
+const NEVER_MS = 2 ** 31 - 1;
+
 export interface ServiceOptions {
   readonly config?: Partial<AppOptions['config']>;
   readonly clock?: () => number;
@@ -198,6 +201,8 @@ export interface ServiceOptions {
   readonly maxEventLoopDelayMs?: number;
   readonly maxUnsentBytes?: number;
   readonly maxAnswerMs?: number;
+  /** The time between two turns of background jobs; without it they have none. */
+  readonly jobsEveryMs?: number;
   readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set; the service's own by default. */
   readonly keySetTimeoutMs?: number;
@@ -225,6 +230,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
     ...(options.streamTickMs === undefined ? {} : { streamTickMs: options.streamTickMs }),
     ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
+    jobsEveryMs: options.jobsEveryMs ?? NEVER_MS,
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
     ...(options.keySetTimeoutMs === undefined ? {} : { keySetTimeoutMs: options.keySetTimeoutMs }),
   });

@@ -14,6 +14,14 @@ alter table todo.tasks
   add column deleted_at timestamptz,
   alter column title drop not null;
 
+-- No copies of what users wrote in the planner's statistics, where they would outlive it. Setting a type, be it the same,
+-- drops those that there are.
+alter table todo.tasks
+  alter column title type text,
+  alter column title set statistics 0,
+  alter column description type text,
+  alter column description set statistics 0;
+
 alter table todo.users no force row level security;
 alter table todo.tasks no force row level security;
 
@@ -58,6 +66,7 @@ create table todo.replies (
   created_at timestamptz not null default now(),
   primary key (user_id, key, part)
 );
+alter table todo.replies alter column task set statistics 0;
 create index replies_of_task on todo.replies (user_id, task_id);
 create index replies_oldest_first on todo.replies (created_at);
 
