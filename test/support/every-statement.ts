@@ -86,6 +86,9 @@ const DEFINER = /\b(?:const|function) (\w+)(?:<[\s\S]*?>)?(?: = )?\(\s*name: str
 /** A name that is derived from the one given: what is added to it. */
 const DERIVED = /^(?:name|`\$\{name\}(\w+)`)$/;
 
+/** Statements of background work, which has a database role of its own and is confined by its grants. */
+const OF_NO_USER = /^(changes_look$|job_)/;
+
 /** The names of the statements that requests run, as the source defines them. @throws if it defines one otherwise. */
 export function statementNames(): string[] {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
@@ -107,5 +110,7 @@ export function statementNames(): string[] {
       else for (const name of own) suffixes.set(name, [...(suffixes.get(name) ?? []), derived[1] ?? '']);
     }
   }
-  return calls.flatMap(({ definer, name }) => (suffixes.get(definer) ?? []).map((suffix) => name + suffix));
+  return calls
+    .flatMap(({ definer, name }) => (suffixes.get(definer) ?? []).map((suffix) => name + suffix))
+    .filter((name) => !OF_NO_USER.test(name));
 }
