@@ -21,6 +21,7 @@ import { sigterm } from './sigterm.ts';
 import { slowClients } from './slow-clients.ts';
 import { soakEmbedded, soakPostgres } from './soak.ts';
 import { starvationEmbedded, starvationPostgres } from './starvation.ts';
+import { streams } from './streams.ts';
 import type { Drill, Figures } from './support/drill.ts';
 import { DrillRun, type Scale } from './support/drill-run.ts';
 import { type DrillResult, recordResults } from './support/record.ts';
@@ -45,6 +46,7 @@ const DRILLS: readonly Drill[] = [
   slowClients,
   starvationEmbedded,
   starvationPostgres,
+  streams,
   soakEmbedded,
   soakPostgres,
   pgConnectionsKilled,

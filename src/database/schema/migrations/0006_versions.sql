@@ -130,12 +130,12 @@ create trigger number_changed_task before update on todo.tasks for each row
   )
   execute function todo.number_task();
 
--- What was kept of a task for retries of its requests goes with its content.
+-- What was kept of a task for retries of its requests goes with its content. That it was deleted says nothing of it.
 create function todo.blank_replies() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update todo.replies set kind = 'missing', version = null, task = null
-  where user_id = old.user_id and task_id = old.id;
+  where user_id = old.user_id and task_id = old.id and kind <> 'deleted';
   return null;
 end
 $$;
@@ -158,7 +158,7 @@ begin
   ) as gone
   where users.id = gone.user_id;
   update todo.replies set kind = 'missing', version = null, task = null
-  from deleted where (replies.user_id, replies.task_id) = (deleted.user_id, deleted.id);
+  from deleted where (replies.user_id, replies.task_id) = (deleted.user_id, deleted.id) and kind <> 'deleted';
   return null;
 end
 $$;
