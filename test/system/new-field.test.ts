@@ -133,9 +133,9 @@ describe('a program with one more field of a task', () => {
     const list = (await send('GET', '/api/tasks')).json;
     await command(settings.DATA_DIR, ['backup', 'new.ndjson'], main);
     const copy = join(folder.path, 'copy');
-    await command(copy, ['restore', 'new.ndjson'], main);
+    await command(copy, ['restore', 'new.ndjson', '--move'], main);
     const older = join(folder.path, 'older');
-    await command(older, ['restore', 'old.ndjson'], main);
+    await command(older, ['restore', 'old.ndjson', '--move'], main);
     await service.stop();
     await start(main, copy);
     assert.deepEqual((await send('GET', '/api/tasks')).json, list);
