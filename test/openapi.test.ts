@@ -5,6 +5,8 @@ import { faults, OpenApi, schemasIn } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
 const ROUTES = {
+  '/api/changes': ['get'],
+  '/api/events': ['get'],
   '/api/tasks': ['get', 'post'],
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
@@ -25,7 +27,9 @@ const BODIES: Readonly<Record<string, string>> = {
 const GUARDED = ['If-Match', 'Idempotency-Key'];
 
 /** The optional parameters that the contract gives a route: in the query, and headers. */
-const PARAMETERS: Readonly<Record<string, { readonly query?: string; readonly headers: readonly string[] }>> = {
+const PARAMETERS: Readonly<Record<string, { readonly query?: string; readonly headers?: readonly string[] }>> = {
+  'get /api/changes': { query: 'cursor limit wait since epoch' },
+  'get /api/events': { query: 'cursor', headers: ['Last-Event-ID'] },
   'get /api/tasks': { query: 'deleted', headers: ['If-None-Match'] },
   'post /api/tasks': { headers: ['Idempotency-Key'] },
   'get /api/tasks/{task_id}': { headers: ['If-None-Match'] },
@@ -43,11 +47,14 @@ const CREATING: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks/{task_id}/restore': ['200', '409'],
 };
 
+const EPOCH = '29f1d20d-65b1-4dba-ad13-bed0fe5159c3';
+
 /** The statuses that the contract gives a route. */
 function expectedStatuses(path: string, method: string): string[] {
   const always = [...(CREATING[`${method} ${path}`] ?? ['200']), '400', '431', '500'];
   if (!path.startsWith('/api')) return path === '/ready' ? [...always, '503'] : always;
-  const write = method === 'get' ? ['304'] : ['413', '422'];
+  const read = path.startsWith('/api/tasks') ? ['304'] : ['410'];
+  const write = method === 'get' ? read : ['413', '422'];
   const id = path.includes('{task_id}') ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
   return [...always, '401', ...id, ...write, '429', '503'];
 }
@@ -136,7 +143,7 @@ describe('the OpenAPI document', () => {
       const { query, headers = [] } = PARAMETERS[`${method} ${path}`] ?? {};
       const expected = [
         ...(path.includes('{task_id}') ? ['path task_id true'] : []),
-        ...(query === undefined ? [] : [`query ${query} false`]),
+        ...(query === undefined ? [] : query.split(' ').map((name) => `query ${name} false`)),
         ...headers.map((header) => `header ${header} false`),
       ];
       assert.deepEqual(parameters.sort(), expected.sort(), `${method} ${path}`);
@@ -181,13 +188,15 @@ describe('the OpenAPI document', () => {
     for (const { path, method, operation } of api.operations()) {
       if (!path.startsWith('/api')) continue;
       for (const { name, in: where, example } of operation.parameters ?? []) {
-        if (where === 'path') continue;
+        if (where === 'path' || path === '/api/events' || name === 'epoch') continue;
         const { id } = await person.create('x');
-        const url = path.replace('{task_id}', id) + (where === 'query' ? `?${name}=${String(example)}` : '');
+        const url =
+          path.replace('{task_id}', id) +
+          (where === 'query' ? `?${name}=${String(example)}${name === 'since' ? `&epoch=${EPOCH}` : ''}` : '');
         const headers: Record<string, string> = where === 'header' ? { [name]: String(example) } : {};
         const answer = await person.send(method.toUpperCase(), url, { title: 'y' }, headers);
         assert.ok(
-          [200, 201, 304, 404, 412, 422].includes(answer.statusCode),
+          [200, 201, 304, 404, 410, 412, 422].includes(answer.statusCode),
           `${method} ${url} ${name}: ${answer.body}`,
         );
       }
@@ -211,6 +220,7 @@ describe('the OpenAPI document', () => {
     const task = await person.create('x', { description: 'y' });
     const answers: Readonly<Record<string, object>> = {
       Task: task,
+      Changes: (await person.send('GET', '/api/changes')).json<object>(),
       TaskList: (await person.send('GET', '/api/tasks')).json<object>(),
       DeletedTask: (await person.send('DELETE', `/api/tasks/${task.id}`)).json<object>(),
       Healthy: (await person.send('GET', '/health')).json<object>(),
