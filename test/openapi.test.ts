@@ -5,8 +5,6 @@ import { faults, OpenApi, schemasIn } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
 const ROUTES = {
-  '/api/changes': ['get'],
-  '/api/events': ['get'],
   '/api/tasks': ['get', 'post'],
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
