@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { mock, type TestContext, test } from 'node:test';
 import pg from 'pg';
+import { AppError } from '../dist/core/errors.js';
 import type { UserId } from '../dist/core/user.js';
 import type { Database } from '../dist/database/database.js';
 import type { Rows } from '../dist/database/sql.js';
 import { JobScheduler, type SchedulerOptions } from '../dist/jobs/scheduler.js';
 import { blankDeletedTasks, purgeBlankTasks } from '../dist/tasks/job-sql.js';
+import { replyJobs } from '../dist/writes/job.js';
 import { deleteOldReplies } from '../dist/writes/job-sql.js';
+import { changesOf } from './support/changes.ts';
 import { onEachDatabase, onPostgres, openPostgresAt, type Person, startService, type Task } from './support/service.ts';
 import { statement } from './support/statements.ts';
 import { stubDatabase } from './support/stub-database.ts';
@@ -91,16 +94,41 @@ onEachDatabase(
       const createAs = (id: string) =>
         person.send('PUT', `/api/tasks/${id}`, { title: 'again' }, { 'if-none-match': '*' });
       assert.equal((await createAs(old)).statusCode, 409);
-      await age(database, person, 'updated_at', '365 days', [old]);
       await age(database, person, 'updated_at', '364 days', [recent]);
-      const [[version] = []] = await asOperator(database, `select version from todo.tasks where id = '${old}'`);
+      const counter = `select version from todo.users where id = '${person.sub}'`;
+      const [[version] = []] = await asOperator(database, counter);
+      await age(database, person, 'updated_at', '365 days', [old]); // the last change of the row
       const remaining = `select id from todo.tasks where user_id = '${person.sub}'`;
       await untilJobs(writer, async () => (await asOperator(database, remaining)).length === 1);
       assert.deepEqual(await asOperator(database, remaining), [[recent]]);
       const [[swept] = []] = await asOperator(database, `select swept from todo.users where id = '${person.sub}'`);
-      assert.equal(swept, version);
+      assert.equal(swept, `${Number(version) + 1}`);
       assert.equal((await createAs(recent)).statusCode, 409);
       assert.equal((await createAs(old)).statusCode, 201);
+    });
+
+    test('who waits for changes is told of content that goes', async () => {
+      const { database } = service().opened;
+      const [person, writer] = [await service().person(), await service().person()];
+      const [id = ''] = await deletedTasks(person, 1);
+      await age(database, person, 'deleted_at', '29 days', [id]);
+      const { cursor } = await changesOf(person);
+      await age(database, person, 'deleted_at', '31 days', [id]);
+      let from = cursor;
+      const content = async () => {
+        const page = await changesOf(person, { cursor: from, wait: 25 });
+        from = page.cursor;
+        return page.changes.map(({ deleted, task }) => [deleted, task === null]);
+      };
+      const blanked = (async () => {
+        for (;;) if ((await content()).some(([deleted, isBlank]) => deleted && isBlank)) return true;
+      })();
+      let isSeen = false;
+      void blanked.then(() => {
+        isSeen = true;
+      });
+      await untilJobs(writer, async () => isSeen);
+      assert.ok(await blanked);
     });
 
     test('what was kept for retries is deleted after a day', async () => {
@@ -243,6 +271,23 @@ test('no step is begun once the service stops', async (t) => {
   stop.abort();
   await pass(3_600_000);
   assert.equal(steps(), 0);
+});
+
+test('a database role that may not run jobs is one warning', async (t) => {
+  const warnings: string[] = [];
+  const denied = Object.assign(new Error('permission denied to set role'), { code: '42501' });
+  const refusing = stubDatabase(async () => {
+    throw new AppError('DATABASE_ERROR', { cause: denied });
+  });
+  const { scheduler, pass } = scheduled(t, {
+    jobs: replyJobs(refusing.database),
+    onWarning: (message) => void warnings.push(message),
+  });
+  for (let turn = 0; turn < 3; turn += 1) {
+    scheduler.noteWrite();
+    await pass(60_000);
+  }
+  assert.deepEqual(warnings, ['Background jobs need a process whose database role may become todo_operator']);
 });
 
 test('a job that fails is one warning a turn, and is tried again at the next', async () => {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../core/clock.ts';
 import type { UserId } from '../core/user.ts';
-import type { Job } from '../writes/job.ts';
+import { type Job, JobRefusedError } from '../writes/job.ts';
 
 /** Without writes, jobs have a turn this often: a database that scales to zero must not be kept running. */
 const MAX_IDLE_MS = 86_400_000;
@@ -25,6 +25,7 @@ export class JobScheduler {
   /** Whether something may have to be done since the last turn. */
   #isDue = true;
   #lastTurnAt = 0;
+  #isRefused = false;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -52,10 +53,21 @@ export class JobScheduler {
       try {
         await this.#run(job);
       } catch (error) {
-        this.#isDue = true;
-        this.#options.onWarning(`A background job failed and will be tried again: ${job.title}`, error);
+        this.#report(job, error);
         return;
       }
+    }
+  }
+
+  /** A failure is tried again at the next turn, unless it is a refusal, which is reported once. */
+  #report({ title }: Job, error: unknown): void {
+    const { onWarning } = this.#options;
+    if (!(error instanceof JobRefusedError)) {
+      this.#isDue = true;
+      onWarning(`A background job failed and will be tried again: ${title}`, error);
+    } else if (!this.#isRefused) {
+      this.#isRefused = true;
+      onWarning('Background jobs need a process whose database role may become todo_operator', error);
     }
   }
 

@@ -1,5 +1,7 @@
+import { AppError } from '../core/errors.ts';
 import { parseUserId, type UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
+import { sqlStateOf } from '../database/errors.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import { deleteOldReplies, STEP_ROWS } from './job-sql.ts';
 
@@ -15,8 +17,26 @@ export interface Step {
 export interface Job {
   /** What it does, for the log. */
   readonly title: string;
-  /** Does some of it, in milliseconds, unless another process does. @throws {AppError} as `Database.transaction` does. */
+  /**
+   * Does some of it, in milliseconds, unless another process does.
+   * @throws {JobRefusedError} if the database role may not; {AppError} as `Database.transaction` does.
+   */
   step(): Promise<Step>;
+}
+
+/** The database role may not become `todo_operator`. */
+export class JobRefusedError extends Error {
+  constructor(cause: unknown) {
+    super('The database role may not become todo_operator', { cause });
+    this.name = 'JobRefusedError';
+  }
+}
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+function toJobError(error: unknown): unknown {
+  const isRefused = error instanceof AppError && sqlStateOf(error.cause) === INSUFFICIENT_PRIVILEGE;
+  return isRefused ? new JobRefusedError(error) : error;
 }
 
 /** @param statement writes at most `STEP_ROWS` rows, and returns the user of each. */
@@ -24,7 +44,9 @@ export function createJob(database: Database, title: string, statement: BoundSta
   return {
     title,
     step: async () => {
-      const [rows = []] = await database.transaction({ kind: 'admin' }, [statement]);
+      const [rows = []] = await database.transaction({ kind: 'admin' }, [statement]).catch((error: unknown) => {
+        throw toJobError(error);
+      });
       const users = new Set<UserId>();
       for (const [id] of rows) {
         const user = parseUserId(id);
