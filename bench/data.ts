@@ -44,13 +44,17 @@ export function tokenOf(user: number, secret: string): string {
 
 export type Schema = 'todo' | 'peer';
 
-/** Inserts the users numbered `from` to `to`. */
-export const usersSql = (schema: Schema, from: number, to: number) => `
-  insert into ${schema}.users (id) select md5('bench user ' || u) from generate_series(${from}, ${to}) as u`;
+/** Inserts the users numbered `from` to `to`, who will have `each` tasks: triggers do not count them here. */
+export const usersSql = (schema: Schema, from: number, to: number, each: number) => {
+  const [columns, values] = schema === 'todo' ? [', version, tasks', `, ${each}, ${each}`] : ['', ''];
+  return `insert into ${schema}.users (id${columns})
+    select md5('bench user ' || u)${values} from generate_series(${from}, ${to}) as u`;
+};
 
 /** Inserts `each` tasks for each of those users in order of creation, so that the rows of one user are scattered. */
 export const tasksSql = (schema: Schema, from: number, to: number, each: number) => `
-  insert into ${schema}.tasks (user_id, id, title, description, is_completed, created_at, updated_at)
+  insert into ${schema}.tasks
+    (user_id, id, title, description, is_completed, created_at, updated_at${schema === 'todo' ? ', version' : ''})
   select
     md5('bench user ' || u),
     (lpad(to_hex(ms), 12, '0') || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid,
@@ -58,7 +62,7 @@ export const tasksSql = (schema: Schema, from: number, to: number, each: number)
     case when n % 2 = 0 then 'Two cartons if they are fresh, one if not; the shop at the corner closes at eight' end,
     n % 3 = 0,
     to_timestamp(ms / 1000.0),
-    to_timestamp(ms / 1000.0)
+    to_timestamp(ms / 1000.0)${schema === 'todo' ? ', n' : ''}
   from generate_series(1, ${each}) as n,
     generate_series(${from}, ${to}) as u,
     lateral (select ${EPOCH_MS}::bigint + n * 60000 + u as ms, md5('bench task ' || u || ' ' || n) as hash) as generated

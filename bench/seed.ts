@@ -3,14 +3,14 @@ import { PGlite } from '@electric-sql/pglite';
 import { BIG_LIST, BIG_USER, PEER_SCHEMA, type Schema, TASKS_EACH, tasksSql, USERS, usersSql } from './data.ts';
 import type { BenchDatabase } from './database.ts';
 
-/** Skips the foreign key check of each row. */
+/** Skips the foreign key check of each row, and the triggers. */
 const WITHOUT_FK_CHECKS = 'set session_replication_role = replica';
 const WITH_FK_CHECKS = 'reset session_replication_role';
 const USERS_PER_BATCH = 10_000;
 
 function* baseSql(schema: Schema, users: number): Generator<string> {
-  yield usersSql(schema, 0, users - 1);
-  yield usersSql(schema, BIG_USER, BIG_USER);
+  yield usersSql(schema, 0, users - 1, TASKS_EACH);
+  yield usersSql(schema, BIG_USER, BIG_USER, BIG_LIST);
   yield tasksSql(schema, 0, users - 1, TASKS_EACH);
   yield tasksSql(schema, BIG_USER, BIG_USER, BIG_LIST);
 }
@@ -29,7 +29,9 @@ export async function seedTables(database: BenchDatabase): Promise<void> {
 
 /** Empties the service's tables and drops the peers'. */
 export async function emptyTables(database: BenchDatabase): Promise<void> {
-  await database.run('truncate todo.tasks, todo.users');
+  await database.run(WITHOUT_FK_CHECKS); // triggers too: one refuses TRUNCATE
+  await database.run('truncate todo.replies, todo.tasks, todo.users');
+  await database.run(WITH_FK_CHECKS);
   await database.run('drop schema peer cascade');
 }
 
@@ -38,7 +40,7 @@ export async function growTables(database: BenchDatabase, existing: number, user
   await database.run(WITHOUT_FK_CHECKS);
   for (let from = existing; from < users; from += USERS_PER_BATCH) {
     const to = Math.min(from + USERS_PER_BATCH, users) - 1;
-    await database.run(usersSql('todo', from, to));
+    await database.run(usersSql('todo', from, to, TASKS_EACH));
     await database.run(tasksSql('todo', from, to, TASKS_EACH));
     process.stderr.write(`  ${((to + 1) * TASKS_EACH).toLocaleString('en')} tasks\n`);
   }

@@ -21,11 +21,19 @@ import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
 import { createTaskService } from './tasks/task-service.ts';
+import { createWriter } from './writes/writer.ts';
 
 export interface AppOptions {
   readonly config: Pick<
     Config,
-    'environment' | 'issuer' | 'audience' | 'userClaim' | 'frontendOrigins' | 'rateLimitPerMinute' | 'maxTasksPerUser'
+    | 'environment'
+    | 'issuer'
+    | 'audience'
+    | 'userClaim'
+    | 'frontendOrigins'
+    | 'rateLimitPerMinute'
+    | 'maxTasksPerUser'
+    | 'deletedTasksDays'
   > & {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
@@ -82,8 +90,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const concurrency = limitUserConcurrency(app); //         onSend
   exposeMetrics(app, [...concurrency.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
+  const writer = createWriter(database, () => undefined);
   await mountRest(app, {
-    tasks: createTaskService(database, config.maxTasksPerUser),
+    tasks: createTaskService(database, writer, config),
+    maxTasksPerUser: config.maxTasksPerUser,
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),
       authenticate(tokens),

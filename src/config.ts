@@ -42,6 +42,8 @@ export interface Config {
   readonly rateLimitPerMinute: number;
   /** Tasks stored by one user; 0 is no limit. */
   readonly maxTasksPerUser: number;
+  /** For how long the content of a deleted task is kept; 0 is not at all. */
+  readonly deletedTasksDays: number;
 }
 
 const DATABASE_SCHEMES = ['postgres:', 'postgresql:'];
@@ -143,6 +145,7 @@ const Environment = z.object({
   FRONTEND_URL: origins.optional(),
   RATE_LIMIT_PER_MINUTE: integer(0, 1_000_000).optional(),
   MAX_TASKS_PER_USER: integer(0, 100_000_000).default(100_000),
+  DELETED_TASKS_DAYS: integer(0, 365).default(30),
 });
 
 type Settings = z.output<typeof Environment>;
@@ -236,5 +239,6 @@ export function loadConfig(environment: Readonly<Record<string, string | undefin
     frontendOrigins: settings.FRONTEND_URL ?? (production ? [] : ['http://localhost:3000']),
     rateLimitPerMinute: settings.RATE_LIMIT_PER_MINUTE ?? (production ? 100 : 0),
     maxTasksPerUser: settings.MAX_TASKS_PER_USER,
+    deletedTasksDays: settings.DELETED_TASKS_DAYS,
   };
 }

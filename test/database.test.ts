@@ -3,7 +3,9 @@ import { test } from 'node:test';
 import type { UserId } from '../dist/core/user.js';
 import type { Database } from '../dist/database/database.js';
 import type { BoundStatement } from '../dist/database/sql.js';
+import type { TaskId } from '../dist/tasks/task.js';
 import { createTaskService } from '../dist/tasks/task-service.js';
+import { createWriter } from '../dist/writes/writer.js';
 import { onEachDatabase } from './support/service.ts';
 import { baseName, runAs, statement } from './support/statements.ts';
 
@@ -12,6 +14,7 @@ const LONG_LIST = 'x'.repeat(1_500_000);
 /** Runs the statements of every use case as EXPLAIN. @returns the plans, by the statement's name. */
 async function explainEveryStatement(database: Database, owner: UserId): Promise<Map<string, string>> {
   const plans = new Map<string, string>();
+  const id = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f' as TaskId;
   const explaining: Database = {
     ping: () => database.ping(),
     close: () => Promise.resolve(),
@@ -20,18 +23,30 @@ async function explainEveryStatement(database: Database, owner: UserId): Promise
       for (const [index, bound] of statements.entries()) {
         plans.set(baseName(bound.statement), (results[index] ?? []).flat().join('\n'));
       }
-      return statements.map((bound) => [[baseName(bound.statement) === 'task_list' ? LONG_LIST : 'id', '{}']]);
+      return statements.map(({ statement: { name, access } }) => {
+        if (access === 'write') return [['changed', id, '1', '{}']];
+        return [
+          name.startsWith('task_list_')
+            ? ['state', null]
+            : name.startsWith('task_list')
+              ? ['state', LONG_LIST]
+              : [id, '1', '{}'],
+        ];
+      });
     },
   };
-  const tasks = createTaskService(explaining, 1);
+  const writer = createWriter(explaining, () => undefined);
+  const tasks = createTaskService(explaining, writer, { maxTasksPerUser: 1, deletedTasksDays: 30 });
   const user = { userId: owner, email: null };
-  const id = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f' as Parameters<typeof tasks.get>[1];
-  for (let time = 0; time < 3; time += 1) await tasks.list(user); // of unknown length, short, long
+  const guard = { expected: [1], retry: { key: 'key', request: 'request' } };
+  for (let time = 0; time < 3; time += 1) await tasks.list(user, null); // of unknown length, short, long
+  await tasks.listDeleted(user, null);
   await tasks.get(user, id);
-  await tasks.create(user, { title: 'x' });
-  await tasks.update(user, id, { title: 'y' });
-  await tasks.toggle(user, id);
-  await tasks.delete(user, id);
+  await tasks.create(user, { title: 'x' }, null);
+  await tasks.update(user, id, { title: 'y' }, guard);
+  await tasks.toggle(user, id, guard);
+  await tasks.delete(user, id, guard);
+  await tasks.restore(user, id, guard);
   return plans;
 }
 

@@ -12,7 +12,10 @@ export const ERROR_CODES = [
   'TOKEN_EXPIRED',
   'VALIDATION_ERROR',
   'NOT_FOUND',
+  'CONFLICT',
   'LIMIT_REACHED',
+  'PRECONDITION_FAILED',
+  'IDEMPOTENCY_MISMATCH',
   'RATE_LIMITED',
   'DATABASE_ERROR',
   'INTERNAL_ERROR',
@@ -33,7 +36,10 @@ const DEFAULT_MESSAGES: Readonly<Record<ErrorCode, string>> = {
   TOKEN_EXPIRED: 'Authentication token has expired',
   VALIDATION_ERROR: 'Validation failed',
   NOT_FOUND: 'Task not found',
+  CONFLICT: 'A deleted task has this id',
   LIMIT_REACHED: 'The limit of tasks is reached',
+  PRECONDITION_FAILED: 'The task has been changed since',
+  IDEMPOTENCY_MISMATCH: 'The key was used for another request',
   RATE_LIMITED: 'Too many requests',
   DATABASE_ERROR: 'A database error occurred',
   INTERNAL_ERROR: 'An internal server error occurred',
@@ -48,6 +54,10 @@ interface AppErrorOptions {
   /** Replaces the default message of the code. */
   readonly message?: string;
   readonly details?: readonly FieldError[];
+  /** For `PRECONDITION_FAILED`: the present state, JSON of the schema `Task`. */
+  readonly current?: string | null;
+  /** The index of the operation that failed, of several that were requested at once. */
+  readonly index?: number;
   /** Machine-readable reason: logged, never sent to the client. */
   readonly reason?: string;
   /** The underlying error: logged, never sent to the client. */
@@ -58,6 +68,8 @@ interface AppErrorOptions {
 export class AppError extends Error {
   readonly code: ErrorCode;
   readonly details: readonly FieldError[] | undefined;
+  readonly current: string | null;
+  readonly index: number | undefined;
   readonly reason: string | undefined;
 
   constructor(code: ErrorCode, options: AppErrorOptions = {}) {
@@ -65,6 +77,8 @@ export class AppError extends Error {
     this.name = 'AppError';
     this.code = code;
     this.details = options.details;
+    this.current = options.current ?? null;
+    this.index = options.index;
     this.reason = options.reason;
   }
 }

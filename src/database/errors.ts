@@ -60,11 +60,14 @@ export function transactionError(cause: Error): AppError | TransactionAbortedErr
 export class TransactionAbortedError extends Error {
   /** The SQLSTATE given to `todo.abort`: `TD` and three digits. */
   readonly code: string;
+  /** The detail given to `todo.abort`, or ''. */
+  readonly detail: string;
 
   constructor(code: string, cause: Error) {
     super(`The transaction was aborted with ${code}`, { cause });
     this.name = 'TransactionAbortedError';
     this.code = code;
+    this.detail = 'detail' in cause && typeof cause.detail === 'string' ? cause.detail : '';
   }
 }
 

@@ -12,12 +12,24 @@ export const CONSTANT_HEADERS = {
 };
 
 const EXPOSED_HEADERS = [
+  'ETag',
   'Location',
-  'X-Request-Id',
   'Retry-After',
+  'X-Request-Id',
   'RateLimit-Limit',
   'RateLimit-Remaining',
   'RateLimit-Reset',
+  'Idempotency-Replayed',
+  'Link',
+];
+
+const ALLOWED_HEADERS = [
+  'Authorization',
+  'Content-Type',
+  'If-Match',
+  'If-None-Match',
+  'Idempotency-Key',
+  'Last-Event-ID',
 ];
 
 /**
@@ -42,7 +54,7 @@ export async function allowOrigins(app: FastifyInstance, origins: readonly strin
     origin: (origin, decide) => decide(null, origin !== undefined && allowed.has(origin)),
     credentials: true,
     methods: ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'],
-    allowedHeaders: ['Authorization', 'Content-Type'],
+    allowedHeaders: ALLOWED_HEADERS,
     exposedHeaders: EXPOSED_HEADERS,
     maxAge: 600,
     strictPreflight: false,

@@ -13,7 +13,10 @@ const RESPONSES: Readonly<Record<ErrorCode, readonly [status: number, headers?: 
   TOKEN_EXPIRED: [401, REJECTED_TOKEN],
   VALIDATION_ERROR: [400],
   NOT_FOUND: [404],
+  CONFLICT: [409],
   LIMIT_REACHED: [409],
+  PRECONDITION_FAILED: [412],
+  IDEMPOTENCY_MISMATCH: [422],
   RATE_LIMITED: [429],
   DATABASE_ERROR: [500],
   INTERNAL_ERROR: [500],
@@ -41,17 +44,21 @@ function describedChallenge(details: readonly FieldError[]): Headers {
   };
 }
 
+/** `value` as the last field of the JSON object `body`. */
+const withField = (body: string, name: string, value: string) => `${body.slice(0, -1)},"${name}":${value}}`;
+
 /** The HTTP response for an error. */
 export function errorReply(error: AppError): ErrorReply {
-  const { code, message, details } = error;
+  const { code, message, details, current, index } = error;
   const [status, headers] = RESPONSES[code];
+  const body = JSON.stringify({ error: message, code, details, index });
   return {
     status,
     headers: {
       'content-type': JSON_TYPE,
       ...(headers === REJECTED_TOKEN && details !== undefined ? describedChallenge(details) : headers),
     },
-    body: JSON.stringify({ error: message, code, ...(details === undefined ? {} : { details }) }),
+    body: current === null ? body : withField(body, 'current', current),
   };
 }
 

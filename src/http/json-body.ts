@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { AppError } from '../core/errors.ts';
+import { digestBody, digestKeyedBodies } from './idempotency-key.ts';
 
 const ACCEPTED_TYPE = /^application\/json[ \t]*(?:;[ \t]*charset="?utf-?8"?[ \t]*)?;?$/i;
 const OTHER_CHARSET = /^application\/json[ \t]*;[ \t]*charset=/i;
@@ -43,9 +44,11 @@ function acceptsBody(request: FastifyRequest): boolean {
  * the body. Errors are `INVALID_REQUEST`.
  */
 export function parseJsonBodies(app: FastifyInstance): void {
+  digestKeyedBodies(app);
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
     try {
+      digestBody(request, bytes);
       done(null, acceptsBody(request) ? parseObject(bytes) : undefined);
     } catch (error) {
       done(error instanceof Error ? error : new Error('Body parser failed', { cause: error }));

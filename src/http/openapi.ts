@@ -20,6 +20,8 @@ declare module 'fastify' {
   interface FastifyContextConfig {
     /** The documented responses of the route, by status. */
     readonly responses?: Readonly<Record<string, DocumentedResponse>>;
+    /** The request headers that the route reads itself, for the document alone. */
+    readonly requestHeaders?: z.ZodObject;
   }
 }
 
@@ -39,8 +41,10 @@ const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
   400: 'The request or one of its fields is invalid.',
   401: 'Missing, invalid or expired token.',
   404: 'Not found, or owned by another user.',
-  409: 'The user has as many tasks as they may: delete some first.',
+  409: 'The user has as many tasks as they may, or a deleted task has the id.',
+  412: 'The task has another version than expected: `current` is its present state.',
   413: 'The request body exceeds 64 KiB.',
+  422: 'The idempotency key was used for another request.',
   429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting.',
   431: 'The request headers exceed 16 KiB.',
   500: 'Database error or internal error.',
@@ -97,6 +101,13 @@ export function jsonResponse(
   const body = { schema: toJsonSchema(schema), ...(examples && { examples }) };
   return { description, headers: { ...REQUEST_ID, ...headers }, content: { 'application/json': body } };
 }
+
+/** A response without a body. */
+export const emptyResponse = (description: string, headers: DocumentedResponse['headers']): DocumentedResponse => ({
+  description,
+  headers: { ...REQUEST_ID, ...headers },
+  content: {},
+});
 
 /** A response with a plain text body. */
 export function textResponse(description: string): DocumentedResponse {
@@ -174,8 +185,10 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
     },
     transform: ({ schema, url, route }) => {
       const documented = { security: [], ...schema, response: route.config?.responses };
-      const { body, params } = documented;
+      const { body, params, querystring } = documented;
       if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
+      if (querystring instanceof z.ZodType) documented.querystring = toJsonSchema(querystring);
+      if (route.config?.requestHeaders !== undefined) documented.headers = toJsonSchema(route.config.requestHeaders);
       if (body instanceof z.ZodType) {
         documented.body = toJsonSchema(body);
         requestBodies.add(z.globalRegistry.get(body)?.id ?? '');

@@ -1,15 +1,29 @@
 import type { onRequestHookHandler } from 'fastify';
+import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 
 const MAX_DETAILS = 20;
+const REPEATED = 'Query parameter must be sent once';
 
-export const UNKNOWN_PARAMETER =
-  'Unknown query parameter: this route has none. None is needed against caches either: responses are never cached';
+/** The message for a query parameter that is none of `known`. */
+export function unknownParameter(known: readonly string[] = []): string {
+  if (known.length > 0) return `Unknown query parameter: this route has ${known.join(', ')}`;
+  return 'Unknown query parameter: this route has none. None is needed against caches either: responses are never cached';
+}
 
-/** onRequest hook of routes without query parameters: responds with 400 to a request that has any, naming up to 20. */
-export const rejectQuery: onRequestHookHandler = (request, _reply, done) => {
-  const names = Object.keys(request.query ?? {});
-  if (names.length === 0) return done();
-  const details = names.slice(0, MAX_DETAILS).map((name) => ({ field: name || 'query', message: UNKNOWN_PARAMETER }));
-  done(new AppError('VALIDATION_ERROR', { details }));
+/** The names in a route's `querystring` schema, which is a `z.object`; a route without one has no query parameters. */
+const namesIn = (schema: unknown) => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : []);
+
+/**
+ * onRequest hook: responds with 400 to a request with a query parameter that its route does not have, or with one twice,
+ * naming up to 20. Values are validated later, by the route's `querystring` schema.
+ */
+export const checkQuery: onRequestHookHandler = (request, _reply, done) => {
+  const known = namesIn(request.routeOptions.schema?.querystring);
+  const faults = Object.entries(request.query ?? {}).flatMap(([name, value]) => {
+    if (!known.includes(name)) return [{ field: name || 'query', message: unknownParameter(known) }];
+    return Array.isArray(value) ? [{ field: name, message: REPEATED }] : [];
+  });
+  if (faults.length === 0) return done();
+  done(new AppError('VALIDATION_ERROR', { details: faults.slice(0, MAX_DETAILS) }));
 };

@@ -3,136 +3,151 @@ import { AppError } from '../core/errors.ts';
 import { RecentMap } from '../core/recent-map.ts';
 import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
-import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Rows } from '../database/sql.ts';
+import type { Effect, Retry } from '../writes/effect.ts';
+import type { Outcome } from '../writes/outcome.ts';
+import type { Writer } from '../writes/writer.ts';
+import { LIST_COLUMNS } from './columns.ts';
 import { LongLists } from './long-list.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
-import { TaskQuota } from './task-quota.ts';
+import { getState, getTask, listDeletedTasks, listLongTasks, listShortTasks, listTasks } from './task-sql.ts';
 import {
-  countTasks,
+  blankOldestDeleted,
   deleteTask,
-  getTask,
+  type Expected,
   insertTask,
-  LIMIT_REACHED,
-  LONG_LIST_COLUMNS,
-  listLongTasks,
-  listShortTasks,
-  listTasks,
-  lockTaskCount,
+  restoreTask,
   toggleTask,
   updateTask,
-} from './task-sql.ts';
+} from './write-sql.ts';
 
 /** A task as the database built it: `json` is text of the schema `Task`, which the REST handlers send unparsed. */
-interface TaskResult {
+export interface TaskResult {
   readonly id: string;
+  readonly version: number;
   readonly json: string;
+}
+
+/** A list, JSON of the schema `TaskList`; null if the state of what the user has is the one that the caller knows. */
+export interface TaskListResult {
+  /** Changes with every change of the user's. */
+  readonly state: string;
+  readonly json: string | Buffer | null;
+}
+
+/** What became of a write, and whether of an earlier request with the same idempotency key. */
+export interface WriteResult {
+  readonly outcome: Outcome;
+  readonly isReplayed: boolean;
+}
+
+/** How a write is guarded. */
+export interface Guard {
+  /** The versions on which it may be made; null for any. */
+  readonly expected: Expected;
+  readonly retry: Retry | null;
 }
 
 /** The use cases: what a user may do with their tasks, through any door. */
 export interface TaskService {
-  /** @returns JSON of the schema `TaskList`: the user's newest tasks, newest first, at most 1000. */
-  list(user: Principal): Promise<{ readonly json: string | Buffer }>;
-  /** @throws {AppError} `NOT_FOUND` if the user has no such task, as do the other methods that take an id. */
+  /** The user's newest tasks, newest first, at most 1000. @param known the state of the list that the caller has. */
+  list(user: Principal, known: string | null): Promise<TaskListResult>;
+  /** The deleted tasks that can be restored, newest deletion first, at most 1000. */
+  listDeleted(user: Principal, known: string | null): Promise<TaskListResult>;
+  /** @throws {AppError} `NOT_FOUND` if the user has no such task. */
   get(user: Principal, id: TaskId): Promise<TaskResult>;
-  /**
-   * Creates a task, and the user's row if that is missing.
-   * @throws {AppError} `LIMIT_REACHED` if the user has as many tasks as they may.
-   */
-  create(user: Principal, task: TaskCreate): Promise<TaskResult>;
-  /** Changes the given fields and no others. */
-  update(user: Principal, id: TaskId, changes: TaskUpdate): Promise<TaskResult>;
-  /** Inverts `is_completed`, atomically. */
-  toggle(user: Principal, id: TaskId): Promise<TaskResult>;
-  /** @returns the id of the deleted task. */
-  delete(user: Principal, id: TaskId): Promise<{ readonly id: string }>;
+  /** Creates a task under an id of the service's. Outcomes: `created`, `limit`. */
+  create(user: Principal, task: TaskCreate, retry: Retry | null): Promise<WriteResult>;
+  /** Creates a task under the user's id. Outcomes: `created`, `exists`, `taken`, `limit`. */
+  createAs(user: Principal, id: TaskId, task: TaskCreate, retry: Retry | null): Promise<WriteResult>;
+  /** Changes the given fields and no others. Outcomes: `changed`, `missing`, `stale`. */
+  update(user: Principal, id: TaskId, changes: TaskUpdate, guard: Guard): Promise<WriteResult>;
+  /** Inverts `is_completed`, atomically. Outcomes: `changed`, `missing`, `stale`. */
+  toggle(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
+  /** Outcomes: `deleted`, `missing`, `stale`. */
+  delete(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
+  /** Deletes the task, deleted already or not, and its content. Outcomes: `deleted`, `missing`, `stale`. */
+  deletePermanently(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
+  /** Brings a deleted task back. Outcomes: `changed`, `missing`, `stale`, `limit`. */
+  restore(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
+}
+
+export interface TaskLimits {
+  /** Of one user; 0 is no limit. */
+  readonly maxTasksPerUser: number;
+  /** For how long the content of a deleted task is kept; 0 is not at all. */
+  readonly deletedTasksDays: number;
 }
 
 /** How many users' lists are remembered to be short or long. */
 const MAX_USERS = 10_000;
 /** In characters of JSON: a longer one is built here, not by the database. */
 const MAX_SHORT_LIST = 1_048_576;
-/** In UTF-16 code units: 1000 tasks with such texts make no long list. */
-const SHORT_TEXT = 100;
 
-function toTask(rows: Rows): TaskResult {
-  const [[id, json] = []] = rows;
-  if (typeof id !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
-  return { id, json };
-}
-
-function limitError(limit: number, cause: unknown): unknown {
-  if (!(cause instanceof TransactionAbortedError) || cause.code !== LIMIT_REACHED) return cause;
-  return new AppError('LIMIT_REACHED', { message: `The limit of ${limit} tasks is reached` });
-}
-
-/** @param maxTasksPerUser beyond which creates fail; 0 is no limit. */
-export function createTaskService(database: Database, maxTasksPerUser: number): TaskService {
-  const quota = new TaskQuota(maxTasksPerUser);
+export function createTaskService(database: Database, writer: Writer, limits: TaskLimits): TaskService {
+  const { maxTasksPerUser, deletedTasksDays } = limits;
   const longLists = new LongLists();
   const lists = new RecentMap<UserId, 'short' | 'long'>(MAX_USERS);
 
+  /** @returns the rows of the statement. */
+  const read = async ({ userId }: Principal, statement: BoundStatement): Promise<Rows> =>
+    (await database.transaction({ kind: 'user', userId }, [statement])).at(-1) ?? [];
+
   const remember = (owner: UserId, json: string | Buffer) => {
     lists.set(owner, json.length > MAX_SHORT_LIST ? 'long' : 'short');
-    return { json };
+    return json;
   };
 
-  /** Of a user who has written a long text it is no longer known that their list is short. */
-  const forgetIfLong = ({ userId }: Principal, { title = '', description }: TaskUpdate) => {
-    if (title.length + (description?.length ?? 0) > SHORT_TEXT) lists.delete(userId);
+  /** The state is read before the rows, and so never newer than they are. */
+  const buildList = async (user: Principal, known: string | null, statement: BoundStatement) => {
+    const [[state] = []] = await read(user, getState({ owner: user.userId }));
+    if (typeof state !== 'string') throw new TypeError('The database returned no state');
+    if (state === known) return { state, json: null };
+    return { state, json: await longLists.build(LIST_COLUMNS, () => read(user, statement)) };
   };
 
-  /** @returns the rows of the last statement. */
-  const run = async (user: Principal, statement: BoundStatement): Promise<Rows> =>
-    (await database.transaction({ kind: 'user', userId: user.userId }, [statement])).at(-1) ?? [];
-
-  const runForTask = async (user: Principal, statement: BoundStatement): Promise<TaskResult> =>
-    toTask(await run(user, statement));
-
-  const countAndInsert = async ({ userId }: Principal, insert: BoundStatement) => {
-    const statements = [
-      lockTaskCount({ owner: userId }),
-      countTasks({ owner: userId, limit: maxTasksPerUser }),
-      insert,
-    ];
-    try {
-      const [, [[stored] = []] = [], inserted = []] = await database.transaction({ kind: 'user', userId }, statements);
-      return { stored: Number(stored), result: toTask(inserted) };
-    } catch (error) {
-      throw limitError(maxTasksPerUser, error);
-    }
+  const write = async (user: Principal, effect: Effect, retry: Retry | null, after: readonly BoundStatement[] = []) => {
+    const { outcomes, isReplayed } = await writer.write(user, { effects: [effect], isAtomic: false, after, retry });
+    const [outcome] = outcomes;
+    if (outcome === undefined) throw new TypeError('The database returned no outcome');
+    return { outcome, isReplayed };
   };
+
+  const remove = ({ userId }: Principal, id: TaskId, isPermanent: boolean, expected: Expected) =>
+    deleteTask(userId, id, { isPermanent, keepsContent: deletedTasksDays > 0, absent: 'missing' }, expected);
 
   return {
-    list: async (user) => {
+    list: async (user, known) => {
       const { userId: owner } = user;
-      const known = lists.get(owner);
-      if (known !== 'long') {
-        const [[json] = []] = await run(user, known === 'short' ? listTasks({ owner }) : listShortTasks({ owner }));
-        if (typeof json === 'string') return remember(owner, json);
+      const length = lists.get(owner);
+      if (length !== 'long') {
+        const statement = length === 'short' ? listTasks : listShortTasks;
+        const [[state, json = null] = []] = await read(user, statement({ owner, known }));
+        if (typeof state !== 'string') throw new TypeError('The database returned no state');
+        if (state === known) return { state, json: null };
+        if (json !== null) return { state, json: remember(owner, json) };
       }
-      return remember(owner, await longLists.build(LONG_LIST_COLUMNS, () => run(user, listLongTasks({ owner }))));
+      const { state, json } = await buildList(user, known, listLongTasks({ owner }));
+      return { state, json: json && remember(owner, json) };
     },
-    get: (user, id) => runForTask(user, getTask({ owner: user.userId, id })),
+    listDeleted: (user, known) => buildList(user, known, listDeletedTasks({ owner: user.userId })),
+    get: async (user, id) => {
+      const [[found, version, json] = []] = await read(user, getTask({ owner: user.userId, id }));
+      if (typeof found !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
+      return { id: found, version: Number(version), json };
+    },
     // UUIDv7: newest first even within one microsecond, if one process created them.
-    create: (user, task) => {
-      forgetIfLong(user, task);
-      const insert = insertTask(user, uuidv7(), task);
-      return quota.create(
-        user.userId,
-        () => runForTask(user, insert),
-        () => countAndInsert(user, insert),
-      );
+    create: (user, task, retry) => write(user, insertTask(user.userId, uuidv7(), task, maxTasksPerUser), retry),
+    createAs: (user, id, task, retry) => write(user, insertTask(user.userId, id, task, maxTasksPerUser), retry),
+    update: (user, id, changes, { expected, retry }) =>
+      write(user, updateTask(user.userId, id, changes, expected), retry),
+    toggle: (user, id, { expected, retry }) => write(user, toggleTask(user.userId, id, expected), retry),
+    delete: (user, id, { expected, retry }) => {
+      const after = maxTasksPerUser > 0 ? [blankOldestDeleted(user.userId, maxTasksPerUser)] : [];
+      return write(user, remove(user, id, false, expected), retry, after);
     },
-    update: (user, id, changes) => {
-      forgetIfLong(user, changes);
-      return runForTask(user, updateTask(user.userId, id, changes));
-    },
-    toggle: (user, id) => runForTask(user, toggleTask({ owner: user.userId, id })),
-    delete: async (user, id) => {
-      const [[deleted] = []] = await run(user, deleteTask({ owner: user.userId, id }));
-      if (typeof deleted !== 'string') throw new AppError('NOT_FOUND');
-      return { id: deleted };
-    },
+    deletePermanently: (user, id, { expected, retry }) => write(user, remove(user, id, true, expected), retry),
+    restore: (user, id, { expected, retry }) =>
+      write(user, restoreTask(user.userId, id, expected, maxTasksPerUser), retry),
   };
 }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { codePointLength, isStorableText } from '../core/text.ts';
 
@@ -14,7 +15,7 @@ const WITHOUT_NUL = '^[^\\x00]*$';
 const WITHOUT_NUL_NOT_BLANK = '^\\s*[^\\s\\x00][^\\x00]*$';
 
 /** The task of the document's examples. */
-const EXAMPLE = {
+export const EXAMPLE = {
   id: '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f',
   user_id: 'user_1',
   title: 'Buy oat milk',
@@ -22,6 +23,8 @@ const EXAMPLE = {
   is_completed: false,
   created_at: '2026-11-21T09:30:00.123456Z',
   updated_at: '2026-11-21T09:30:00.123456Z',
+  deleted_at: null,
+  version: 7,
 };
 
 const MAX_TITLE_LENGTH = 200;
@@ -141,6 +144,11 @@ const timestamp = z
   .string()
   .meta({ format: 'date-time', description: 'UTC, with `Z` and microseconds.', examples: [EXAMPLE.created_at] });
 
+const version = z
+  .int()
+  .nonnegative()
+  .meta({ description: 'The number of its last change; each change of the user takes the next.', examples: [7] });
+
 const responseTaskId = z.string().meta({ format: 'uuid', description: 'In lower case.', examples: [EXAMPLE.id] });
 
 /** A task in an answer. */
@@ -155,8 +163,31 @@ export const Task = z
     ...TaskFields.shape,
     created_at: timestamp,
     updated_at: timestamp,
+    deleted_at: timestamp
+      .nullable()
+      .meta({ description: 'When it was deleted; null in every task that is not.', examples: [null] }),
+    version,
   })
   .meta({ id: 'Task', description: 'One todo item, owned by one user.', examples: [EXAMPLE] });
+
+/** Changes whenever the fields of a task do: part of the entity tag of a list. */
+export const LIST_REVISION = createHash('sha256').update(Object.keys(Task.shape).join()).digest('hex').slice(0, 6);
+
+const flag = (description: string) =>
+  z
+    .enum(['true', 'false'])
+    .optional()
+    .meta({ description, examples: ['true'] });
+
+/** The query parameters of the list. */
+export const TaskListQuery = z.object({
+  deleted: flag('`true` lists the deleted tasks that can be restored, newest deletion first.'),
+});
+
+/** The query parameters of a deletion. */
+export const TaskDeletionQuery = z.object({
+  permanent: flag('`true` deletes the content at once, also that of a task that is deleted already.'),
+});
 
 export const MAX_TASKS_IN_LIST = 1000;
 

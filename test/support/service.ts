@@ -44,6 +44,8 @@ export interface Task {
   readonly is_completed: boolean;
   readonly created_at: string;
   readonly updated_at: string;
+  readonly deleted_at: string | null;
+  readonly version: number;
 }
 
 /** Signs a token of `sub`, valid for an hour unless `claims` says otherwise. */
@@ -213,6 +215,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
       frontendOrigins: ['http://localhost:3000'],
       rateLimitPerMinute: 0,
       maxTasksPerUser: 100_000,
+      deletedTasksDays: 30,
       ...options.config,
     },
     database: opened.database,

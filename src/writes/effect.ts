@@ -1,0 +1,67 @@
+import { type BoundStatement, type SqlValue, sql } from '../database/sql.ts';
+import { FAILURES } from './outcome.ts';
+
+/** The key of a request that may be sent again, and what was requested: SHA-256 of method, path with query, and body. */
+export interface Retry {
+  readonly key: string;
+  readonly request: string;
+}
+
+/** The SQLSTATE with which an operation that fails aborts the transaction; the detail is its index and outcome. */
+export const OPERATION_FAILED = 'TD003';
+
+/** Where an operation stands: its index in the request, and whether its failure aborts all of them. */
+export interface Position {
+  readonly owner: string;
+  readonly part: number;
+  readonly isAtomic: boolean;
+  /** Null if the outcome is not kept. */
+  readonly retry: Retry | null;
+}
+
+/** One operation of a user on what is theirs: a statement that changes it, if it may, and returns the outcome. */
+export interface Effect {
+  /** @returns the statement, which returns one row for `toOutcome`. */
+  at(position: Position): BoundStatement;
+}
+
+const FAILED = FAILURES.map((kind) => `'${kind}'`).join(', ');
+
+const KEEP = `kept as (
+  insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
+  select $owner, $retry_key, $part::smallint, $retry_request, kind, id, version, json from outcome
+  on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
+    task_id = excluded.task_id, version = excluded.version, task = excluded.task, created_at = now()
+)`;
+
+const ABORT = `case when kind in (${FAILED})
+  then todo.abort('${OPERATION_FAILED}', kind, json_build_array($part::integer, kind, id, version, json)::text) end`;
+
+/**
+ * Defines an effect: its statement alone, with the outcome kept for retries, or aborting if it fails.
+ * @param tables common table expressions that change what is to be changed; `$owner` is the user.
+ * @param outcome a query of one row: kind (`OutcomeKind`), id, version, json.
+ */
+export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
+  name: string,
+  tables: string,
+  outcome: string,
+): (parameters: Parameters & { readonly owner: string }) => Effect {
+  type Values = Readonly<Record<string, SqlValue>>;
+  const all = `with ${tables}, outcome as materialized (${outcome})`;
+  const plain = sql<Values>(name, 'write', `with ${tables} ${outcome}`);
+  const kept = sql<Values>(`${name}_kept`, 'write', `${all}, ${KEEP} select kind, id, version, json from outcome`);
+  const atomic = sql<Values>(`${name}_atomic`, 'write', `${all} select kind, id, version, json, ${ABORT} from outcome`);
+  const atomicKept = sql<Values>(
+    `${name}_atomic_kept`,
+    'write',
+    `${all}, ${KEEP} select kind, id, version, json, ${ABORT} from outcome`,
+  );
+  return (parameters) => ({
+    at: ({ part, isAtomic, retry }) => {
+      const values = { ...parameters, part, retry_key: retry?.key ?? null, retry_request: retry?.request ?? null };
+      if (retry === null) return (isAtomic ? atomic : plain)(values);
+      return (isAtomic ? atomicKept : kept)(values);
+    },
+  });
+}

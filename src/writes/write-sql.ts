@@ -1,0 +1,52 @@
+import type { UserId } from '../core/user.ts';
+import { sql } from '../database/sql.ts';
+
+/** The SQLSTATE with which `claimKey` aborts the transaction. */
+export const KEY_USED = 'TD002';
+
+/** Locks the user's row until the end of the transaction: creates it if it is missing, updates its email if needed. */
+export const lockUser = sql<{ owner: UserId; email: string | null }>(
+  'user_lock',
+  'write',
+  `insert into todo.users (id, email) values ($owner, $email)
+   on conflict (id) do update set email = excluded.email
+   where excluded.email is not null and users.email is distinct from excluded.email`,
+);
+
+/** How long a reply is kept. */
+const IS_KEPT = `created_at > now() - interval '24 hours'`;
+
+/** Aborts if a request with the key has been executed; after `lockUser` no other can be. */
+export const claimKey = sql<{ owner: UserId; key: string }>(
+  'reply_claim',
+  'read',
+  `select todo.abort('${KEY_USED}', 'the key was used')
+   from todo.replies where user_id = $owner and key = $key and ${IS_KEPT} limit 1`,
+);
+
+/** Returns a row for each operation of the request: what was requested, and the columns of `toOutcome`. */
+export const getReply = sql<{ owner: UserId; key: string }>(
+  'reply_get',
+  'read',
+  `select request, part, kind, task_id, version, task
+   from todo.replies where user_id = $owner and key = $key and ${IS_KEPT} order by part`,
+);
+
+/** Keeps the outcome of a request that was aborted. */
+export const keepReply = sql<{
+  owner: UserId;
+  key: string;
+  request: string;
+  part: number;
+  kind: string;
+  task: string | null;
+  version: number | null;
+  json: string | null;
+}>(
+  'reply_keep',
+  'write',
+  `insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
+   values ($owner, $key, $part::smallint, $request, $kind, $task::uuid, $version::bigint, $json)
+   on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
+     task_id = excluded.task_id, version = excluded.version, task = excluded.task, created_at = now()`,
+);
