@@ -2,6 +2,7 @@
 import { writeFile } from 'node:fs/promises';
 import pino from 'pino';
 import { createApp } from '../dist/app.js';
+import { loadConfig } from '../dist/config.js';
 
 const HEADING = '// Written by `npm run client-types` from the OpenAPI document of the service.\n';
 const FILE = new URL('../client/src/api-types.ts', import.meta.url);
@@ -51,19 +52,12 @@ function typesOf({ components }) {
 
 const none = () => Promise.reject(new Error('No database'));
 const app = await createApp({
-  config: {
-    environment: 'production',
-    tokenKeys: { kind: 'secret', secret: new Uint8Array(32), algorithm: 'HS256' },
-    issuer: null,
-    audience: null,
-    userClaim: 'sub',
-    frontendOrigins: [],
-    rateLimitPerMinute: 0,
-    maxTasksPerUser: 0,
-  },
+  config: loadConfig({ ENVIRONMENT: 'production', JWT_SECRET: 'x'.repeat(32) }),
   database: { transaction: none, ping: none, close: async () => {} },
   logger: pino({ level: 'silent' }),
+  maxEventLoopDelayMs: Number.POSITIVE_INFINITY,
 });
 const answer = await app.inject('/openapi.json');
+if (answer.statusCode !== 200) throw new Error(answer.body);
 await writeFile(process.argv[2] ?? FILE, typesOf(answer.json()));
 await app.close();

@@ -24,14 +24,14 @@ describe('the client', () => {
   after(() => service.close());
 
   /** A client of a new user, or of `user`, and the network it uses. */
-  function open(user = newUser(), claims: object = {}) {
+  function open(user = newUser(), claims: Record<string, unknown> = {}) {
     const network = new Network();
     const tokens = { given: 0, claims };
     const token = () => {
       tokens.given += 1;
       return signToken(user, tokens.claims);
     };
-    return { user, network, tokens, client: createClient({ url, token, fetch: network.fetch }) };
+    return { user, network, tokens, client: createClient({ url, token, fetch: network.fetch, retryMs: 1 }) };
   }
 
   test('calls every route of a task', async () => {
@@ -84,11 +84,16 @@ describe('the client', () => {
     const task = await client.create({ title: 'Unchanged' });
     const statuses: number[] = [];
     for (const path of ['/api/tasks', '/api/tasks/']) {
-      network.next('GET', path, async (_, go) => {
-        const response = await go();
-        statuses.push(response.status);
-        return response;
-      }, 10);
+      network.next(
+        'GET',
+        path,
+        async (_, go) => {
+          const response = await go();
+          statuses.push(response.status);
+          return response;
+        },
+        10,
+      );
     }
     assert.deepEqual([await client.list(), await client.list()], [[task], [task]]);
     assert.deepEqual([await client.get(task.id), await client.get(task.id)], [task, task]);
@@ -251,7 +256,13 @@ describe('the client', () => {
     assert.equal(results[2]?.task?.is_completed, true);
     assert.equal((await client.list()).length, 3);
     await assert.rejects(
-      client.batch([{ op: 'create', title: 'Never' }, { op: 'delete', id: first.id, if_version: 1_000_000 }], { atomic: true }),
+      client.batch(
+        [
+          { op: 'create', title: 'Never' },
+          { op: 'delete', id: first.id, if_version: 1_000_000 },
+        ],
+        { atomic: true },
+      ),
       isError(412, 'PRECONDITION_FAILED'),
     );
     assert.equal((await client.list()).length, 3);

@@ -1,4 +1,4 @@
-import type { ChangesPage } from './api-types.ts';
+import type { Changes } from './api-types.ts';
 import type { ChangesOptions, TodoClient } from './client.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { ChangesOptions, TodoClient } from './client.ts';
 export async function* changes(
   client: TodoClient,
   options: Omit<ChangesOptions, 'wait'> = {},
-): AsyncGenerator<ChangesPage, void, undefined> {
+): AsyncGenerator<Changes, void, undefined> {
   let cursor = options.cursor ?? null;
   for (;;) {
     const page = await client.changes({ ...options, cursor });

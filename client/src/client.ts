@@ -1,4 +1,5 @@
-import type { BatchAnswer, ChangesPage, DeletedTask, Operation, Task, TaskCreate, TaskList, TaskUpdate } from './api-types.ts';
+import type { Changes, DeletedTask, Task, TaskCreate, TaskList, TaskUpdate } from './api-types.ts';
+import type { BatchAnswer, Operation } from './batch-types.ts';
 import { Http, type HttpOptions, type SendOptions } from './http.ts';
 import { uuidv7 } from './ids.ts';
 
@@ -47,21 +48,21 @@ export interface TodoClient {
   /** At most 100 operations in one transaction; each has its own result. */
   batch(operations: readonly Operation[], options?: BatchOptions): Promise<BatchAnswer>;
   /** One page of changes; `changes()` follows the pages. */
-  changes(options?: ChangesOptions): Promise<ChangesPage>;
+  changes(options?: ChangesOptions): Promise<Changes>;
 }
 
 const MAX_CACHED = 50;
 
 /** Answers of reads by path, to be used again when the service says 304. */
-class EtagCache {
-  readonly #entries = new Map<string, { readonly etag: string; readonly body: unknown }>();
+class EtagCache<T> {
+  readonly #entries = new Map<string, { readonly etag: string; readonly body: T }>();
 
-  async read<T>(http: Http, path: string, options: SendOptions): Promise<T> {
+  async read(http: Http, path: string, options: SendOptions): Promise<T> {
     const known = this.#entries.get(path);
     const headers = known === undefined ? {} : { 'If-None-Match': known.etag };
     const answer = await http.send<T>({ method: 'GET', path, headers }, options);
     const etag = answer.headers.get('ETag');
-    const body: T = answer.status === 304 ? structuredClone(known?.body) : answer.body;
+    const body = answer.status === 304 && known !== undefined ? structuredClone(known.body) : answer.body;
     this.#entries.delete(path);
     if (etag !== null) this.#entries.set(path, { etag, body });
     for (const [oldest] of this.#entries) {
@@ -86,7 +87,8 @@ export const taskPath = (id: string) => `/api/tasks/${encodeURIComponent(id)}`;
 /** A client of the service for one user: tokens of another are refused with `USER_CHANGED`. */
 export function createClient(options: HttpOptions): TodoClient {
   const http = new Http(options);
-  const cache = new EtagCache();
+  const lists = new EtagCache<TaskList>();
+  const tasks = new EtagCache<Task>();
 
   async function write<T>(
     method: string,
@@ -104,13 +106,13 @@ export function createClient(options: HttpOptions): TodoClient {
     return (await http.send<T>(request, signal === undefined ? {} : { signal })).body;
   }
 
-  const list = async (path: string, options: SendOptions = {}) => (await cache.read<TaskList>(http, path, options)).tasks;
+  const list = async (path: string, options: SendOptions = {}) => (await lists.read(http, path, options)).tasks;
 
   return {
     http,
     list: (options) => list('/api/tasks', options),
     deleted: (options) => list('/api/tasks?deleted=true', options),
-    get: (id, options = {}) => cache.read(http, taskPath(id), options),
+    get: (id, options = {}) => tasks.read(http, taskPath(id), options),
     create: ({ id, ...task }, options = {}) =>
       id === undefined
         ? write('POST', '/api/tasks', task, options)
@@ -126,7 +128,7 @@ export function createClient(options: HttpOptions): TodoClient {
     changes: async ({ cursor, limit, wait, signal } = {}) => {
       const request = { method: 'GET', path: `/api/changes${query({ cursor, limit, wait })}` };
       const timing = wait === undefined ? {} : { timeoutMs: (wait + 15) * 1000, attempts: 1 };
-      return (await http.send<ChangesPage>(request, { ...timing, ...(signal === undefined ? {} : { signal }) })).body;
+      return (await http.send<Changes>(request, { ...timing, ...(signal === undefined ? {} : { signal }) })).body;
     },
   };
 }

@@ -40,7 +40,8 @@ export class TodoApiError extends Error {
 }
 
 /** An error without an answer of the service. */
-export const localError = (code: string, error: string, cause?: unknown) => new TodoApiError(0, { error, code }, { cause });
+export const localError = (code: string, error: string, cause?: unknown) =>
+  new TodoApiError(0, { error, code }, { cause });
 
 const TRANSIENT = new Set([429, 500, 502, 503, 504]);
 

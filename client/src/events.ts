@@ -101,7 +101,10 @@ const retryAfterMs = (error: unknown) => (error instanceof TodoApiError ? (error
  * streams that were closed at once (some proxies do), by requests that wait. Nothing is missed and nothing comes twice.
  * @throws {TodoApiError} what waiting does not mend: 401, 403, 410 `CURSOR_EXPIRED`, `TOKEN`, `USER_CHANGED`.
  */
-export async function* events(client: TodoClient, options: EventsOptions = {}): AsyncGenerator<Arrival, void, undefined> {
+export async function* events(
+  client: TodoClient,
+  options: EventsOptions = {},
+): AsyncGenerator<Arrival, void, undefined> {
   const signal = options.signal ?? new AbortController().signal;
   let cursor = options.cursor ?? null;
   let failedStreams = 0;
@@ -129,7 +132,7 @@ export async function* events(client: TodoClient, options: EventsOptions = {}): 
       if (!isTransient(error)) throw error;
       options.onError?.(error);
       failures += 1;
-      waitMs = retryAfterMs(error) + backoff(failures, 30_000);
+      waitMs = retryAfterMs(error) + backoff(failures, { retryMs: client.http.retryMs, maxMs: 30_000 });
       if (stream !== null && error instanceof TodoApiError && error.status === 429) failedStreams += 1;
     }
     if (stream !== null) polls = 0;

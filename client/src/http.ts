@@ -11,6 +11,8 @@ export interface HttpOptions extends TokenOptions {
   readonly timeoutMs?: number;
   /** How often a request is sent before its failure is reported; 4 by default. */
   readonly attempts?: number;
+  /** How long to wait before the second attempt, twice as long before each further one; 500 by default. */
+  readonly retryMs?: number;
 }
 
 export interface ApiRequest {
@@ -59,12 +61,14 @@ async function errorOf(response: Response, now: number): Promise<TodoApiError> {
 export class Http {
   readonly token: TokenSource;
   readonly origin: string;
+  readonly retryMs: number;
   readonly #options: HttpOptions;
 
   constructor(options: HttpOptions) {
     this.#options = options;
     this.token = new TokenSource(options);
     this.origin = options.url.replace(/\/+$/, '');
+    this.retryMs = options.retryMs ?? 500;
   }
 
   /**
@@ -83,7 +87,10 @@ export class Http {
         failures += 1;
         if (!isTransient(error) || failures >= attempts) throw error;
         const asked = error instanceof TodoApiError ? (error.retryAfterMs ?? 0) : 0;
-        await pause(asked + backoff(failures, 10_000), signal ?? new AbortController().signal);
+        await pause(
+          asked + backoff(failures, { retryMs: this.retryMs, maxMs: 10_000 }),
+          signal ?? new AbortController().signal,
+        );
         signal?.throwIfAborted();
       }
     }

@@ -1,4 +1,5 @@
 export type * from './api-types.ts';
+export type { BatchAnswer, BatchResult, Operation } from './batch-types.ts';
 export { changes } from './changes.ts';
 export { type BatchOptions, type ChangesOptions, createClient, type TodoClient, type WriteOptions } from './client.ts';
 export { type ErrorDetail, TodoApiError } from './errors.ts';

@@ -12,10 +12,16 @@ export function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** How long to wait before attempt `failures + 1`: exponential, at most `maxMs`, with full jitter above a half. */
-export function backoff(failures: number, maxMs: number): number {
-  const ms = Math.min(maxMs, 250 * 2 ** Math.min(failures, 16));
-  return ms / 2 + (Math.random() * ms) / 2;
+export interface Pace {
+  /** How long to wait about after the first failure. */
+  readonly retryMs: number;
+  readonly maxMs: number;
+}
+
+/** How long to wait after the last of `failures`: exponential with jitter, from a half of it to all. */
+export function backoff(failures: number, { retryMs, maxMs }: Pace): number {
+  const ms = Math.min(maxMs, retryMs * 2 ** Math.min(failures - 1, 16));
+  return (ms * (1 + Math.random())) / 2;
 }
 
 /** A controller that is aborted with `signal` as well; `release` must be called at the end. */

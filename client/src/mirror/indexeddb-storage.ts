@@ -78,7 +78,7 @@ class IndexedDbStorage implements MirrorStorage {
       for (const task of change.put ?? []) tasks.put(task);
       for (const seq of change.drop ?? []) writes.delete(seq);
       for (const write of change.replace ?? []) writes.put(write);
-      for (const write of change.add ?? []) read<number>(writes.add(write), (seq) => seqs.push(seq));
+      for (const write of change.add ?? []) read(writes.add(write), (seq) => seqs.push(Number(seq)));
       if (change.position !== undefined) state.put(change.position, 'position');
       if (change.flight !== undefined) state.put(change.flight, 'flight');
       read<number | undefined>(state.get('revision'), (before = 0) => {

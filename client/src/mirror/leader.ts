@@ -1,4 +1,5 @@
-import type { BatchAnswer, BatchResult, Task } from '../api-types.ts';
+import type { Task } from '../api-types.ts';
+import type { BatchAnswer, BatchResult } from '../batch-types.ts';
 import type { TodoClient } from '../client.ts';
 import { isTransient, TodoApiError } from '../errors.ts';
 import { backoff, linked, pause } from '../waiting.ts';
@@ -91,7 +92,7 @@ export class Leader {
           failures += 1;
           if (!isExpired) this.#report(isTransient(error) ? 'offline' : 'error', error);
           else await startAgain(local, this.#gone).catch((cause: unknown) => this.#report('error', cause));
-          if (!isExpired || failures > 1) await pause(backoff(failures, MAX_WAIT_MS), controller.signal);
+          if (!isExpired || failures > 1) await pause(this.#backoff(failures), controller.signal);
         }
       } finally {
         release();
@@ -107,18 +108,23 @@ export class Leader {
       try {
         const flight = await this.#takeFlight();
         if (flight !== null) await this.#fly(flight);
-        else if (local.contents.writes.every(({ refusal }) => refusal !== null)) await pause(2 ** 31 - 1, controller.signal);
+        else if (local.contents.writes.every(({ refusal }) => refusal !== null))
+          await pause(2 ** 31 - 1, controller.signal);
         failures = 0;
         this.#drained(null);
       } catch (error) {
         if (signal.aborted) return;
         failures += 1;
         this.#drained(isTransient(error) ? null : error); // what waiting mends is told by the connection that reads
-        await pause(backoff(failures, MAX_WAIT_MS), controller.signal);
+        await pause(this.#backoff(failures), controller.signal);
       } finally {
         release();
       }
     }
+  }
+
+  #backoff(failures: number): number {
+    return backoff(failures, { retryMs: this.#options.client.http.retryMs, maxMs: MAX_WAIT_MS });
   }
 
   #drained(error: unknown): void {
@@ -182,7 +188,7 @@ export class Leader {
     const decision = await onConflict(conflict);
     const before = this.#decisions.get(id) ?? 0;
     this.#decisions.set(id, before + 1);
-    if (decision !== 'theirs' && before > 0) await pause(backoff(before, MAX_WAIT_MS), signal);
+    if (decision !== 'theirs' && before > 0) await pause(this.#backoff(before), signal);
     if (signal.aborted) return;
     await local.commit((contents) => decided(contents, seq, decision));
     this.drain();

@@ -9,7 +9,12 @@ export interface Announcement {
 }
 
 /** `task` after a write that the service has not confirmed. @param known what the service last told. */
-function withWrite(task: Task | undefined, write: PendingWrite, known: Task | undefined, user: string): Task | undefined {
+function withWrite(
+  task: Task | undefined,
+  write: PendingWrite,
+  known: Task | undefined,
+  user: string,
+): Task | undefined {
   const { kind, id, fields, at } = write;
   if (kind === 'delete') return undefined;
   if (kind === 'restore') return task ?? known;

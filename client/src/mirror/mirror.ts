@@ -208,7 +208,8 @@ class LocalMirror implements Mirror {
   #tellStatus(): void {
     const { status, error } = this;
     const body = (known: TodoApiError) => ({ status: known.status, code: known.code, error: known.message });
-    const plain = error instanceof TodoApiError ? body(error) : error === null ? null : { status: 0, error: String(error) };
+    const plain =
+      error instanceof TodoApiError ? body(error) : error === null ? null : { status: 0, error: String(error) };
     this.#windows?.tell({ type: 'status', status, error: plain });
   }
 

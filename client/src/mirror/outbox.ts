@@ -1,4 +1,5 @@
-import type { BatchResult, Operation, Task, TaskUpdate } from '../api-types.ts';
+import type { Task, TaskUpdate } from '../api-types.ts';
+import type { BatchResult, Operation } from '../batch-types.ts';
 import { taskPath } from '../client.ts';
 import type { TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
@@ -164,9 +165,20 @@ export function decided(contents: Contents, seq: number, decision: Decision): St
   if (!isGone) return { replace: [again] };
   const last = later.at(-1);
   if (last?.kind === 'delete') return { drop: all };
-  const merged = later.reduce((sum, pending) => ({ ...sum, ...pending.fields }), fields);
+  const merged: TaskUpdate = Object.assign({}, fields, ...later.map((pending) => pending.fields));
   const update: NewWrite = { ...again, kind: 'update', fields: merged, base: null };
-  return { replace: [{ ...again, kind: 'restore', fields: {}, base: null }], drop: all.slice(1), add: [withoutSeq(update)] };
+  return {
+    replace: [{ ...again, kind: 'restore', fields: {}, base: null }],
+    drop: all.slice(1),
+    add: [withoutSeq(update)],
+  };
 }
 
-const withoutSeq = ({ kind, id, fields, base, at, refusal }: NewWrite): NewWrite => ({ kind, id, fields, base, at, refusal });
+const withoutSeq = ({ kind, id, fields, base, at, refusal }: NewWrite): NewWrite => ({
+  kind,
+  id,
+  fields,
+  base,
+  at,
+  refusal,
+});

@@ -56,7 +56,12 @@ export async function startAgain(local: LocalCopy, gone: Map<string, number>): P
  * @throws {TodoApiError} of the copy; 410, upon which to start again; what `events` throws.
  */
 export async function pull(
-  { client, local, gone, signal }: { client: TodoClient; local: LocalCopy; gone: Map<string, number>; signal: AbortSignal },
+  {
+    client,
+    local,
+    gone,
+    signal,
+  }: { client: TodoClient; local: LocalCopy; gone: Map<string, number>; signal: AbortSignal },
   onSynced: () => void,
   onError: (error: unknown) => void,
 ): Promise<void> {

@@ -5,7 +5,11 @@ import type { Announcement } from './local-copy.ts';
 /** What windows of a browser tell each other. */
 export type Message =
   | { readonly type: 'written'; readonly announcement: Announcement }
-  | { readonly type: 'status'; readonly status: Status; readonly error: (ErrorBody & { readonly status: number }) | null }
+  | {
+      readonly type: 'status';
+      readonly status: Status;
+      readonly error: (ErrorBody & { readonly status: number }) | null;
+    }
   | { readonly type: 'hello' }
   | { readonly type: 'retry' };
 
