@@ -24,12 +24,12 @@ export interface Mirror {
   /** Of the status `offline` or `error`, else null. */
   readonly error: unknown;
   /** All tasks, newest first, with what is pending applied: the same array until something changes. */
-  tasks(): readonly Task[];
+  readonly tasks: () => readonly Task[];
   get(id: string): Task | undefined;
   /** The writes that the service has not confirmed, in their order. */
-  pending(): readonly PendingWrite[];
+  readonly pending: () => readonly PendingWrite[];
   /** Calls `listener` after each change of the tasks, of what is pending or of the status. @returns a function that ends it. */
-  subscribe(listener: () => void): () => void;
+  readonly subscribe: (listener: () => void) => () => void;
   /** Writes resolve when they are stored here. @throws {TodoApiError} STORAGE_FULL, STORAGE, CLOSED; 404 if there is no such task. */
   create(task: TaskCreate): Promise<Task>;
   update(id: string, change: TaskUpdate): Promise<void>;
@@ -99,22 +99,18 @@ class LocalMirror implements Mirror {
     if (typeof addEventListener === 'function') addEventListener('online', this.#onOnline);
   }
 
-  tasks(): readonly Task[] {
-    return this.#copy.tasks();
-  }
+  readonly tasks = () => this.#copy.tasks();
 
-  get(id: string): Task | undefined {
-    return this.#copy.view(id);
-  }
+  readonly pending = () => this.#copy.contents.writes;
 
-  pending(): readonly PendingWrite[] {
-    return this.#copy.contents.writes;
-  }
-
-  subscribe(listener: () => void): () => void {
+  readonly subscribe = (listener: () => void) => {
     const own = () => listener();
     this.#listeners.add(own);
     return () => void this.#listeners.delete(own);
+  };
+
+  get(id: string): Task | undefined {
+    return this.#copy.view(id);
   }
 
   async create(task: TaskCreate): Promise<Task> {
