@@ -39,7 +39,10 @@ export class Network {
     const fault = this.#faults.find(({ left, matches }) => left > 0 && matches(sent));
     if (fault === undefined) return go();
     fault.left -= 1;
-    return fault.fault(sent, go);
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
+    return Promise.race([fault.fault(sent, go), aborted]);
   };
 
   /** Ends all connections and refuses new ones. */
