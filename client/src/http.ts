@@ -1,4 +1,4 @@
-import { type ErrorBody, isTransient, localError, TodoApiError } from './errors.ts';
+import { type AnyErrorBody, isTransient, localError, TodoApiError } from './errors.ts';
 import { type TokenOptions, TokenSource } from './token.ts';
 import { backoff, linked, pause } from './waiting.ts';
 
@@ -48,7 +48,7 @@ function retryAfterMs(headers: Headers, now: number): number | null {
 
 async function errorOf(response: Response, now: number): Promise<TodoApiError> {
   const text = await response.text().catch(() => '');
-  let body: ErrorBody = {};
+  let body: AnyErrorBody = {};
   try {
     body = { ...JSON.parse(text) };
   } catch {

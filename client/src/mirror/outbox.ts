@@ -1,8 +1,8 @@
-import type { Task, TaskUpdate } from '../api-types.ts';
-import type { BatchResult, Operation } from '../batch-types.ts';
+import type { BatchResult, Task, TaskUpdate } from '../api-types.ts';
 import { taskPath } from '../client.ts';
 import type { TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
+import type { Operation } from '../operation.ts';
 import type { Contents } from './contents.ts';
 import type { Flight, NewWrite, PendingWrite, Refusal, StorageChange } from './storage.ts';
 
