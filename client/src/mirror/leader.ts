@@ -115,6 +115,7 @@ export class Leader {
         if (signal.aborted) return;
         failures += 1;
         this.#drained(isTransient(error) ? null : error); // what waiting mends is told by the connection that reads
+        if (error instanceof TodoApiError && error.status === 0) this.#pulling.abort(); // which may be dead as well
         await pause(this.#backoff(failures), controller.signal);
       } finally {
         release();

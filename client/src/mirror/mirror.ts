@@ -171,10 +171,16 @@ class LocalMirror implements Mirror {
       }
       const isFirst = writes.every((write) => write.id !== id);
       const base = isFirst ? (byId.get(id)?.task.version ?? null) : null;
-      const at = new Date(this.#client.http.token.now()).toISOString().replace('Z', '000Z');
+      const at = this.#time(kind === 'create' ? copy.tasks()[0]?.created_at : undefined);
       return { add: [{ kind, id, fields: fieldsOf(task), base, at, refusal: null }] };
     });
     this.#leader?.drain();
+  }
+
+  /** The service's time, as far as it is known, and later than `before`, so that a new task is the first of the list. */
+  #time(before = ''): string {
+    const ms = Math.max(this.#client.http.token.now(), (Date.parse(before) || 0) + 1);
+    return new Date(ms).toISOString().replace('Z', '000Z');
   }
 
   #receive(message: Message): void {
