@@ -13,14 +13,14 @@ const MAX_WAIT_S = 25;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** A query parameter with an integer in decimal digits. */
-const integer = (label: string, min: number, max: number, description: string) => {
+const integer = (label: string, min: number, max: number, description: string, example: number) => {
   const message = `${label} must be an integer from ${min} to ${max}`;
   return z
     .string()
     .refine((text) => /^\d{1,16}$/.test(text) && Number(text) >= min && Number(text) <= max, message)
     .transform(Number)
     .optional()
-    .meta({ description, type: 'integer', minimum: min, maximum: max });
+    .meta({ description, type: 'integer', minimum: min, maximum: max, examples: [example] });
 };
 
 /** @returns the position in `text`, a cursor; null if it is none that this service could have given. */
@@ -53,9 +53,15 @@ export type EventsQuery = z.output<typeof EventsQuery>;
 export const ChangesQuery = z
   .object({
     cursor,
-    limit: integer('Limit', 1, MAX_LIMIT, `How many changes at most; ${DEFAULT_LIMIT} if absent.`),
-    wait: integer('Wait', 1, MAX_WAIT_S, 'Seconds to wait for a change if there is none.'),
-    since: integer('Since', 0, Number.MAX_SAFE_INTEGER, 'In place of a cursor: the version that has been reached.'),
+    limit: integer('Limit', 1, MAX_LIMIT, `How many changes at most; ${DEFAULT_LIMIT} if absent.`, 100),
+    wait: integer('Wait', 1, MAX_WAIT_S, 'Seconds to wait for a change if there is none.', 25),
+    since: integer(
+      'Since',
+      0,
+      Number.MAX_SAFE_INTEGER,
+      'In place of a cursor: the version that has been reached.',
+      EXAMPLE.version,
+    ),
     epoch: z
       .string()
       .refine((text) => UUID.test(text), 'Epoch must be a UUID')

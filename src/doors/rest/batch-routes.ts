@@ -22,6 +22,8 @@ function resultJson(result: Outcome | AppError, failures: Failures): string {
   return `{"status":${kind === 'created' ? 201 : 200},"task":${json}}`;
 }
 
+const NO_TITLE = { field: 'title', message: 'Title is required and cannot be empty' };
+
 /** The batch: several operations in one request and one transaction. */
 export function mountBatchRoute(scope: FastifyInstance, batches: BatchService, failures: Failures): void {
   scope.withTypeProvider<ZodRequestTypes>().post('/api/batch', {
@@ -37,7 +39,7 @@ export function mountBatchRoute(scope: FastifyInstance, batches: BatchService, f
     config: responses(
       KEY,
       { 200: jsonResponse('What became of each operation.', BatchResults, REPLAYED) },
-      ['INVALID_REQUEST', new AppError('VALIDATION_ERROR', { index: 0 })],
+      ['INVALID_REQUEST', new AppError('VALIDATION_ERROR', { index: 0, details: [NO_TITLE] })],
       [new AppError('NOT_FOUND', { index: 0 }), new AppError('CONFLICT', { index: 0 }), ...LIMIT],
       [...STALE, ...WRITE],
     ),

@@ -10,7 +10,7 @@ import { header, invalidField, operation, responses, type ZodRequestTypes } from
 const CURSOR = ['CURSOR_EXPIRED', invalidField('cursor', INVALID_CURSOR)] as const;
 const NO_HEADERS = z.object({});
 const LAST_EVENT_ID = header(
-  'last-event-id',
+  'Last-Event-ID',
   'The `id` of the last event received, as browsers send it; wins over `cursor`.',
   'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA',
 );
