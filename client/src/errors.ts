@@ -4,9 +4,10 @@ import type { ErrorBody, FieldError, Task } from './api-types.ts';
 export type AnyErrorBody = Partial<Omit<ErrorBody, 'code'>> & { readonly code?: string; readonly current?: Task };
 
 /**
- * Every failure of the client. With a status it is the service's answer and `code` the service's code. With status 0 there
- * was no answer: `NETWORK` (not reached, or the answer was lost), `TIMEOUT`, `TOKEN` (the token function failed), `USER_CHANGED`
- * (the token is of another user), `STORAGE_FULL`, `STORAGE` (the local copy cannot be read or written), `CLOSED`.
+ * Every failure of the client. With a status it is the service's answer and `code` the service's code. With status 0
+ * there was no answer: `NETWORK` (not reached, or the answer was lost), `TIMEOUT`, `TOKEN` (the token function
+ * failed), `USER_CHANGED` (the token is of another user), `STORAGE_FULL`, `STORAGE` (the local copy cannot be read or
+ * written), `CLOSED`.
  */
 export class TodoApiError extends Error {
   override readonly name = 'TodoApiError';

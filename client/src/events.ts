@@ -97,8 +97,9 @@ class Connection {
 const retryAfterMs = (error: unknown) => (error instanceof TodoApiError ? (error.retryAfterMs ?? 0) : 0);
 
 /**
- * Everything that changes from now on, for as long as it is read: by a stream that is resumed where it ended, or, after three
- * streams that were closed at once (some proxies do), by requests that wait. Nothing is missed and nothing comes twice.
+ * Everything that changes from now on, for as long as it is read: by a stream that is resumed where it ended, or,
+ * after three streams that were closed at once (some proxies do), by requests that wait. Nothing is missed and nothing
+ * comes twice.
  * @throws {TodoApiError} what waiting does not mend: 401, 403, 410 `CURSOR_EXPIRED`, `TOKEN`, `USER_CHANGED`.
  */
 export async function* events(

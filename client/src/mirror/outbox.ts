@@ -38,8 +38,8 @@ function requestOf(contents: Contents, write: PendingWrite): Pick<Flight, 'metho
 }
 
 /**
- * The next request of the outbox, with at most one write of each task: several changes of one are merged, others wait for the
- * result of the first. Null if nothing can be sent.
+ * The next request of the outbox, with at most one write of each task: several changes of one are merged, others wait
+ * for the result of the first. Null if nothing can be sent.
  */
 export function nextFlight(contents: Contents): { flight: Flight; change: StorageChange } | null {
   const chosen = new Map<string, PendingWrite>();
@@ -99,7 +99,8 @@ const isLater = (status: number) => status >= 500 || [401, 403, 429].includes(st
 
 /**
  * What the results of a flight change.
- * @param gone versions of deletions by id, to which those of the flight are added; a task that is older is not put back.
+ * @param gone versions of deletions by id, to which those of the flight are added; a task that is older is not put
+ * back.
  * @param version the user's counter after the flight, or null.
  */
 export function settled(
