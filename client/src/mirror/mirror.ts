@@ -234,6 +234,9 @@ class LocalMirror implements Mirror {
  */
 export async function mirror(options: MirrorOptions): Promise<Mirror> {
   const opened = new LocalMirror(await options.client.http.token.user(), options.client);
-  await opened.open(options);
+  await opened.open(options).catch(async (error: unknown) => {
+    await opened.close();
+    throw error;
+  });
   return opened;
 }

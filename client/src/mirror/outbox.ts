@@ -122,7 +122,8 @@ export function settled(
     const stored = contents.byId.get(id);
     const { current } = result;
     const isThere = kind === 'create' && result.status === 412 && current !== undefined && holds(current, write.fields);
-    const isDone = result.status < 300 || isThere || (kind === 'delete' && result.status === 404);
+    const wasDone = result.status === 404 && (kind === 'delete' || (kind === 'restore' && stored !== undefined));
+    const isDone = result.status < 300 || isThere || wasDone;
     const task = result.task ?? current;
     if (isDone && kind === 'delete') {
       remove.push(id);
