@@ -36,7 +36,7 @@ type Schema = { readonly properties: object; readonly examples?: readonly Partia
 
 /** A copy of the program with the field. @returns the path of its `main.js`. */
 function buildWithField(folder: string): string {
-  for (const name of ['src', 'scripts', 'dist', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
+  for (const name of ['src', 'client', 'scripts', 'dist', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
     cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
