@@ -8,6 +8,7 @@ import { createChangeFeed } from './changes/feed.ts';
 import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
+import type { Notifications } from './database/notifications.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
@@ -46,6 +47,8 @@ export interface AppOptions {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
   readonly database: Database;
+  /** Between the processes that share the database; null if there can be no others. */
+  readonly notifications?: Notifications | null;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Event-loop delay that starts load shedding; `Infinity` disables it. */
@@ -105,7 +108,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const long = limitLongRequests(concurrency.onRequest);
   exposeMetrics(app, [...concurrency.gauges, ...long.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
-  const changes = createChangeFeed(database, onWarning);
+  const changes = createChangeFeed({ database, notifications: options.notifications ?? null, onWarning });
   const jobs = new JobScheduler({
     jobs: [...taskJobs(database, config), ...replyJobs(database)],
     everyMs: options.jobsEveryMs ?? JOBS_EVERY_MS,
