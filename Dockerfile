@@ -1,16 +1,19 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY client/package.json client/
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/assets.mjs scripts/
 COPY src/ src/
+COPY client/ client/
 RUN npm run build
 
 FROM node:24-slim
 WORKDIR /app
 RUN install --directory --owner=node --group=node --mode=0700 /data
 COPY package.json package-lock.json .npmrc ./
+COPY client/package.json client/
 RUN npm ci --omit=dev && npm cache clean --force
 COPY --from=build --chown=node:node /app/dist dist/
 ENV ENVIRONMENT=production DATA_DIR=/data

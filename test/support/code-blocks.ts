@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 
-const PAGE = new URL('../../docs/clients.md', import.meta.url);
 const FENCED = /^```(\w+)\n([\s\S]*?)^```$/gm;
 
 export interface CodeBlock {
@@ -10,9 +9,10 @@ export interface CodeBlock {
   readonly text: string;
 }
 
-/** The code blocks of docs/clients.md, in its order. */
-export function codeBlocks(): CodeBlock[] {
-  return [...readFileSync(PAGE, 'utf8').matchAll(FENCED)].map(([, language = '', text = '']) => ({
+/** The code blocks of a page of docs/, in its order. */
+export function codeBlocks(page = 'clients.md'): CodeBlock[] {
+  const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8');
+  return [...text.matchAll(FENCED)].map(([, language = '', text = '']) => ({
     language,
     path: /^\/\/ (\S+\.ts)\b/.exec(text)?.[1] ?? null,
     text,
@@ -20,8 +20,8 @@ export function codeBlocks(): CodeBlock[] {
 }
 
 /** The text of the only block in `language` that has `part`. @throws unless there is exactly one. */
-export function codeBlock(language: string, part: string): string {
-  const found = codeBlocks().filter((block) => block.language === language && block.text.includes(part));
+export function codeBlock(language: string, part: string, page = 'clients.md'): string {
+  const found = codeBlocks(page).filter((block) => block.language === language && block.text.includes(part));
   const [block, ...more] = found;
   if (block === undefined || more.length > 0) throw new Error(`${found.length} ${language} blocks have ${part}`);
   return block.text;

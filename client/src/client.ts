@@ -1,0 +1,134 @@
+import type { Changes, DeletedTask, Task, TaskCreate, TaskList, TaskUpdate } from './api-types.ts';
+import type { BatchAnswer, Operation } from './batch-types.ts';
+import { Http, type HttpOptions, type SendOptions } from './http.ts';
+import { uuidv7 } from './ids.ts';
+
+export interface WriteOptions {
+  readonly signal?: AbortSignal;
+  /** The version that the task must still have; 412 otherwise. */
+  readonly ifMatch?: number;
+  /** The `Idempotency-Key`, by default a new one. The same key with the same request is executed once. */
+  readonly key?: string;
+}
+
+export interface ChangesOptions {
+  readonly cursor?: string | null;
+  /** 1 to 1000. */
+  readonly limit?: number;
+  /** Seconds to wait for a change, 1 to 25. */
+  readonly wait?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface BatchOptions {
+  readonly signal?: AbortSignal;
+  readonly key?: string;
+  /** All operations or none. */
+  readonly atomic?: boolean;
+  /** 412 where a task that is named has moved past this version. */
+  readonly ifUnchangedSince?: number;
+}
+
+/** Calls of one user. Each rejects with a `TodoApiError`, or with the reason of an aborted signal. */
+export interface TodoClient {
+  readonly http: Http;
+  /** The newest tasks, at most 1000. */
+  list(options?: { readonly signal?: AbortSignal }): Promise<readonly Task[]>;
+  /** Deleted tasks that can be restored, newest deletion first. */
+  deleted(options?: { readonly signal?: AbortSignal }): Promise<readonly Task[]>;
+  get(id: string, options?: { readonly signal?: AbortSignal }): Promise<Task>;
+  /** With an `id`, creates the task under that id: 412 if the user has a task with it. */
+  create(task: TaskCreate & { readonly id?: string }, options?: Omit<WriteOptions, 'ifMatch'>): Promise<Task>;
+  put(id: string, task: TaskUpdate, options?: WriteOptions): Promise<Task>;
+  patch(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Task>;
+  toggle(id: string, options?: WriteOptions): Promise<Task>;
+  /** @param options.permanent blanks the content at once, so that it cannot be restored. */
+  delete(id: string, options?: WriteOptions & { readonly permanent?: boolean }): Promise<DeletedTask>;
+  restore(id: string, options?: WriteOptions): Promise<Task>;
+  /** At most 100 operations in one transaction; each has its own result. */
+  batch(operations: readonly Operation[], options?: BatchOptions): Promise<BatchAnswer>;
+  /** One page of changes; `changes()` follows the pages. */
+  changes(options?: ChangesOptions): Promise<Changes>;
+}
+
+const MAX_CACHED = 50;
+
+/** Answers of reads by path, to be used again when the service says 304. */
+class EtagCache<T> {
+  readonly #entries = new Map<string, { readonly etag: string; readonly body: T }>();
+
+  async read(http: Http, path: string, options: SendOptions): Promise<T> {
+    const known = this.#entries.get(path);
+    const headers = known === undefined ? {} : { 'If-None-Match': known.etag };
+    const answer = await http.send<T>({ method: 'GET', path, headers }, options);
+    const etag = answer.headers.get('ETag');
+    const body = answer.status === 304 && known !== undefined ? structuredClone(known.body) : answer.body;
+    this.#entries.delete(path);
+    if (etag !== null) this.#entries.set(path, { etag, body });
+    for (const [oldest] of this.#entries) {
+      if (this.#entries.size <= MAX_CACHED) break;
+      this.#entries.delete(oldest);
+    }
+    return body;
+  }
+}
+
+/** @param entries of which those that are undefined or null are left out. */
+function query(entries: Readonly<Record<string, string | number | null | undefined>>): string {
+  const given = Object.entries(entries).flatMap(([name, value]) =>
+    value === undefined || value === null ? [] : [`${name}=${encodeURIComponent(value)}`],
+  );
+  return given.length === 0 ? '' : `?${given.join('&')}`;
+}
+
+/** The path of a task. */
+export const taskPath = (id: string) => `/api/tasks/${encodeURIComponent(id)}`;
+
+/** A client of the service for one user: tokens of another are refused with `USER_CHANGED`. */
+export function createClient(options: HttpOptions): TodoClient {
+  const http = new Http(options);
+  const lists = new EtagCache<TaskList>();
+  const tasks = new EtagCache<Task>();
+
+  async function write<T>(
+    method: string,
+    path: string,
+    body: object | null,
+    { key = uuidv7(), ifMatch, signal }: WriteOptions,
+    conditions: Readonly<Record<string, string>> = {},
+  ): Promise<T> {
+    const headers = {
+      'Idempotency-Key': key,
+      ...(ifMatch === undefined ? {} : { 'If-Match': `"${ifMatch}"` }),
+      ...conditions,
+    };
+    const request = { method, path, headers, body: body === null ? null : JSON.stringify(body) };
+    return (await http.send<T>(request, signal === undefined ? {} : { signal })).body;
+  }
+
+  const list = async (path: string, options: SendOptions = {}) => (await lists.read(http, path, options)).tasks;
+
+  return {
+    http,
+    list: (options) => list('/api/tasks', options),
+    deleted: (options) => list('/api/tasks?deleted=true', options),
+    get: (id, options = {}) => tasks.read(http, taskPath(id), options),
+    create: ({ id, ...task }, options = {}) =>
+      id === undefined
+        ? write('POST', '/api/tasks', task, options)
+        : write('PUT', taskPath(id), task, options, { 'If-None-Match': '*' }),
+    put: (id, task, options = {}) => write('PUT', taskPath(id), task, options),
+    patch: (id, change, options = {}) => write('PATCH', taskPath(id), change, options),
+    toggle: (id, options = {}) => write('POST', `${taskPath(id)}/toggle`, null, options),
+    delete: (id, { permanent = false, ...options } = {}) =>
+      write('DELETE', taskPath(id) + query({ permanent: permanent ? 'true' : null }), null, options),
+    restore: (id, options = {}) => write('POST', `${taskPath(id)}/restore`, null, options),
+    batch: (operations, { atomic, ifUnchangedSince, ...options } = {}) =>
+      write('POST', '/api/batch', { operations, atomic, if_unchanged_since: ifUnchangedSince }, options),
+    changes: async ({ cursor, limit, wait, signal } = {}) => {
+      const request = { method: 'GET', path: `/api/changes${query({ cursor, limit, wait })}` };
+      const timing = wait === undefined ? {} : { timeoutMs: (wait + 15) * 1000, attempts: 1 };
+      return (await http.send<Changes>(request, { ...timing, ...(signal === undefined ? {} : { signal }) })).body;
+    },
+  };
+}
