@@ -3,15 +3,19 @@ import type { Logger } from 'pino';
 import { remoteKeySet } from './auth/key-set.ts';
 import { sharedSecret } from './auth/shared-secret.ts';
 import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
+import { createBatchService } from './batch/batch-service.ts';
+import { createChangeFeed } from './changes/feed.ts';
 import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
+import { EventStreams } from './http/event-stream.ts';
 import { explainIn } from './http/explain.ts';
 import { exposeHealth } from './http/health.ts';
 import { shedLoad } from './http/load-shedding.ts';
+import { limitLongRequests } from './http/long-requests.ts';
 import { collectMethods, rejectOtherMethods } from './http/methods.ts';
 import { exposeMetrics } from './http/metrics.ts';
 import { collectOpenApi, exposeOpenApi } from './http/openapi.ts';
@@ -20,6 +24,7 @@ import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
+import { taskEffects } from './tasks/task-effects.ts';
 import { createTaskService } from './tasks/task-service.ts';
 import { createWriter } from './writes/writer.ts';
 
@@ -46,6 +51,8 @@ export interface AppOptions {
   readonly maxUnsentBytes?: number;
   /** How long a client may take to read an answer. */
   readonly maxAnswerMs?: number;
+  /** The second in which the times of event streams are counted, in milliseconds. */
+  readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set. */
   readonly keySetTimeoutMs?: number;
 }
@@ -68,6 +75,7 @@ function keySource({
 /** Composes the HTTP application; the caller opens the database, listens and handles signals. */
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { config, database, logger, clock = systemClock, maxEventLoopDelayMs = 1_000 } = options;
+  const onWarning = (message: string, err?: unknown) => logger.warn({ err }, message);
   const keys = await keySource(options);
   const tokens = createTokenVerifier({ ...config, keys, clock });
   const isReady = async () => {
@@ -88,17 +96,23 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     maxMs: options.maxAnswerMs ?? MAX_ANSWER_MS,
   }); //                                                    onSend
   const concurrency = limitUserConcurrency(app); //         onSend
-  exposeMetrics(app, [...concurrency.gauges, unsentBytes]); // onResponse
+  const long = limitLongRequests(concurrency.onRequest);
+  exposeMetrics(app, [...concurrency.gauges, ...long.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
-  const writer = createWriter(database, () => undefined);
+  const changes = createChangeFeed(database, onWarning);
+  const writer = createWriter(database, changes.wake);
+  const effects = taskEffects(config);
   await mountRest(app, {
-    tasks: createTaskService(database, writer, config),
+    tasks: createTaskService(database, writer, effects),
+    batches: createBatchService(writer, effects),
+    changes,
+    streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
     maxTasksPerUser: config.maxTasksPerUser,
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),
       authenticate(tokens),
       ...(await limitRate(app, config.rateLimitPerMinute)),
-      concurrency.onRequest,
+      long.onRequest,
       noStore,
     ],
   });

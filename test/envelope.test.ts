@@ -111,6 +111,22 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
   ['the body parser, for a large body', post(LARGE), TOO_LARGE],
   ['the body parser, for a large body in chunks', chunked(`10001\r\n${LARGE}\r\n0\r\n\r\n`), TOO_LARGE],
   ['the validation of a body', post('{"title":1}'), invalid('title', 'Title must be a string')],
+  [
+    'the check of If-Match',
+    { ...post('{"title":"x"}', { 'If-Match': '7' }), method: 'PATCH', path: TASK },
+    [400, 'INVALID_REQUEST', 'If-Match must be *, or tags in double quotes, as in If-Match: "7"'],
+  ],
+  [
+    'the check of If-None-Match',
+    { headers: { 'If-None-Match': 'x' } },
+    [400, 'INVALID_REQUEST', 'If-None-Match must be *, or tags in double quotes, as in If-None-Match: "7"'],
+  ],
+  [
+    'the check of Idempotency-Key',
+    post('{"title":"x"}', { 'Idempotency-Key': 'a b' }),
+    [400, 'INVALID_REQUEST', 'Idempotency-Key must be 1 to 255 visible ASCII characters'],
+  ],
+  ['the validation of a query', { path: `${TASKS}?deleted=x` }, invalid('deleted', 'Must be true or false')],
   ['the validation of a path', { path: `${TASKS}/{x}` }, invalid('task_id', 'Task id must be a UUID')],
   [
     'the check for an Authorization header',

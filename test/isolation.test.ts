@@ -12,7 +12,9 @@ const ONE_TASK = [
   { method: 'PUT', path: '', body: { title: 'mine now' } },
   { method: 'PATCH', path: '', body: { is_completed: true, description: 'mine now' } },
   { method: 'POST', path: '/toggle', body: undefined },
+  { method: 'POST', path: '/restore', body: undefined },
   { method: 'DELETE', path: '', body: undefined },
+  { method: 'DELETE', path: '?permanent=true', body: undefined },
 ] as const;
 
 /** The response, without the headers that differ between any two requests. */
@@ -29,11 +31,13 @@ onEachDatabase('isolation', (service) => {
     await other.create('of the other user');
     const task = await owner.create('private', { description: 'very' });
     const gone = await owner.create('gone');
-    await owner.send('DELETE', `/api/tasks/${gone.id}`);
+    await owner.send('DELETE', `/api/tasks/${gone.id}?permanent=true`);
+    const deleted = await owner.create('deleted');
+    await owner.send('DELETE', `/api/tasks/${deleted.id}`);
     for (const { method, path, body } of ONE_TASK) {
       const missing = await respond(other, method, `/api/tasks/${MISSING}${path}`, body);
       assert.equal(missing.status, 404);
-      for (const id of [task.id, task.id.toUpperCase(), gone.id]) {
+      for (const id of [task.id, task.id.toUpperCase(), gone.id, deleted.id]) {
         assert.deepEqual(await respond(other, method, `/api/tasks/${id}${path}`, body), missing);
       }
       assert.deepEqual(await respond(owner, method, `/api/tasks/${gone.id}${path}`, body), missing);
@@ -43,6 +47,8 @@ onEachDatabase('isolation', (service) => {
       (await other.list()).map(({ title }) => title),
       ['of the other user'],
     );
+    assert.equal((await other.send('GET', '/api/tasks?deleted=true')).body, '{"tasks":[]}');
+    assert.equal((await owner.send('POST', `/api/tasks/${deleted.id}/restore`)).statusCode, 200);
   });
 
   test('subs that differ in case, in one byte or in a space are different users', async () => {
@@ -66,12 +72,26 @@ onEachDatabase('isolation', (service) => {
     const other = await service().person();
     const task = await owner.create('guarded');
     const mine = await other.create('own');
+    for (const person of [owner, other]) {
+      await person.send('POST', `/api/tasks/${MISSING}/toggle`, undefined, { 'idempotency-key': 'one' });
+    }
     const { database } = service().opened;
     const as = (sub: string, text: string) => runAs(database, sub, text);
     assert.deepEqual(await as(other.sub, 'select id from todo.tasks'), [[mine.id]]);
     assert.deepEqual(await as(other.sub, 'select id from todo.users'), [[other.sub]]);
     assert.deepEqual(await as(other.sub, `update todo.tasks set title = 'x' where id = '${task.id}' returning id`), []);
-    assert.deepEqual(await as(other.sub, `delete from todo.tasks where id = '${task.id}' returning id`), []);
+    assert.deepEqual(await as(other.sub, 'select user_id from todo.replies'), [[other.sub]]);
+    assert.deepEqual(
+      await as(other.sub, `update todo.replies set kind = 'x' where user_id = '${owner.sub}' returning key`),
+      [],
+    );
+    await assert.rejects(
+      as(
+        other.sub,
+        `insert into todo.replies (user_id, key, part, request, kind) values ('${owner.sub}', 'two', 0, 'x', 'missing')`,
+      ),
+    );
+    for (const table of ['users', 'tasks', 'replies']) await assert.rejects(as(other.sub, `delete from todo.${table}`));
     await assert.rejects(
       as(other.sub, `insert into todo.tasks (user_id, id, title) values ('${owner.sub}', '${MISSING}', 'x')`),
     );

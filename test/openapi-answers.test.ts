@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { AppError, type ErrorCode } from '../dist/core/errors.js';
-import { TransactionAbortedError } from '../dist/database/errors.js';
 import type { Answered } from './support/envelope.ts';
 import { OpenApi } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
@@ -26,6 +26,7 @@ const ROUTES: readonly Route[] = [
   { method: 'patch', path: '/api/tasks/{task_id}', body: { description: 'z' } },
   { method: 'delete', path: '/api/tasks/{task_id}' },
   { method: 'post', path: '/api/tasks/{task_id}/toggle' },
+  { method: 'post', path: '/api/tasks/{task_id}/restore' },
   { method: 'get', path: '/health' },
   { method: 'get', path: '/ready' },
   { method: 'get', path: '/metrics' },
@@ -36,6 +37,7 @@ const titleOf = ({ method, path }: Route) => `${method.toUpperCase()} ${path}`;
 const urlOf = ({ path }: Route, id = UNKNOWN_ID) => path.replace('{task_id}', () => id);
 const takesToken = ({ path }: Route) => path.startsWith('/api/');
 const takesId = ({ path }: Route) => path.includes('{task_id}');
+const restores = ({ path }: Route) => path.endsWith('/restore');
 
 /** Whether only a bug could cause the error: no database or input can make these routes fail. */
 const needsBug = (route: Route, code: string) => !takesToken(route) && code === 'INTERNAL_ERROR';
@@ -62,6 +64,8 @@ describe('responses are as documented in OpenAPI', () => {
   let person: Person;
   let expired: Person;
   let limited: Person;
+  /** A user with as many tasks as they may have. */
+  let full: Person;
   const failing = new Map<string, Person>();
   const services: Service[] = [];
   const start = async (kind: Parameters<typeof startService>[0], options?: ServiceOptions) => {
@@ -77,11 +81,12 @@ describe('responses are as documented in OpenAPI', () => {
     port = await listen(service.app);
     limited = await (await start(stubDatabase(), { config: { rateLimitPerMinute: 1 } })).person();
     await limited.send('GET', '/api/tasks');
+    full = await (await start(ANY_DATABASE, { config: { maxTasksPerUser: 1 } })).person();
+    await person.send('POST', '/api/tasks', { title: 'x' }, { 'idempotency-key': 'used' });
     for (const [code, error] of [
       ['DATABASE_ERROR', new AppError('DATABASE_ERROR')],
       ['INTERNAL_ERROR', new TypeError('a bug')],
       ['SERVICE_UNAVAILABLE', new AppError('SERVICE_UNAVAILABLE')],
-      ['LIMIT_REACHED', new TransactionAbortedError('TD001', new Error('the limit of tasks'))],
     ] as const) {
       failing.set(code, await (await start(failingDatabase(error))).person());
     }
@@ -98,10 +103,38 @@ describe('responses are as documented in OpenAPI', () => {
     assert.ok(answer, `${titleOf(route)} was not answered`);
     return answer;
   };
+  /** The id of a task of `by` on which `route` can succeed. */
+  const taskFor = async (by: Person, route: Route) => {
+    const { id } = await by.create('x');
+    if (restores(route)) await by.send('DELETE', `/api/tasks/${id}`);
+    return id;
+  };
   const askFailingDatabase = (code: ErrorCode) => async (route: Route) => {
     const user = failing.get(code);
     assert.ok(user);
     return [await ask(user, route)];
+  };
+
+  /** Requests that make a route respond with a status that is no error. */
+  const requestsByStatus: Readonly<Record<number, (route: Route) => Promise<Answered[]>>> = {
+    200: async (route) => {
+      const [id, headers] = [await taskFor(person, route), { 'idempotency-key': `${Math.random()}` }];
+      const guarded = {
+        'if-match': restores(route) ? '*' : String((await person.send('GET', `/api/tasks/${id}`)).headers.etag),
+      };
+      const answer = await ask(person, route, { id, headers: { ...headers, ...guarded } });
+      return takesToken(route) && route.method !== 'get'
+        ? [answer, await ask(person, route, { id, headers: { ...headers, ...guarded } })]
+        : [answer];
+    },
+    201: async (route) => {
+      const headers = takesId(route) ? { 'if-none-match': '*' } : undefined;
+      return [await ask(person, route, { id: randomUUID(), ...(headers && { headers }) })];
+    },
+    304: async (route) => {
+      const id = await taskFor(person, route);
+      return [await ask(person, route, { id, headers: { 'if-none-match': '*' } })];
+    },
   };
 
   /** Requests that make a route respond with a code. */
@@ -117,14 +150,40 @@ describe('responses are as documented in OpenAPI', () => {
     INVALID_REQUEST: async (route) => [
       await overSocket(route, { Host: null }),
       ...(route.body === undefined ? [] : [await ask(person, route, { body: [] })]),
+      ...(takesToken(route) && route.method !== 'get'
+        ? [await ask(person, route, { headers: { 'idempotency-key': 'a b' } })]
+        : []),
+      ...(takesId(route) && route.method !== 'get' ? [await ask(person, route, { headers: { 'if-match': '7' } })] : []),
     ],
+    PRECONDITION_FAILED: async (route) => {
+      const id = await taskFor(person, route);
+      const headers = { 'if-match': 'W/"900719925474099"', 'idempotency-key': `${Math.random()}` };
+      const answers = [await ask(person, route, { id, headers }), await ask(person, route, { id, headers })];
+      const create = { id, headers: { 'if-none-match': '*' } };
+      return route.method === 'put' ? [...answers, await ask(person, route, create)] : answers;
+    },
+    CONFLICT: async (route) => {
+      const { id } = await person.create('x');
+      await person.send('DELETE', `/api/tasks/${id}`);
+      return [await ask(person, route, { id, headers: { 'if-none-match': '*' } })];
+    },
+    IDEMPOTENCY_MISMATCH: async (route) => [
+      await ask(person, route, { body: { title: 'another' }, headers: { 'idempotency-key': '"used"' } }),
+    ],
+    LIMIT_REACHED: async (route) => {
+      for (const { id } of await full.list()) await full.send('DELETE', `/api/tasks/${id}`);
+      const id = restores(route) ? await taskFor(full, route) : randomUUID();
+      await full.create('the one');
+      return [
+        await ask(full, route, { id, headers: takesId(route) && !restores(route) ? { 'if-none-match': '*' } : {} }),
+      ];
+    },
     NOT_FOUND: async (route) => [await ask(person, route)],
     PAYLOAD_TOO_LARGE: async (route) => [await ask(person, route, { body: { title: OVERSIZED } })],
     RATE_LIMITED: async (route) => [await ask(limited, route)],
     HEADERS_TOO_LARGE: async (route) => [await overSocket(route, { 'X-Long': 'x'.repeat(20_000) })],
     DATABASE_ERROR: askFailingDatabase('DATABASE_ERROR'),
     INTERNAL_ERROR: askFailingDatabase('INTERNAL_ERROR'),
-    LIMIT_REACHED: askFailingDatabase('LIMIT_REACHED'),
     SERVICE_UNAVAILABLE: askFailingDatabase('SERVICE_UNAVAILABLE'),
   };
 
@@ -138,10 +197,12 @@ describe('responses are as documented in OpenAPI', () => {
       for (const { status, code } of api.answersOf(route.path, route.method)) {
         const what = `${titleOf(route)} ${status} ${code}`;
         if (code === null) {
-          const { id } = await person.create('x');
-          const answer = await ask(person, route, { id });
-          assert.equal(answer.statusCode, status, what);
-          assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], what);
+          const answers = (await requestsByStatus[status]?.(route)) ?? [];
+          assert.ok(answers.length > 0, `no request is known for ${what}`);
+          for (const answer of answers) {
+            assert.equal(answer.statusCode, status, what);
+            assert.deepEqual(api.faultsOf(route.path, route.method, answer), [], what);
+          }
         } else if (!needsBug(route, code)) {
           const answers = (await requestsByCode[code]?.(route)) ?? [];
           assert.ok(answers.length > 0, `no request is known for ${what}`);
@@ -172,7 +233,9 @@ describe('responses are as documented in OpenAPI', () => {
           optional('accept', 'text/html', 'application/xml;q=0'),
           optional('expect', '100-continue', 'something'),
           optional('range', 'bytes=0-1', 'bytes=9999999-'),
-          optional('if-none-match', '*', '"x"'),
+          optional('if-none-match', '*', '"x"', 'W/"1"', 'x'),
+          optional('if-match', '*', '"x"', '"1", W/"2"', '1', ''),
+          optional('idempotency-key', 'used', '"a"', 'b', 'x'.repeat(256), ''),
           optional('x-http-method-override', 'DELETE', 'TRACE'),
           optional('origin', 'http://localhost:3000', 'null'),
         )
@@ -181,9 +244,19 @@ describe('responses are as documented in OpenAPI', () => {
         ...[undefined, route.body, {}, [], '', 'null', '{"title":', '{"title":" "}', '{"title":"\\ud800"}'],
         ...[Buffer.of(0x22, 0xff, 0x22), JSON.stringify({ title: OVERSIZED }), OVERSIZED],
       );
-      const users = fc.constantFrom(person, person, limited, ...failing.values());
+      const users = fc.constantFrom(person, person, full, limited, ...failing.values());
       const ids = fc.constantFrom(id, id.toUpperCase(), UNKNOWN_ID, ...odd);
-      const ending = fc.constantFrom('', '/', '?', '?limit=x', '?title[]=1&title=2', '?%zz');
+      const ending = fc.constantFrom(
+        '',
+        '/',
+        '?',
+        '?limit=x',
+        '?deleted=true',
+        '?permanent=true',
+        '?permanent=x',
+        '?title[]=1&title=2',
+        '?%zz',
+      );
       await fc.assert(
         fc.asyncProperty(users, ids, ending, body, headers, async (user, id, ending, body, headers) => {
           const answer = await user.send(route.method.toUpperCase(), urlOf(route, id) + ending, body, headers);

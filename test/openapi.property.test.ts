@@ -48,7 +48,7 @@ const value = fc.oneof({ weight: 5, arbitrary: anyText }, { weight: 1, arbitrary
 const sound = fc.constantFrom<unknown>('fine', ' fine ');
 
 const otherFields = [
-  ...['id', 'user_id', 'created_at', 'updated_at'],
+  ...['id', 'user_id', 'created_at', 'updated_at', 'deleted_at', 'version'],
   ...['colour', '', 'Title', ' title', '__proto__', 'constructor', 'toString'],
 ];
 const field = fc.oneof(
@@ -196,9 +196,10 @@ describe('the OpenAPI schema', () => {
     ['patch', '/api/tasks/{task_id}', { title: 'x' }],
     ['delete', '/api/tasks/{task_id}', undefined],
     ['post', '/api/tasks/{task_id}/toggle', undefined],
+    ['post', '/api/tasks/{task_id}/restore', undefined],
   ] as const) {
     test(`of the task id of ${method.toUpperCase()} ${path} accepts what the service accepts`, async () => {
-      const valid = api.at('paths', path, method, 'parameters', '0', 'schema');
+      const valid = api.at('paths', path, method, 'parameters', api.indexOf(path, method, 'task_id'), 'schema');
       await fc.assert(
         fc.asyncProperty(anyId, fc.boolean(), async (id, encodeDigit) => {
           fc.pre(id !== '.' && id !== '..');

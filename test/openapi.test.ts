@@ -8,6 +8,7 @@ const ROUTES = {
   '/api/tasks': ['get', 'post'],
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
+  '/api/tasks/{task_id}/restore': ['post'],
   '/health': ['get'],
   '/ready': ['get'],
   '/metrics': ['get'],
@@ -21,15 +22,34 @@ const BODIES: Readonly<Record<string, string>> = {
   'patch /api/tasks/{task_id}': 'TaskUpdate',
 };
 
+const GUARDED = ['If-Match', 'Idempotency-Key'];
+
+/** The optional parameters that the contract gives a route: in the query, and headers. */
+const PARAMETERS: Readonly<Record<string, { readonly query?: string; readonly headers: readonly string[] }>> = {
+  'get /api/tasks': { query: 'deleted', headers: ['If-None-Match'] },
+  'post /api/tasks': { headers: ['Idempotency-Key'] },
+  'get /api/tasks/{task_id}': { headers: ['If-None-Match'] },
+  'put /api/tasks/{task_id}': { headers: [...GUARDED, 'If-None-Match'] },
+  'patch /api/tasks/{task_id}': { headers: GUARDED },
+  'delete /api/tasks/{task_id}': { query: 'permanent', headers: GUARDED },
+  'post /api/tasks/{task_id}/toggle': { headers: GUARDED },
+  'post /api/tasks/{task_id}/restore': { headers: GUARDED },
+};
+
+/** The routes that may create a task, with their statuses. */
+const CREATING: Readonly<Record<string, readonly string[]>> = {
+  'post /api/tasks': ['201', '409'],
+  'put /api/tasks/{task_id}': ['200', '201', '409'],
+  'post /api/tasks/{task_id}/restore': ['200', '409'],
+};
+
 /** The statuses that the contract gives a route. */
 function expectedStatuses(path: string, method: string): string[] {
-  const success = method === 'post' && path === '/api/tasks' ? '201' : '200';
-  const always = [success, '400', '431', '500'];
+  const always = [...(CREATING[`${method} ${path}`] ?? ['200']), '400', '431', '500'];
   if (!path.startsWith('/api')) return path === '/ready' ? [...always, '503'] : always;
-  const body = method === 'get' ? [] : ['413'];
-  const id = path.includes('{task_id}') ? ['404'] : [];
-  const limit = success === '201' ? ['409'] : [];
-  return [...always, '401', ...id, ...limit, ...body, '429', '503'];
+  const write = method === 'get' ? ['304'] : ['413', '422'];
+  const id = path.includes('{task_id}') ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
+  return [...always, '401', ...id, ...write, '429', '503'];
 }
 
 describe('the OpenAPI document', () => {
@@ -75,22 +95,34 @@ describe('the OpenAPI document', () => {
       assert.deepEqual(Object.keys(operation.responses).sort(), expectedStatuses(path, method).sort(), where);
       for (const [status, { content }] of Object.entries(operation.responses)) {
         if (Number(status) < 400) continue;
-        assert.deepEqual(Object.keys(content), ['application/json'], where);
-        const json = content['application/json'];
+        assert.deepEqual(Object.keys(content ?? {}), ['application/json'], where);
+        const json = content?.['application/json'];
         assert.deepEqual(json?.schema, { $ref: '#/components/schemas/Error' });
         const examples = Object.entries(json?.examples ?? {});
         assert.ok(examples.length > 0, `${where} ${status} has no example`);
         for (const [code, { value }] of examples) {
           assert.deepEqual(faults(error, value), []);
-          const { code: shown, details } = value as { code: string; details?: unknown };
+          const { code: shown, details, current } = value as { code: string; details?: unknown; current?: unknown };
           assert.equal(shown, code);
+          assert.deepEqual(current === undefined ? [] : faults(api.named('Task'), current), []);
+          assert.equal(current !== undefined, code === 'PRECONDITION_FAILED', `${where} ${code}`);
           assert.equal(details !== undefined, code === 'VALIDATION_ERROR', `${where} ${code}`);
         }
       }
     }
   });
 
-  test('requires a body and a task id where the contract does', () => {
+  test('documents answers that a client has already, without a body', () => {
+    for (const { path, method, operation } of api.operations()) {
+      for (const [status, response] of Object.entries(operation.responses)) {
+        const where = `${method} ${path} ${status}`;
+        assert.equal(response.content === undefined, status === '304', where);
+        if (status === '304') assert.ok(response.headers?.ETag !== undefined, where);
+      }
+    }
+  });
+
+  test('requires a body and a task id where the contract does, and nothing else', () => {
     for (const { path, method, operation } of api.operations()) {
       const name = BODIES[`${method} ${path}`];
       const where = `${method} ${path}`;
@@ -100,23 +132,28 @@ describe('the OpenAPI document', () => {
       assert.deepEqual(schema, name && { $ref: `#/components/schemas/${name}` }, where);
       const shown = [example, ...Object.values(examples ?? {}).map(({ value }) => value)].filter(Boolean);
       assert.deepEqual(shown, api.document.components.schemas[name ?? '']?.examples ?? [], where);
-      const parameters = operation.parameters?.map(({ name, in: where, required }) => ({ name, where, required }));
-      const expected = path.includes('{task_id}') ? [{ name: 'task_id', where: 'path', required: true }] : undefined;
-      assert.deepEqual(parameters, expected, `${method} ${path}`);
+      const parameters = (operation.parameters ?? []).map((each) => `${each.in} ${each.name} ${each.required}`);
+      const { query, headers = [] } = PARAMETERS[`${method} ${path}`] ?? {};
+      const expected = [
+        ...(path.includes('{task_id}') ? ['path task_id true'] : []),
+        ...(query === undefined ? [] : [`query ${query} false`]),
+        ...headers.map((header) => `header ${header} false`),
+      ];
+      assert.deepEqual(parameters.sort(), expected.sort(), `${method} ${path}`);
     }
   });
 
   test('accepts a UUID in either case as task id', () => {
     const withTaskId = api.operations().filter(({ path, method, operation }) => {
-      if (operation.parameters === undefined) return false;
-      const validate = api.at('paths', path, method, 'parameters', '0', 'schema');
+      if (!operation.parameters?.some(({ name }) => name === 'task_id')) return false;
+      const validate = api.at('paths', path, method, 'parameters', api.indexOf(path, method, 'task_id'), 'schema');
       for (const id of ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', '0199D3A4-7C1E-7B52-9D0F-3a2b1c4d5e6f']) {
         assert.deepEqual(faults(validate, id), [], `${method} ${path}`);
       }
       for (const id of ['0199d3a47c1e7b529d0f3a2b1c4d5e6f', 'x', '', 1]) assert.ok(!validate(id), `${method} ${path}`);
       return true;
     });
-    assert.equal(withTaskId.length, 5);
+    assert.equal(withTaskId.length, 6);
   });
 
   test('has a valid example of every body, response and parameter', () => {
@@ -136,6 +173,23 @@ describe('the OpenAPI document', () => {
         assert.notEqual(example, undefined, `${method} ${path}`);
         const validate = api.at('paths', path, method, 'parameters', String(index), 'schema');
         assert.deepEqual(faults(validate, example), []);
+      }
+    }
+  });
+
+  test('has examples of parameters that the service accepts', async () => {
+    for (const { path, method, operation } of api.operations()) {
+      if (!path.startsWith('/api')) continue;
+      for (const { name, in: where, example } of operation.parameters ?? []) {
+        if (where === 'path') continue;
+        const { id } = await person.create('x');
+        const url = path.replace('{task_id}', id) + (where === 'query' ? `?${name}=${String(example)}` : '');
+        const headers: Record<string, string> = where === 'header' ? { [name]: String(example) } : {};
+        const answer = await person.send(method.toUpperCase(), url, { title: 'y' }, headers);
+        assert.ok(
+          [200, 201, 304, 404, 412, 422].includes(answer.statusCode),
+          `${method} ${url} ${name}: ${answer.body}`,
+        );
       }
     }
   });
@@ -172,10 +226,14 @@ describe('the OpenAPI document', () => {
         assert.ok(!validate(less), `${name} does not require ${field}`);
       }
     }
-    assert.equal(Object.keys(task).length, 7);
+    assert.equal(Object.keys(task).length, 9);
     for (const wrong of [
       { id: task.id.replaceAll('-', '') },
       { updated_at: '2026-11-21' },
+      { deleted_at: '2026-11-21' },
+      { version: 1.5 },
+      { version: -1 },
+      { version: '1' },
       { title: '' },
       { title: 'x'.repeat(201) },
       { description: '' },

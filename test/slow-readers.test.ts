@@ -7,7 +7,7 @@ import type { Database } from '../dist/database/database.js';
 import { assertError } from './support/envelope.ts';
 import { type Service, type ServiceOptions, startService } from './support/service.ts';
 import { listen, open, wire } from './support/socket.ts';
-import { stubDatabase } from './support/stub-database.ts';
+import { stubDatabase, stubRows } from './support/stub-database.ts';
 
 /** Far more than the socket buffers of both sides hold. */
 const RESPONSE_BYTES = 32 * 1024 * 1024;
@@ -23,7 +23,7 @@ const accepted: Socket[] = [];
 async function start(limits: ServiceOptions = {}): Promise<void> {
   const large = `"${'x'.repeat(RESPONSE_BYTES - 2)}"`;
   const transaction: Database['transaction'] = async (_identity, statements) =>
-    statements.map(({ statement }) => (statement.access === 'read' ? [[large]] : [['{}', '{}']]));
+    statements.map((bound) => stubRows(bound, large));
   service = await startService(stubDatabase(transaction), limits);
   service.app.server.on('connection', (socket: Socket) => accepted.push(socket));
   port = await listen(service.app);

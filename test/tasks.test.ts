@@ -12,7 +12,7 @@ onEachDatabase('tasks', (service) => {
     assert.equal(answer.body, '{"tasks":[]}');
   });
 
-  test('a created task has exactly the seven fields, and Location is its URL', async () => {
+  test('a created task has exactly the nine fields, and Location is its URL', async () => {
     const person = await service().person();
     const answer = await person.send('POST', '/api/tasks', { title: '  Buy oat milk\n' });
     assert.equal(answer.statusCode, 201);
@@ -25,6 +25,8 @@ onEachDatabase('tasks', (service) => {
       'is_completed',
       'created_at',
       'updated_at',
+      'deleted_at',
+      'version',
     ]);
     assert.match(task.id, /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
     assert.match(task.created_at, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z$/);
@@ -40,6 +42,8 @@ onEachDatabase('tasks', (service) => {
         is_completed: false,
         created_at: '',
         updated_at: '',
+        deleted_at: null,
+        version: 1,
       },
     );
     assert.equal(answer.headers.location, `/api/tasks/${task.id}`);
@@ -58,14 +62,18 @@ onEachDatabase('tasks', (service) => {
   test('an update changes only what is given', async () => {
     const person = await service().person();
     const task = await person.create('before', { description: 'kept' });
+    let last = task;
     for (const method of ['PUT', 'PATCH']) {
       const retitled = await person.send(method, `/api/tasks/${task.id}`, { title: ` ${method} ` });
       assert.equal(retitled.statusCode, 200);
-      assert.deepEqual({ ...retitled.json<Task>(), updated_at: '' }, { ...task, title: method, updated_at: '' });
+      const { updated_at, version, ...rest } = retitled.json<Task>();
+      assert.ok(updated_at > last.updated_at && version > last.version);
+      assert.deepEqual({ ...rest, updated_at: task.updated_at, version: 1 }, { ...task, title: method });
       const completed = (await person.send(method, `/api/tasks/${task.id}`, { is_completed: true })).json<Task>();
       assert.deepEqual([completed.title, completed.description, completed.is_completed], [method, 'kept', true]);
       const reopened = (await person.send(method, `/api/tasks/${task.id}`, { is_completed: false })).json<Task>();
       assert.equal(reopened.is_completed, false);
+      last = reopened;
     }
     const cleared = (await person.send('PUT', `/api/tasks/${task.id}`, { description: null })).json<Task>();
     assert.equal(cleared.description, null);
@@ -73,21 +81,36 @@ onEachDatabase('tasks', (service) => {
     assert.equal(described.description, 'again');
   });
 
-  test('updated_at increases with every change and created_at stays', async () => {
+  test('updated_at and version increase with every change, created_at stays', async () => {
     const person = await service().person();
     let last = await person.create('task');
     const created = last.created_at;
     for (const [method, path, body] of [
-      ['PUT', '', { title: 'task' }],
+      ['PUT', '', { title: 'other' }],
+      ['PATCH', '', { description: 'new' }],
       ['PATCH', '', { description: null }],
       ['POST', '/toggle', undefined],
       ['POST', '/toggle', undefined],
     ] as const) {
       const next = (await person.send(method, `/api/tasks/${last.id}${path}`, body)).json<Task>();
       assert.ok(next.updated_at > last.updated_at, `${next.updated_at} is not after ${last.updated_at}`);
+      assert.equal(next.version, last.version + 1);
       assert.equal(next.created_at, created);
       last = next;
     }
+  });
+
+  test('a write that changes nothing leaves the task as it is, updated_at and version too', async () => {
+    const person = await service().person();
+    const task = await person.create('task', { description: 'd' });
+    for (const method of ['PUT', 'PATCH']) {
+      for (const body of [{ title: ' task ' }, { description: 'd' }, { is_completed: false }, task]) {
+        const answer = await person.send(method, `/api/tasks/${task.id}`, body);
+        assert.deepEqual([answer.statusCode, answer.json<Task>()], [200, task]);
+      }
+    }
+    assert.deepEqual(await person.list(), [task]);
+    assert.equal((await person.create('next')).version, task.version + 1);
   });
 
   test('a client may send back a whole task; fields of the service and unknown fields are ignored', async () => {
@@ -98,6 +121,8 @@ onEachDatabase('tasks', (service) => {
       user_id: 'someone else',
       created_at: '1999-01-01T00:00:00Z',
       updated_at: 'x',
+      deleted_at: '1999-01-01T00:00:00Z',
+      version: 1_000_000,
     };
     const answer = await person.send('PUT', `/api/tasks/${task.id}`, {
       ...task,
@@ -106,11 +131,12 @@ onEachDatabase('tasks', (service) => {
       colour: 'red',
     });
     assert.equal(answer.statusCode, 200);
-    assert.deepEqual({ ...answer.json<Task>(), updated_at: '' }, { ...task, title: 'new', updated_at: '' });
+    assert.deepEqual({ ...answer.json<Task>(), updated_at: '' }, { ...task, title: 'new', updated_at: '', version: 2 });
     const created = await person.create('x', foreign);
     assert.notEqual(created.id, foreign.id);
     assert.equal(created.user_id, person.sub);
     assert.ok(created.created_at > '2020');
+    assert.deepEqual([created.deleted_at, created.version], [null, 3]);
   });
 
   test('a deleted task is gone at once, and a second delete is 404', async () => {
@@ -119,8 +145,8 @@ onEachDatabase('tasks', (service) => {
     const answer = await person.send('DELETE', `/api/tasks/${task.id}`);
     assert.equal(answer.statusCode, 200);
     assert.deepEqual(answer.json(), { message: 'Task deleted successfully', id: task.id });
-    for (const method of ['GET', 'DELETE']) {
-      const again = await person.send(method, `/api/tasks/${task.id}`);
+    for (const method of ['GET', 'PUT', 'PATCH', 'DELETE']) {
+      const again = await person.send(method, `/api/tasks/${task.id}`, method[0] === 'P' ? { title: 'x' } : undefined);
       assert.equal(again.statusCode, 404);
       assert.equal(again.body, '{"error":"Task not found","code":"NOT_FOUND"}');
     }
@@ -176,6 +202,7 @@ onEachDatabase('tasks', (service) => {
     const answers = await Promise.all(range(101).map(() => person.send('POST', `/api/tasks/${task.id}/toggle`)));
     assert.deepEqual(new Set(answers.map((answer) => answer.statusCode)), new Set([200]));
     assert.equal(new Set(answers.map((answer) => answer.json<Task>().updated_at)).size, 101);
+    assert.equal(new Set(answers.map((answer) => answer.json<Task>().version)).size, 101);
     assert.equal((await person.list())[0]?.is_completed, true);
   });
 

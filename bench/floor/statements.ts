@@ -31,7 +31,7 @@ export const LIST: Statement = {
   name: 'list',
   text: `select '{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}' as json
     from (select ${FIELDS} from (
-      select * from todo.tasks where user_id = $1 order by created_at desc, id desc limit 1000
+      select * from todo.tasks where user_id = $1 and deleted_at is null order by created_at desc, id desc limit 1000
     ) as newest) as task`,
 };
 export const GET: Statement = { name: 'get', text: taskJson('todo.tasks where user_id = $1 and id = $2') };

@@ -1,9 +1,14 @@
 import { RecentMap } from '../core/recent-map.ts';
 import type { Principal } from '../core/user.ts';
 
-interface CachedToken {
+/** What a valid token says. */
+export interface VerifiedToken {
   readonly principal: Principal;
+  /** Its `exp`, in milliseconds since the Unix epoch. */
   readonly expiresAtMs: number;
+}
+
+interface CachedToken extends VerifiedToken {
   /** The keys that verified it, as returned by `KeySource.currentKeys`. */
   readonly keys: object;
 }
@@ -18,9 +23,9 @@ export class TokenCache {
     this.#entries.set(token, entry);
   }
 
-  get(token: string, nowMs: number, currentKeys: object | null): Principal | null {
+  get(token: string, nowMs: number, currentKeys: object | null): VerifiedToken | null {
     const entry = this.#entries.get(token);
     if (entry === undefined) return null;
-    return nowMs < entry.expiresAtMs && entry.keys === currentKeys ? entry.principal : null;
+    return nowMs < entry.expiresAtMs && entry.keys === currentKeys ? entry : null;
   }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { type Principal, parseEmail, parseUserId } from '../core/user.ts';
 import { TurnsOfConnections } from './signature-checks.ts';
-import { TokenCache } from './token-cache.ts';
+import { TokenCache, type VerifiedToken } from './token-cache.ts';
 
 /** The keys that token signatures are verified with. */
 export interface KeySource {
@@ -22,10 +22,10 @@ export interface TokenVerifier {
   /**
    * @param token a JWT in compact serialization (RFC 7519).
    * @param connection where it comes from: those of one connection are verified one after another.
-   * @returns the user; synchronously if the token is cached.
+   * @returns the user and the expiry; synchronously if the token is cached.
    * @throws {AppError} `INVALID_TOKEN`, `TOKEN_EXPIRED` or `SERVICE_UNAVAILABLE`.
    */
-  verify(token: string, connection: object): Principal | Promise<Principal>;
+  verify(token: string, connection: object): VerifiedToken | Promise<VerifiedToken>;
   /** Whether keys are available. */
   isReady(): boolean;
 }
@@ -80,7 +80,7 @@ function toPrincipal(claims: JWTPayload, userClaim: string, nowMs: number): Prin
 export function createTokenVerifier({ keys, issuer, audience, userClaim, clock }: VerifierOptions): TokenVerifier {
   const cache = new TokenCache();
   const turns = new TurnsOfConnections();
-  const verifying = new Map<string, Promise<Principal>>();
+  const verifying = new Map<string, Promise<VerifiedToken>>();
   const options: JWTVerifyOptions = {
     algorithms: [...keys.algorithms],
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -89,7 +89,7 @@ export function createTokenVerifier({ keys, issuer, audience, userClaim, clock }
     ...(audience === null ? {} : { audience: [...audience] }),
   };
 
-  async function verifyUncached(token: string): Promise<Principal> {
+  async function verifyUncached(token: string): Promise<VerifiedToken> {
     if (!isCanonical(token)) throw invalidToken('malformed');
     const nowMs = clock();
     // Read before verifying: if the keys change meanwhile, the entry is stale instead of cached under the new keys.
@@ -99,14 +99,14 @@ export function createTokenVerifier({ keys, issuer, audience, userClaim, clock }
       const principal = toPrincipal(claims, userClaim, nowMs);
       const expiresAtMs = (claims.exp ?? 0) * 1000;
       if (verifiedWith !== null) cache.set(token, { principal, expiresAtMs, keys: verifiedWith });
-      return principal;
+      return { principal, expiresAtMs };
     } catch (error) {
       throw toAppError(error);
     }
   }
 
   /** Requests with one token at the same time share the verification. */
-  function verifyInTurn(token: string, connection: object): Promise<Principal> {
+  function verifyInTurn(token: string, connection: object): Promise<VerifiedToken> {
     const shared = verifying.get(token);
     if (shared !== undefined) return shared;
     const verified = turns.run(connection, () => verifyUncached(token)).finally(() => verifying.delete(token));

@@ -1,4 +1,5 @@
 import type { onRequestHookHandler } from 'fastify';
+import type { VerifiedToken } from '../auth/token-cache.ts';
 import type { TokenVerifier } from '../auth/token-verifier.ts';
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
@@ -10,24 +11,27 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** The authenticated user; null on public routes. */
     principal: Principal | null;
+    /** The `exp` of the user's token, in milliseconds since the Unix epoch; 0 on public routes. */
+    tokenExpiresAtMs: number;
   }
 }
 
-/** onRequest hook: verifies the bearer token before the body is read and sets `request.principal`. */
+/** onRequest hook: verifies the bearer token before the body is read and sets `request.principal` and its expiry. */
 export function authenticate(tokens: TokenVerifier): onRequestHookHandler {
   return (request, _reply, done) => {
     const { authorization } = request.headers;
     if (authorization === undefined) return done(new AppError('UNAUTHORIZED', { reason: 'authorization missing' }));
     const token = BEARER.exec(authorization)?.[1];
     if (token === undefined) return done(new AppError('UNAUTHORIZED', { reason: 'authorization' }));
-    const accept = (principal: Principal) => {
+    const accept = ({ principal, expiresAtMs }: VerifiedToken) => {
       request.principal = principal;
+      request.tokenExpiresAtMs = expiresAtMs;
       done();
     };
     try {
-      const principal = tokens.verify(token, request.raw.socket);
-      if (principal instanceof Promise) principal.then(accept, done);
-      else accept(principal);
+      const verified = tokens.verify(token, request.raw.socket);
+      if (verified instanceof Promise) verified.then(accept, done);
+      else accept(verified);
     } catch (error) {
       done(error instanceof Error ? error : new Error('Token verification failed', { cause: error }));
     }

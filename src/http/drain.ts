@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { Server } from 'node:http';
 import { Server as NetServer, type Socket } from 'node:net';
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
@@ -8,6 +9,13 @@ const GRACE_PERIOD_MS = 250;
 const ACCEPT_QUEUE_TIMEOUT_MS = 2_000;
 const DRAIN_TIMEOUT_MS = 8_000;
 const POLL_MS = 50;
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Aborted when `app.close()` begins: answers that would last for as long as the client likes have to end. */
+    readonly draining: AbortSignal;
+  }
+}
 
 /** Closes idle connections once every response has been handed to the kernel. */
 function closeIdleConnections(server: Server, sockets: ReadonlySet<Socket>): void {
@@ -29,18 +37,22 @@ async function drainAcceptQueue(count: () => number): Promise<void> {
 }
 
 /**
- * Graceful shutdown in `app.close()`: stops accepting connections, sends `Connection: close` with every response
+ * Graceful shutdown in `app.close()`: ends streams, stops accepting connections, sends `Connection: close` with every response
  * (RFC 9112, 9.6), closes idle connections after 250 ms, and requests in flight after 8 s.
  */
 export function drainOnClose(app: FastifyInstance): void {
   const sockets = new Set<Socket>();
+  const draining = new AbortController();
+  setMaxListeners(0, draining.signal);
   let accepted = 0;
+  app.decorate('draining', draining.signal);
   app.server.on('connection', (socket) => {
     accepted += 1;
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
   app.addHook('preClose', async () => {
+    draining.abort();
     const { server } = app;
     if (!server.listening) return;
     await drainAcceptQueue(() => accepted);

@@ -17,6 +17,7 @@ const RESPONSES: Readonly<Record<ErrorCode, readonly [status: number, headers?: 
   LIMIT_REACHED: [409],
   PRECONDITION_FAILED: [412],
   IDEMPOTENCY_MISMATCH: [422],
+  CURSOR_EXPIRED: [410],
   RATE_LIMITED: [429],
   DATABASE_ERROR: [500],
   INTERNAL_ERROR: [500],

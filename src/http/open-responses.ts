@@ -90,3 +90,18 @@ export function onceClosed({ response }: FastifyRequest, listener: () => void): 
   if (response === null) listener();
   else response.onceClosed(listener);
 }
+
+/** Calls `listener` once: as `onceClosed`, or when the client sends no more, which those who leave a stream look like. */
+export function onceLeft(request: FastifyRequest, listener: () => void): void {
+  const { socket } = request.raw;
+  let hasLeft = false;
+  const leave = () => {
+    if (hasLeft) return;
+    hasLeft = true;
+    socket.removeListener('end', leave);
+    listener();
+  };
+  onceClosed(request, leave);
+  if (socket.readableEnded) setImmediate(leave);
+  else socket.once('end', leave);
+}

@@ -13,7 +13,9 @@ type JsonSchema = Readonly<Record<string, unknown>>;
 export interface DocumentedResponse {
   readonly description: string;
   readonly headers: Readonly<Record<string, JsonSchema>>;
-  readonly content: Readonly<Record<string, { readonly schema: JsonSchema; readonly examples?: object }>>;
+  readonly content?: Readonly<Record<string, { readonly schema: JsonSchema; readonly examples?: object }>>;
+  /** Of a response without a body; @fastify/swagger omits `content` then. */
+  readonly type?: 'null';
 }
 
 declare module 'fastify' {
@@ -34,6 +36,8 @@ const ErrorBody = z
     error: z.string().meta({ description: 'Human-readable message.' }),
     code: z.enum(ERROR_CODES).meta({ description: 'Machine-readable error code.' }),
     details: z.array(FieldError).optional().meta({ description: 'One entry for each invalid field.' }),
+    current: z.unknown().optional().meta({ type: 'object', description: 'Of a 412: what is there now.' }),
+    index: z.int().nonnegative().optional().meta({ description: 'Of a batch: the operation that failed.' }),
   })
   .meta({ id: 'Error', description: 'Body of every error response.' });
 
@@ -42,10 +46,11 @@ const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
   401: 'Missing, invalid or expired token.',
   404: 'Not found, or owned by another user.',
   409: 'The user has as many tasks as they may, or a deleted task has the id.',
+  410: 'The cursor is no longer good: start again without one.',
   412: 'The task has another version than expected: `current` is its present state.',
-  413: 'The request body exceeds 64 KiB.',
+  413: 'The request body exceeds 64 KiB, or 256 KiB for a batch.',
   422: 'The idempotency key was used for another request.',
-  429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting.',
+  429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting, or 20 streams are open.',
   431: 'The request headers exceed 16 KiB.',
   500: 'Database error or internal error.',
   503: 'Overloaded, or database unavailable; retry after the given time.',
@@ -55,6 +60,7 @@ const seconds = { type: 'integer', minimum: 0 };
 const retryAfter = { 'Retry-After': { ...seconds, description: 'Seconds to wait.' } };
 const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
   401: { 'WWW-Authenticate': { type: 'string', description: 'RFC 6750' } },
+  412: { ETag: { type: 'string', description: 'The present version, in double quotes.' } },
   429: { ...retryAfter, 'RateLimit-Limit': seconds, 'RateLimit-Remaining': seconds, 'RateLimit-Reset': seconds },
   503: retryAfter,
 };
@@ -106,12 +112,18 @@ export function jsonResponse(
 export const emptyResponse = (description: string, headers: DocumentedResponse['headers']): DocumentedResponse => ({
   description,
   headers: { ...REQUEST_ID, ...headers },
-  content: {},
+  type: 'null',
 });
 
 /** A response with a plain text body. */
 export function textResponse(description: string): DocumentedResponse {
   return { description, headers: REQUEST_ID, content: { 'text/plain': { schema: { type: 'string' } } } };
+}
+
+/** A response of Server-Sent Events. */
+export function streamResponse(description: string): DocumentedResponse {
+  const headers = { ...REQUEST_ID, 'X-Accel-Buffering': { type: 'string', description: '`no`: not to be buffered.' } };
+  return { description, headers, content: { 'text/event-stream': { schema: { type: 'string' } } } };
 }
 
 /** The errors of every route. */

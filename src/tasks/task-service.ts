@@ -1,4 +1,3 @@
-import { v7 as uuidv7 } from 'uuid';
 import { AppError } from '../core/errors.ts';
 import { RecentMap } from '../core/recent-map.ts';
 import type { Principal, UserId } from '../core/user.ts';
@@ -10,16 +9,9 @@ import type { Writer } from '../writes/writer.ts';
 import { LIST_COLUMNS } from './columns.ts';
 import { LongLists } from './long-list.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
+import type { TaskEffects } from './task-effects.ts';
 import { getState, getTask, listDeletedTasks, listLongTasks, listShortTasks, listTasks } from './task-sql.ts';
-import {
-  blankOldestDeleted,
-  deleteTask,
-  type Expected,
-  insertTask,
-  restoreTask,
-  toggleTask,
-  updateTask,
-} from './write-sql.ts';
+import type { Expected } from './write-sql.ts';
 
 /** A task as the database built it: `json` is text of the schema `Task`, which the REST handlers send unparsed. */
 export interface TaskResult {
@@ -72,20 +64,12 @@ export interface TaskService {
   restore(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
 }
 
-export interface TaskLimits {
-  /** Of one user; 0 is no limit. */
-  readonly maxTasksPerUser: number;
-  /** For how long the content of a deleted task is kept; 0 is not at all. */
-  readonly deletedTasksDays: number;
-}
-
 /** How many users' lists are remembered to be short or long. */
 const MAX_USERS = 10_000;
 /** In characters of JSON: a longer one is built here, not by the database. */
 const MAX_SHORT_LIST = 1_048_576;
 
-export function createTaskService(database: Database, writer: Writer, limits: TaskLimits): TaskService {
-  const { maxTasksPerUser, deletedTasksDays } = limits;
+export function createTaskService(database: Database, writer: Writer, effects: TaskEffects): TaskService {
   const longLists = new LongLists();
   const lists = new RecentMap<UserId, 'short' | 'long'>(MAX_USERS);
 
@@ -113,9 +97,6 @@ export function createTaskService(database: Database, writer: Writer, limits: Ta
     return { outcome, isReplayed };
   };
 
-  const remove = ({ userId }: Principal, id: TaskId, isPermanent: boolean, expected: Expected) =>
-    deleteTask(userId, id, { isPermanent, keepsContent: deletedTasksDays > 0, absent: 'missing' }, expected);
-
   return {
     list: async (user, known) => {
       const { userId: owner } = user;
@@ -136,18 +117,16 @@ export function createTaskService(database: Database, writer: Writer, limits: Ta
       if (typeof found !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');
       return { id: found, version: Number(version), json };
     },
-    // UUIDv7: newest first even within one microsecond, if one process created them.
-    create: (user, task, retry) => write(user, insertTask(user.userId, uuidv7(), task, maxTasksPerUser), retry),
-    createAs: (user, id, task, retry) => write(user, insertTask(user.userId, id, task, maxTasksPerUser), retry),
-    update: (user, id, changes, { expected, retry }) =>
-      write(user, updateTask(user.userId, id, changes, expected), retry),
-    toggle: (user, id, { expected, retry }) => write(user, toggleTask(user.userId, id, expected), retry),
+    create: (user, task, retry) => write(user, effects.create(user, null, task), retry),
+    createAs: (user, id, task, retry) => write(user, effects.create(user, id, task), retry),
+    update: (user, id, changes, { expected, retry }) => write(user, effects.update(user, id, changes, expected), retry),
+    toggle: (user, id, { expected, retry }) => write(user, effects.toggle(user, id, expected), retry),
     delete: (user, id, { expected, retry }) => {
-      const after = maxTasksPerUser > 0 ? [blankOldestDeleted(user.userId, maxTasksPerUser)] : [];
-      return write(user, remove(user, id, false, expected), retry, after);
+      const deletion = effects.delete(user, id, { isPermanent: false, absent: 'missing' }, expected);
+      return write(user, deletion, retry, effects.afterDeletions(user));
     },
-    deletePermanently: (user, id, { expected, retry }) => write(user, remove(user, id, true, expected), retry),
-    restore: (user, id, { expected, retry }) =>
-      write(user, restoreTask(user.userId, id, expected, maxTasksPerUser), retry),
+    deletePermanently: (user, id, { expected, retry }) =>
+      write(user, effects.delete(user, id, { isPermanent: true, absent: 'missing' }, expected), retry),
+    restore: (user, id, { expected, retry }) => write(user, effects.restore(user, id, expected), retry),
   };
 }

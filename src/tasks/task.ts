@@ -175,7 +175,7 @@ export const LIST_REVISION = createHash('sha256').update(Object.keys(Task.shape)
 
 const flag = (description: string) =>
   z
-    .enum(['true', 'false'])
+    .enum(['true', 'false'], { error: 'Must be true or false' })
     .optional()
     .meta({ description, examples: ['true'] });
 

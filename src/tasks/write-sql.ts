@@ -1,4 +1,4 @@
-import type { UserId } from '../core/user.ts';
+import type { Principal, UserId } from '../core/user.ts';
 import { type BoundStatement, type SqlValue, sql } from '../database/sql.ts';
 import { type Effect, effect } from '../writes/effect.ts';
 import {
@@ -17,13 +17,38 @@ export type Expected = readonly number[] | null;
 
 const OWN = 'user_id = $owner and id = $id::uuid';
 const EXPECTED = '($versions::bigint[] is null or version = any($versions::bigint[]))';
-/** Under the lock of the user's row, in a statement after the lock. */
-const WITHIN_LIMIT = '($limit::integer = 0 or (select tasks from todo.users where id = $owner) < $limit)';
+const WITHIN_LIMIT = '($limit::integer = 0 or users.tasks < $limit)';
 
 /** `updated_at` increases strictly, even if the clock does not. */
 const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
 
+const IS_LIVE = 'deleted_at is null';
+const IS_IN_TRASH = 'deleted_at is not null and title is not null';
+
 const found = (condition: string) => `found as (select * from todo.tasks where ${OWN} and ${condition})`;
+const isFound = (condition = 'true') => `exists (select from found where ${condition})`;
+const IS_WRITTEN = 'exists (select from written)';
+
+/** Tells the trigger of `todo.tasks` that the row has its number. */
+const NUMBER = `version, set_config('todo.number', version::text, true)`;
+
+/** Takes the user's next number if `condition` holds, and counts. */
+const numbered = (condition: string, tasks = '0', trash = '0') => `numbered as (
+  update todo.users set version = version + 1, tasks = users.tasks + ${tasks}, trash = trash + ${trash}
+  where id = $owner and ${condition}
+  returning ${NUMBER}
+)`;
+
+const insertFrom = (condition: string) => `
+  insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at, version)
+  select $owner, $id::uuid, ${NEW_VALUES}, now, now, numbered.version from numbered, clock_timestamp() as now
+  where ${condition}
+  returning *`;
+
+const updateFrom = (assignments: string, condition = 'true') => `
+  update todo.tasks set ${assignments}, updated_at = ${NEXT_UPDATED_AT}, version = numbered.version
+  from numbered where ${OWN} and ${condition}
+  returning tasks.*`;
 
 /** A query of the outcome: the `kind`, with the task that one of `rows` has. */
 const outcomeWith = (kind: string, rows: string) => `
@@ -32,47 +57,53 @@ const outcomeWith = (kind: string, rows: string) => `
     select id, version, row_to_json(fields)::text as json from (select ${TASK_FIELDS} from (${rows}) as task) as fields
   ) as task on true`;
 
-const WRITTEN_OR_FOUND = `select * from written union all select * from found where not exists (select from written)`;
-const IS_WRITTEN = 'exists (select from written)';
-const IS_FOUND = 'exists (select from found)';
+const WRITTEN_OR_FOUND = `select * from written union all select * from found where not ${IS_WRITTEN}`;
 
 const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);
 
-const insertInto = (condition: string) => `
-  insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at)
-  select $owner, $id::uuid, ${NEW_VALUES}, now, now from clock_timestamp() as now
-  where ${condition} and ${WITHIN_LIMIT}
-  returning *`;
-
 const insert = effect<Record<string, SqlValue>>(
   'task_insert',
-  `${found('true')}, written as (${insertInto(`not ${IS_FOUND}`)})`,
+  'nothing',
+  `numbered as (
+     insert into todo.users (id, email, version, tasks) values ($owner, $email, 1, 1)
+     on conflict (id) do update
+     set version = users.version + 1, tasks = users.tasks + 1, email = coalesce(excluded.email, users.email)
+     where ${WITHIN_LIMIT}
+     returning ${NUMBER}
+   ),
+   written as (${insertFrom('true')})`,
+  outcomeWith(`case when ${IS_WRITTEN} then 'created' else 'limit' end`, 'select * from written'),
+);
+
+/** Creates a task, and the user's row if that is missing. Outcomes: `created`, `limit`. */
+export const insertTask = ({ userId: owner, email }: Principal, id: string, task: TaskCreate, limit: number): Effect =>
+  insert({ owner, email, id, limit, ...parametersOf(task) });
+
+const insertAs = effect<Record<string, SqlValue>>(
+  'task_insert_as',
+  'user',
+  `${found('true')}, ${numbered(`not ${isFound()} and ${WITHIN_LIMIT}`, '1')}, written as (${insertFrom('true')})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then 'created'
-       when exists (select from found where deleted_at is null) then 'exists'
-       when ${IS_FOUND} then 'taken' else 'limit' end`,
-    `select * from written union all select * from found where deleted_at is null`,
+    `case when ${IS_WRITTEN} then 'created' when ${isFound(IS_LIVE)} then 'exists'
+       when ${isFound()} then 'taken' else 'limit' end`,
+    `select * from written union all select * from found where ${IS_LIVE}`,
   ),
 );
 
-/** Creates a task. Outcomes: `created`, `exists`, `taken`, `limit`. */
-export const insertTask = (owner: UserId, id: string, task: TaskCreate, limit: number): Effect =>
-  insert({ owner, id, limit, ...parametersOf(task) });
+/** Creates a task under an id of the client's. Outcomes: `created`, `exists`, `taken`, `limit`. */
+export const insertTaskAs = (owner: UserId, id: TaskId, task: TaskCreate, limit: number): Effect =>
+  insertAs({ owner, id, limit, ...parametersOf(task) });
 
 const isChanged = (values: string) => `(${NAMES}) is distinct from (${values})`;
 
-const updateSet = (values: string) => `
-  update todo.tasks
-  set (${NAMES}) = row(${values}), updated_at = case when ${isChanged(values)} then ${NEXT_UPDATED_AT} else updated_at end
-  where ${OWN} and deleted_at is null and ${EXPECTED}
-  returning *`;
-
 const update = effect<Record<string, SqlValue>>(
   'task_update',
-  `${found('deleted_at is null')}, written as (${updateSet(CHANGED_VALUES)})`,
+  'lock',
+  `${found(IS_LIVE)}, ${numbered(isFound(`${EXPECTED} and ${isChanged(CHANGED_VALUES)}`))},
+   written as (${updateFrom(`(${NAMES}) = row(${CHANGED_VALUES})`)})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then 'changed' when not ${IS_FOUND} then 'missing'
-       when exists (select from found where not (${isChanged(CHANGED_VALUES)})) then 'changed' else 'stale' end`,
+    `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
+       when ${isFound(`${EXPECTED} or not ${isChanged(CHANGED_VALUES)}`)} then 'changed' else 'stale' end`,
     WRITTEN_OR_FOUND,
   ),
 );
@@ -81,17 +112,22 @@ const update = effect<Record<string, SqlValue>>(
 export const updateTask = (owner: UserId, id: TaskId, changes: TaskUpdate, expected: Expected): Effect =>
   update({ owner, id, versions: versions(expected), ...parametersOf(changes) });
 
+const MUST_BE_REPLACED = isFound(`${IS_LIVE} and ${EXPECTED} and ${isChanged(NEW_VALUES)}`);
+const MAY_BE_INSERTED = `$versions::bigint[] is null and not ${isFound()} and ${WITHIN_LIMIT}`;
+
 const put = effect<Record<string, SqlValue>>(
   'task_put',
-  `${found('true')}, replaced as (${updateSet(NEW_VALUES)}),
-   inserted as (${insertInto(`$versions::bigint[] is null and not ${IS_FOUND}`)}),
+  'user',
+  `${found('true')}, ${numbered(`(${MUST_BE_REPLACED} or ${MAY_BE_INSERTED})`, `(not ${isFound()})::integer`)},
+   replaced as (${updateFrom(`(${NAMES}) = row(${NEW_VALUES})`, isFound())}),
+   inserted as (${insertFrom(`not ${isFound()}`)}),
    written as (select * from replaced union all select * from inserted)`,
   outcomeWith(
-    `case when exists (select from inserted) then 'created' when exists (select from replaced) then 'changed'
-       when exists (select from found where deleted_at is not null) then 'taken'
-       when exists (select from found where not (${isChanged(NEW_VALUES)})) then 'changed'
-       when ${IS_FOUND} then 'stale' when $versions::bigint[] is not null then 'missing' else 'limit' end`,
-    `select * from written union all select * from found where deleted_at is null and not ${IS_WRITTEN}`,
+    `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then 'changed'
+       when ${isFound('deleted_at is not null')} then 'taken'
+       when ${isFound(`${EXPECTED} or not ${isChanged(NEW_VALUES)}`)} then 'changed' when ${isFound()} then 'stale'
+       when $versions::bigint[] is not null then 'missing' else 'limit' end`,
+    `select * from written union all select * from found where ${IS_LIVE} and not ${IS_WRITTEN}`,
   ),
 );
 
@@ -101,12 +137,11 @@ export const putTask = (owner: UserId, id: TaskId, task: TaskCreate, expected: E
 
 const toggle = effect<{ id: TaskId; versions: string | null }>(
   'task_toggle',
-  `${found('deleted_at is null')}, written as (
-     update todo.tasks set is_completed = not is_completed, updated_at = ${NEXT_UPDATED_AT}
-     where ${OWN} and deleted_at is null and ${EXPECTED} returning *
-   )`,
+  'lock',
+  `${found(IS_LIVE)}, ${numbered(isFound(EXPECTED))},
+   written as (${updateFrom('is_completed = not is_completed')})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then 'changed' when ${IS_FOUND} then 'stale' else 'missing' end`,
+    `case when ${IS_WRITTEN} then 'changed' when ${isFound()} then 'stale' else 'missing' end`,
     WRITTEN_OR_FOUND,
   ),
 );
@@ -114,8 +149,6 @@ const toggle = effect<{ id: TaskId; versions: string | null }>(
 /** Inverts `is_completed`. Outcomes: `changed`, `missing`, `stale`. */
 export const toggleTask = (owner: UserId, id: TaskId, expected: Expected): Effect =>
   toggle({ owner, id, versions: versions(expected) });
-
-const MAY_BE_DELETED = '(deleted_at is null or ($permanent::boolean and title is not null))';
 
 const remove = effect<{
   id: TaskId;
@@ -125,12 +158,15 @@ const remove = effect<{
   absent: 'missing' | 'deleted';
 }>(
   'task_delete',
-  `${found(MAY_BE_DELETED)}, written as (
-     update todo.tasks set deleted_at = coalesce(deleted_at, clock_timestamp()), updated_at = ${NEXT_UPDATED_AT},
-       (${NAMES}) = row(${BLANKED_VALUES})
-     where ${OWN} and ${MAY_BE_DELETED} and ${EXPECTED} returning *
-   )`,
-  `select case when ${IS_WRITTEN} then 'deleted' when ${IS_FOUND} then 'stale' else $absent end as kind,
+  'lock',
+  `${found(`(${IS_LIVE} or ($permanent::boolean and ${IS_IN_TRASH}))`)},
+   ${numbered(
+     isFound(EXPECTED),
+     `(-(${isFound(IS_LIVE)})::integer)`,
+     `((not $blank::boolean)::integer - (${isFound(IS_IN_TRASH)})::integer)`,
+   )},
+   written as (${updateFrom(`deleted_at = coalesce(deleted_at, clock_timestamp()), (${NAMES}) = row(${BLANKED_VALUES})`)})`,
+  `select case when ${IS_WRITTEN} then 'deleted' when ${isFound()} then 'stale' else $absent end as kind,
      $id::uuid as id, task.version, task.json
    from (values (0)) as always left join (
      select version, null as json from written union all
@@ -163,8 +199,7 @@ const blankOldest = sql<{ owner: UserId; limit: number }>(
   'write',
   `update todo.tasks set (${NAMES}) = row(${BLANK_VALUES}), updated_at = ${NEXT_UPDATED_AT}
    where user_id = $owner and id = any(array(
-     select id from todo.tasks where user_id = $owner and deleted_at is not null and title is not null
-     order by deleted_at, id
+     select id from todo.tasks where user_id = $owner and ${IS_IN_TRASH} order by deleted_at, id
      limit greatest(0, (select trash from todo.users where id = $owner) - $limit::integer)
    ))`,
 );
@@ -174,13 +209,12 @@ export const blankOldestDeleted = (owner: UserId, limit: number): BoundStatement
 
 const restore = effect<{ id: TaskId; versions: string | null; limit: number }>(
   'task_restore',
-  `${found('deleted_at is not null and title is not null')}, written as (
-     update todo.tasks set deleted_at = null, updated_at = ${NEXT_UPDATED_AT}
-     where ${OWN} and deleted_at is not null and title is not null and ${EXPECTED} and ${WITHIN_LIMIT} returning *
-   )`,
+  'lock',
+  `${found(IS_IN_TRASH)}, ${numbered(`${isFound(EXPECTED)} and ${WITHIN_LIMIT}`, '1', '(-1)')},
+   written as (${updateFrom('deleted_at = null')})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then 'changed' when not ${IS_FOUND} then 'missing'
-       when exists (select from found where ${EXPECTED}) then 'limit' else 'stale' end`,
+    `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
+       when ${isFound(EXPECTED)} then 'limit' else 'stale' end`,
     WRITTEN_OR_FOUND,
   ),
 );

@@ -21,6 +21,11 @@ export interface Position {
 
 /** One operation of a user on what is theirs: a statement that changes it, if it may, and returns the outcome. */
 export interface Effect {
+  /**
+   * What has to come before it: nothing, because it reads nothing but the user's row, which it locks; the lock of that
+   * row; or the lock of one that is created if it is missing.
+   */
+  readonly needs: 'nothing' | 'lock' | 'user';
   /** @returns the statement, which returns one row for `toOutcome`. */
   at(position: Position): BoundStatement;
 }
@@ -44,6 +49,7 @@ const ABORT = `case when kind in (${FAILED})
  */
 export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
   name: string,
+  needs: Effect['needs'],
   tables: string,
   outcome: string,
 ): (parameters: Parameters & { readonly owner: string }) => Effect {
@@ -58,6 +64,7 @@ export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
     `${all}, ${KEEP} select kind, id, version, json, ${ABORT} from outcome`,
   );
   return (parameters) => ({
+    needs,
     at: ({ part, isAtomic, retry }) => {
       const values = { ...parameters, part, retry_key: retry?.key ?? null, retry_request: retry?.request ?? null };
       if (retry === null) return (isAtomic ? atomic : plain)(values);

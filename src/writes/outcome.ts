@@ -29,8 +29,6 @@ export interface Outcome {
   readonly json: string | null;
 }
 
-export const isFailure = ({ kind }: Outcome): boolean => FAILURES.includes(kind);
-
 /** @returns the outcome in a row of kind, id, version and JSON text. */
 export function toOutcome([kind, id = null, version = null, json = null]: Row): Outcome {
   const known = OUTCOME_KINDS.find((name) => name === kind);

@@ -13,6 +13,13 @@ export const lockUser = sql<{ owner: UserId; email: string | null }>(
    where excluded.email is not null and users.email is distinct from excluded.email`,
 );
 
+/** Locks the user's row, if there is one. */
+export const lockExistingUser = sql<{ owner: UserId }>(
+  'user_lock_existing',
+  'write',
+  'select from todo.users where id = $owner for no key update',
+);
+
 /** How long a reply is kept. */
 const IS_KEPT = `created_at > now() - interval '24 hours'`;
 

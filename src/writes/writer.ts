@@ -5,8 +5,8 @@ import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Row } from '../database/sql.ts';
 import { type Effect, OPERATION_FAILED, type Retry } from './effect.ts';
-import { isFailure, type Outcome, toOutcome } from './outcome.ts';
-import { claimKey, getReply, KEY_USED, keepReply, lockUser } from './write-sql.ts';
+import { type Outcome, toOutcome } from './outcome.ts';
+import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser } from './write-sql.ts';
 
 /** What a request is to change. */
 export interface WriteRequest {
@@ -54,26 +54,30 @@ const isKeyUsed = (error: unknown) => error instanceof TransactionAbortedError &
 
 /** @param onWritten called with the user after each commit. */
 export function createWriter(database: Database, onWritten: (user: UserId) => void): Writer {
-  const run = (user: Principal, retry: Retry | null, statements: readonly BoundStatement[]) => {
-    const { userId: owner, email } = user;
-    const first = [lockUser({ owner, email }), ...(retry === null ? [] : [claimKey({ owner, key: retry.key })])];
+  /** @returns the rows of `statements`, run after `first`. */
+  const run = (user: Principal, first: readonly BoundStatement[], statements: readonly BoundStatement[]) => {
+    const { userId: owner } = user;
     const identity = { kind: 'user', userId: owner } as const;
     return database.transaction(identity, [...first, ...statements]).then((results) => results.slice(first.length));
   };
 
+  /** The statements that come before the effects of a request. */
+  const prepare = ({ userId: owner, email }: Principal, retry: Retry | null, effects: readonly Effect[]) => {
+    if (retry !== null) return [lockUser({ owner, email }), claimKey({ owner, key: retry.key })];
+    if (effects.every(({ needs }) => needs === 'lock')) return [lockExistingUser({ owner })];
+    return effects.length === 1 && effects[0]?.needs === 'nothing' ? [] : [lockUser({ owner, email })];
+  };
+
   /** @returns what became of the request with the key; null if that is no longer kept. */
-  const replay = async ({ userId }: Principal, retry: Retry, isAtomic: boolean): Promise<Written | null> => {
+  const replay = async ({ userId }: Principal, retry: Retry, effects: readonly Effect[]): Promise<Written | null> => {
     const identity = { kind: 'user', userId } as const;
     const [rows = []] = await database.transaction(identity, [getReply({ owner: userId, key: retry.key })]);
     const [[request, part] = []] = rows;
     if (request === undefined) return null;
     if (request !== retry.request) throw new AppError('IDEMPOTENCY_MISMATCH');
     const outcomes = rows.map((row: Row) => toOutcome(row.slice(2)));
-    return {
-      outcomes,
-      failedAt: isAtomic && outcomes[0] !== undefined && isFailure(outcomes[0]) ? Number(part) : null,
-      isReplayed: true,
-    };
+    // Of a request that was undone, only the outcome that undid it was kept.
+    return { outcomes, failedAt: outcomes.length < effects.length ? Number(part) : null, isReplayed: true };
   };
 
   const attempt = async (user: Principal, request: WriteRequest): Promise<Written> => {
@@ -81,14 +85,17 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     const owner = user.userId;
     const bound = effects.map((effect, part) => effect.at({ owner, part, isAtomic, retry }));
     try {
-      const results = await run(user, retry, [...before, ...bound, ...after]);
+      const results = await run(user, prepare(user, retry, effects), [...before, ...bound, ...after]);
       const rows = results.slice(before.length, before.length + effects.length);
       return { outcomes: rows.map(([row = []]) => toOutcome(row)), failedAt: null, isReplayed: false };
     } catch (error) {
       if (isKeyUsed(error)) throw error;
       const { part, outcome } = failureOf(error);
       const { kind, id: task, version, json } = outcome;
-      if (retry !== null) await run(user, retry, [keepReply({ owner, ...retry, part, kind, task, version, json })]);
+      if (retry !== null) {
+        const reply = keepReply({ owner, ...retry, part, kind, task, version, json });
+        await run(user, prepare(user, retry, []), [reply]);
+      }
       return { outcomes: [outcome], failedAt: part, isReplayed: false };
     }
   };
@@ -103,7 +110,7 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
         } catch (error) {
           if (!isKeyUsed(error) || request.retry === null) throw error;
         }
-        const replayed = await replay(user, request.retry, request.isAtomic);
+        const replayed = await replay(user, request.retry, request.effects);
         if (replayed !== null) return replayed;
       }
     },

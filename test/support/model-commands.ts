@@ -99,7 +99,9 @@ const ATTEMPTS = [
   { method: 'PUT', path: '', body: { title: 'taken' } },
   { method: 'PATCH', path: '', body: { is_completed: true } },
   { method: 'POST', path: '/toggle' },
+  { method: 'POST', path: '/restore' },
   { method: 'DELETE', path: '' },
+  { method: 'DELETE', path: '?permanent=true' },
 ];
 
 /** Requests a task that may be another user's. */

@@ -19,7 +19,8 @@ interface Content {
 interface Response {
   readonly links?: Record<string, { readonly operationId: string; readonly parameters: Record<string, string> }>;
   readonly headers?: Record<string, { readonly schema: Schema }>;
-  readonly content: Record<string, Content>;
+  /** None if the response has no body. */
+  readonly content?: Record<string, Content>;
 }
 
 interface Operation {
@@ -42,6 +43,9 @@ interface Document {
   readonly paths: Record<string, Record<string, Operation>>;
   readonly components: { readonly schemas: Record<string, Schema>; readonly securitySchemes: Record<string, object> };
 }
+
+/** Headers that not every response of a documented status has. */
+const OPTIONAL_HEADERS = new Set(['Idempotency-Replayed']);
 
 const ID = 'https://todo-api.example/openapi.json';
 const escaped = (token: string) => encodeURIComponent(token.replaceAll('~', '~0').replaceAll('/', '~1'));
@@ -108,10 +112,15 @@ export class OpenApi {
     );
   }
 
+  /** The place of a parameter in the list of its operation. */
+  indexOf(path: string, method: string, parameter: string): string {
+    return String(this.document.paths[path]?.[method]?.parameters?.findIndex(({ name }) => name === parameter));
+  }
+
   /** Every documented response to `method` on `path`; `code` is null unless it is an error. */
   answersOf(path: string, method: string): { status: number; code: string | null }[] {
     const responses = Object.entries(this.document.paths[path]?.[method]?.responses ?? {});
-    return responses.flatMap(([text, { content }]) => {
+    return responses.flatMap(([text, { content = {} }]) => {
       const status = Number(text);
       const codes = status < 400 ? [null] : Object.keys(content['application/json']?.examples ?? {});
       return codes.map((code) => ({ status, code }));
@@ -131,10 +140,12 @@ export class OpenApi {
     const at = ['paths', path, method, 'responses', status];
     const headers = Object.entries(response.headers ?? {}).flatMap(([name, { schema }]) => {
       const text = answer.headers[name.toLowerCase()];
+      if (text === undefined && OPTIONAL_HEADERS.has(name)) return [];
       const value = schema.type === 'integer' ? Number(text ?? Number.NaN) : text;
       return faults(this.at(...at, 'headers', name, 'schema'), value).map((fault) => `${name}: ${fault}`);
     });
-    const [type = ''] = String(answer.headers['content-type']).split(';');
+    const type = String(answer.headers['content-type'] ?? '').split(';')[0] ?? '';
+    if (response.content === undefined) return [...headers, ...(type + answer.body === '' ? [] : ['it has a body'])];
     if (response.content[type] === undefined) return [...headers, `media type ${type} is not in the document`];
     const value: unknown = type === 'application/json' ? JSON.parse(answer.body) : answer.body;
     return [...headers, ...faults(this.at(...at, 'content', type, 'schema'), value)];

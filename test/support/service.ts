@@ -198,6 +198,7 @@ export interface ServiceOptions {
   readonly maxEventLoopDelayMs?: number;
   readonly maxUnsentBytes?: number;
   readonly maxAnswerMs?: number;
+  readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set; the service's own by default. */
   readonly keySetTimeoutMs?: number;
 }
@@ -222,6 +223,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     logger: createLogger(options.logLevel ?? 'info', log),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
     ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
+    ...(options.streamTickMs === undefined ? {} : { streamTickMs: options.streamTickMs }),
     ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
     ...(options.keySetTimeoutMs === undefined ? {} : { keySetTimeoutMs: options.keySetTimeoutMs }),

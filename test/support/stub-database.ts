@@ -1,9 +1,18 @@
 import type { Database } from '../../dist/database/database.js';
+import type { BoundStatement, Rows } from '../../dist/database/sql.js';
 import type { OpenDatabase } from './service.ts';
+
+const ID = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
+
+/** A row as each statement returns it: of a list its state and `json`; of a write its outcome. */
+export function stubRows({ statement: { name, access } }: BoundStatement, json = '{}'): Rows {
+  if (access === 'read') return [name.startsWith('task_list') ? ['1', json] : [ID, '1', json]];
+  return [[name.startsWith('task_insert') ? 'created' : 'changed', ID, '1', json]];
+}
 
 /** A database that answers every statement as it is told to, for tests of what stands in front of it. */
 export function stubDatabase(
-  transaction: Database['transaction'] = async (_identity, statements) => statements.map(() => [['{}', '{}']]),
+  transaction: Database['transaction'] = async (_identity, statements) => statements.map((bound) => stubRows(bound)),
 ): OpenDatabase {
   const nothing = async () => undefined;
   return {
@@ -37,7 +46,7 @@ export function heldDatabase(): HeldDatabase {
       held.push(resolve);
       check();
     });
-    return statements.map(() => [['{"held":true}', '{"held":true}']]);
+    return statements.map((bound) => stubRows(bound, '{"held":true}'));
   });
   return {
     opened,

@@ -21,11 +21,13 @@ const same = (a: State, b: State) => JSON.stringify(a) === JSON.stringify(b);
 export class ExpectedTask {
   readonly #first: Task;
   #updatedAt: string;
+  #version: number;
   #states: State[];
 
   constructor(task: Task) {
     this.#first = task;
     this.#updatedAt = task.updated_at;
+    this.#version = task.version;
     this.#states = [fieldsOf(task)];
   }
 
@@ -44,8 +46,6 @@ export class ExpectedTask {
   /** A response contained the task. */
   isSeen(task: Task): void {
     this.#settle(task, this.#states);
-    assert.ok(task.updated_at >= this.#updatedAt, 'updated_at decreased');
-    this.#updatedAt = task.updated_at;
   }
 
   /** A response said that the task does not exist. */
@@ -63,8 +63,6 @@ export class ExpectedTask {
       return;
     }
     this.#settle(task, after);
-    assert.ok(task.updated_at > this.#updatedAt, 'updated_at did not increase');
-    this.#updatedAt = task.updated_at;
   }
 
   /** A write was sent, and its outcome is unknown. */
@@ -76,15 +74,30 @@ export class ExpectedTask {
   }
 
   #settle(task: Task, possible: readonly State[]): void {
-    const { id, user_id, created_at } = task;
+    const { id, user_id, created_at, deleted_at } = task;
     const { id: firstId, user_id: owner, created_at: created } = this.#first;
-    assert.deepEqual({ id, user_id, created_at }, { id: firstId, user_id: owner, created_at: created });
+    const unchanging = { id: firstId, user_id: owner, created_at: created, deleted_at: null };
+    assert.deepEqual({ id, user_id, created_at, deleted_at }, unchanging);
     const seen = fieldsOf(task);
     assert.ok(
       possible.some((state) => same(state, seen)),
       `a task is ${JSON.stringify(seen)}, expected one of ${JSON.stringify(possible)}`,
     );
+    this.#follows(task);
     this.#states = [seen];
+  }
+
+  /** `updated_at` and the version increase with every change, and with nothing else. */
+  #follows({ updated_at, version, ...task }: Task): void {
+    const [before = null, ...others] = this.#states;
+    const isUnchanged = others.length === 0 && same(before, fieldsOf(task));
+    const isChanged = this.#states.every((state) => !same(state, fieldsOf(task)));
+    const order = `version ${version} at ${updated_at} after ${this.#version} at ${this.#updatedAt}`;
+    if (isUnchanged) assert.deepEqual([updated_at, version], [this.#updatedAt, this.#version], order);
+    else if (isChanged) assert.ok(updated_at > this.#updatedAt && version > this.#version, order);
+    else assert.ok(updated_at >= this.#updatedAt && version >= this.#version, order);
+    this.#updatedAt = updated_at;
+    this.#version = version;
   }
 }
 
@@ -127,6 +140,7 @@ export class ExpectedTasks {
     this.#uncertain = [];
     const shown = new Map(listed.map((task) => [task.id, task]));
     assert.equal(shown.size, listed.length, 'a task is listed twice');
+    assert.equal(new Set(listed.map(({ version }) => version)).size, listed.length, 'two tasks have one version');
     for (const expected of this.#tasks) {
       const task = shown.get(expected.id);
       if (task === undefined) expected.isMissed();

@@ -4,8 +4,10 @@ import type { Database } from '../database.ts';
 import { classify, DatabaseUnusableError, transactionError } from '../errors.ts';
 import type { Identity } from '../identity.ts';
 import { type BoundStatement, type Rows, sql } from '../sql.ts';
-import { type Outcome, PipelinedConnection } from './connection.ts';
+import { pickConnection, takesWork } from './balancing.ts';
+import { PipelinedConnection } from './connection.ts';
 import { Connector } from './connector.ts';
+import type { Outcome } from './transaction.ts';
 import { type QueuedTransaction, Turns } from './turns.ts';
 
 export interface PoolOptions {
@@ -36,13 +38,6 @@ const TIMER_INTERVAL_MS = 100;
 const QUEUE_TIMEOUT_MS = 2_000 - TIMER_INTERVAL_MS;
 /** Sends of one transaction, the first included; a connection that may have been dead already does not count. */
 const MAX_ATTEMPTS = 3;
-/**
- * Load balancing: reads fill one connection up to this many before the next is used, which takes fewer system calls;
- * writes go to the connection with the fewest in flight, because each waits for an fsync.
- */
-const READS_PER_CONNECTION = 8;
-/** Head-of-line blocking: a connection whose oldest transaction is older than this gets no new ones. */
-const BLOCKED_AFTER_MS = 100;
 /** For how long statements are sent unnamed after one was missing; doubled each time, up to an hour. */
 const UNNAMED_MS = 60_000;
 const MAX_UNNAMED_MS = 3_600_000;
@@ -107,9 +102,7 @@ export class ConnectionPool implements Database {
         reject,
         ...state,
       };
-      const connection = this.#turns.isEmpty ? this.#pick(access) : null;
-      if (connection === null) this.#turns.push(queued);
-      else this.#send(queued, connection);
+      if (!this.#turns.isEmpty || !this.#trySend(queued)) this.#turns.push(queued);
       this.#startTimer();
     });
   }
@@ -170,28 +163,27 @@ export class ConnectionPool implements Database {
 
   /** Sends what is queued, as far as connections take it. */
   #dispatch(): void {
-    for (let next = this.#turns.next(); next !== null; next = this.#turns.next()) {
-      const connection = this.#pick(next.access);
-      if (connection === null) break;
-      this.#turns.shift();
-      this.#send(next, connection);
-    }
+    const send = (queued: QueuedTransaction) => this.#trySend(queued);
+    while (this.#hasRoom() && this.#turns.sendNext(send));
     if (this.#isIdle()) this.#onIdle?.();
     else this.#startTimer();
   }
 
-  #pick(access: 'read' | 'write'): PipelinedConnection | null {
+  /** @returns whether a connection took it. */
+  #trySend(queued: QueuedTransaction): boolean {
+    const connection = pickConnection(this.#connections, this.#options.depth, queued);
+    if (connection === null || connection.inFlight > 0) this.#requestConnection();
+    if (connection === null) return false;
+    this.#send(queued, connection);
+    return true;
+  }
+
+  #hasRoom(): boolean {
+    if (this.#turns.isEmpty) return false;
     const now = performance.now();
-    const rank = ({ inFlight }: PipelinedConnection) =>
-      access === 'read' ? Math.floor(inFlight / READS_PER_CONNECTION) : inFlight;
-    let best: PipelinedConnection | null = null;
-    for (const connection of this.#connections) {
-      if (!connection.acceptsWork || connection.inFlight >= this.#options.depth) continue;
-      if (now - (connection.oldestSentAt ?? now) > BLOCKED_AFTER_MS) continue;
-      if (best === null || rank(connection) < rank(best)) best = connection;
-    }
-    if (best === null || best.inFlight > 0) this.#requestConnection();
-    return best;
+    const hasRoom = this.#connections.some((connection) => takesWork(connection, this.#options.depth, now));
+    if (!hasRoom) this.#requestConnection();
+    return hasRoom;
   }
 
   #requestConnection(): void {
@@ -200,7 +192,7 @@ export class ConnectionPool implements Database {
   }
 
   #send(queued: QueuedTransaction, connection: PipelinedConnection): void {
-    const { identity, statements, deadlineMs, enqueuedAt } = queued;
+    const { identity, statements, access, deadlineMs, enqueuedAt } = queued;
     queued.place = this.#inFlight.push(queued) - 1;
     const done = (outcome: Outcome) => {
       this.#removeInFlight(queued);
@@ -209,7 +201,7 @@ export class ConnectionPool implements Database {
       if (outcome.kind !== 'not-sent' && !mayHaveBeenStale) queued.attempts += 1;
       this.#conclude(queued, outcome, connection);
     };
-    connection.send({ identity, statements, deadlineMs, done });
+    connection.send({ identity, statements, access, deadlineMs, done });
   }
 
   #removeInFlight(queued: QueuedTransaction): void {

@@ -44,20 +44,20 @@ export class Turns {
     else own.unshift(queued);
   }
 
-  /** @returns the transaction whose turn it is, still queued; null if there is none. */
-  next(): QueuedTransaction | null {
-    for (const [queued] of this.#byOwner.values()) return queued ?? null;
-    return null;
-  }
-
-  /** Removes what `next` returns; its user's next turn comes after those of all others. */
-  shift(): void {
+  /**
+   * Removes the first in the order of the turns that `send` accepts; its user's next turn comes after all others'.
+   * @returns whether there was one.
+   */
+  sendNext(send: (queued: QueuedTransaction) => boolean): boolean {
     for (const [owner, own] of this.#byOwner) {
+      const [first] = own;
+      if (first === undefined || !send(first)) continue;
       this.#byOwner.delete(owner);
       own.shift();
       if (own.length > 0) this.#byOwner.set(owner, own);
-      return;
+      return true;
     }
+    return false;
   }
 
   /** Removes those for which `keep` is false. */

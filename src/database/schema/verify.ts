@@ -37,12 +37,18 @@ const SAMPLE_TASK = 'select user_id, id from todo.tasks order by user_id, id lim
 const SAMPLE_USER = 'select id from todo.users order by id limit 1';
 
 async function verifyServer(client: pg.ClientBase): Promise<void> {
-  const result = await client.query<{ version: number; encoding: string }>(
-    `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding`,
+  const result = await client.query<{ version: number; encoding: string; isolation: string }>(
+    `select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding,
+      current_setting('default_transaction_isolation') as isolation`,
   );
-  const { version = 0, encoding = '' } = result.rows[0] ?? {};
+  const { version = 0, encoding = '', isolation = '' } = result.rows[0] ?? {};
   if (version < OLDEST_SERVER) throw new DatabaseUnusableError('The database server is older than PostgreSQL 15');
   if (encoding !== 'UTF8') throw new DatabaseUnusableError(`The database's encoding is ${encoding}; it must be UTF8`);
+  if (isolation !== 'read committed') {
+    throw new DatabaseUnusableError(
+      `default_transaction_isolation is ${isolation} for this role or database; it must be read committed`,
+    );
+  }
 }
 
 function refuse(found: unknown): never {

@@ -25,7 +25,7 @@ import type { Failures } from './failures.ts';
 import { taskHandlers } from './task-handlers.ts';
 
 /** Request types are inferred from the zod schemas. */
-interface ZodRequestTypes extends FastifyTypeProvider {
+export interface ZodRequestTypes extends FastifyTypeProvider {
   readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
 }
 
@@ -41,25 +41,25 @@ const text = (description: string, example?: string) => ({
 const ETAG = { ETag: text('The version of the task, in double quotes.', '"7"') };
 const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opaque.') };
 const LOCATION = { Location: text('Path of the new task.') };
-const REPLAYED = { 'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true') };
+export const REPLAYED = { 'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true') };
 const WRITTEN = { ...ETAG, ...REPLAYED };
 
 /** Request headers; their values are checked where they are read, for one form of error. */
-const header = (name: string, description: string, example: string) =>
+export const header = (name: string, description: string, example: string) =>
   z.object({
     [name]: z
       .string()
       .optional()
       .meta({ description, examples: [example] }),
   });
-const IF_NONE_MATCH = header('if-none-match', 'Tags that the client has: 304 if one is still right.', '"7"');
-const IF_MATCH = header('if-match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
-const KEY = header(
-  'idempotency-key',
+const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has: 304 if one is still right.', '"7"');
+const IF_MATCH = header('If-Match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
+export const KEY = header(
+  'Idempotency-Key',
   'Unique to this request: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ASCII characters.',
   '5f0c2a8e-1b7d-4a4e-9a51-3d2f1c0b9e8a',
 );
-const CREATE_ONLY = header('if-none-match', '`*` creates the task under this id, unless there is one.', '*');
+const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.', '*');
 const GUARDED = IF_MATCH.extend(KEY.shape);
 
 /** From the answer of a create to the operations on that task (OpenAPI 3.1, Link Object). */
@@ -70,7 +70,7 @@ const TASK_LINKS = Object.fromEntries(
   ]),
 );
 
-const invalidField = (field: string, message: string) =>
+export const invalidField = (field: string, message: string) =>
   new AppError('VALIDATION_ERROR', { details: [{ field, message }] });
 
 /** The errors that a route can respond with, beside those of every route. */
@@ -79,19 +79,19 @@ const QUERY = [invalidField('limit', unknownParameter())] as const;
 const DATABASE = ['DATABASE_ERROR', 'SERVICE_UNAVAILABLE'] as const;
 const TASK_ID = [invalidField('task_id', 'Task id must be a UUID'), 'NOT_FOUND'] as const;
 const BODY = ['INVALID_REQUEST', invalidField('title', 'Title cannot be empty')] as const;
-const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tasks is reached' })];
+export const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tasks is reached' })];
 /** Methods other than GET read the body, even if they ignore it. */
-const WRITE = ['PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_MISMATCH'] as const;
-const STALE = [new AppError('PRECONDITION_FAILED', { current: JSON.stringify(EXAMPLE) })];
+export const WRITE = ['PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_MISMATCH'] as const;
+export const STALE = [new AppError('PRECONDITION_FAILED', { current: JSON.stringify(EXAMPLE) })];
 
-const operation = (operationId: string, summary: string, description: string) => ({
+export const operation = (operationId: string, summary: string, description: string) => ({
   operationId,
   summary,
   description,
   tags: ['Tasks'],
 });
 
-const responses = (
+export const responses = (
   requestHeaders: z.ZodObject,
   success: Readonly<Record<number, DocumentedResponse>>,
   ...errors: Parameters<typeof errorResponses>[0][]

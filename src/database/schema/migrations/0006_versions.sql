@@ -49,7 +49,7 @@ create index tasks_to_purge on todo.tasks (updated_at) where title is null;
 create table todo.replies (
   user_id text collate "C" not null references todo.users (id) on delete cascade,
   key text collate "C" not null check (char_length(key) between 1 and 255),
-  part smallint not null check (part between 0 and 99),
+  part smallint not null check (part between 0 and 100),
   request text not null,
   kind text not null,
   task_id uuid,
@@ -77,7 +77,8 @@ grant delete on todo.tasks to todo_operator;
 revoke delete on todo.tasks from todo_app;
 
 -- Numbers each task that is inserted or changed, whoever does it; one that is written without a change keeps its number.
--- With `todo.keep_versions`, for a restore into an empty database, rows keep the numbers that they come with.
+-- It is not called where the statement itself has taken the next number, which `todo.number` then holds. With
+-- `todo.keep_versions`, for a restore into an empty database, rows keep the numbers that they come with.
 create function todo.number_task() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -110,7 +111,15 @@ begin
 end
 $$;
 
-create trigger number_task before insert or update on todo.tasks for each row execute function todo.number_task();
+create trigger number_inserted_task before insert on todo.tasks for each row
+  when (new.version is distinct from nullif(current_setting('todo.number', true), '')::bigint)
+  execute function todo.number_task();
+
+create trigger number_changed_task before update on todo.tasks for each row
+  when (
+    new.version = old.version or new.version is distinct from nullif(current_setting('todo.number', true), '')::bigint
+  )
+  execute function todo.number_task();
 
 -- What was kept of a task for retries of its requests goes with its content.
 create function todo.blank_replies() returns trigger

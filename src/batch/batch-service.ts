@@ -1,0 +1,88 @@
+import type { z } from 'zod';
+import { AppError, type FieldError } from '../core/errors.ts';
+import type { Principal } from '../core/user.ts';
+import type { TaskEffects } from '../tasks/task-effects.ts';
+import type { Effect, Retry } from '../writes/effect.ts';
+import type { Outcome } from '../writes/outcome.ts';
+import type { Writer } from '../writes/writer.ts';
+import { type Batch, type BatchOperation, parseOperation } from './batch.ts';
+import { abortIfChanged, readCounter } from './batch-sql.ts';
+
+/** What became of a batch. */
+export type BatchResult =
+  | {
+      readonly kind: 'executed';
+      /** Of each operation, in order: the outcome, or what is wrong with it. */
+      readonly results: readonly (Outcome | AppError)[];
+      /** The user's counter. */
+      readonly version: number;
+      readonly isReplayed: boolean;
+    }
+  /** Nothing was changed, because of the operation with this index. */
+  | { readonly kind: 'undone'; readonly index: number; readonly outcome: Outcome; readonly isReplayed: boolean };
+
+export interface BatchService {
+  /**
+   * Executes the operations in order, in one transaction.
+   * @throws {AppError} `VALIDATION_ERROR` for a malformed operation of an atomic batch.
+   */
+  execute(user: Principal, batch: Batch, retry: Retry | null): Promise<BatchResult>;
+}
+
+function malformed({ issues }: z.ZodError, index?: number): AppError {
+  const details: FieldError[] = issues.map(({ path, message }) => ({ field: path.join('.') || 'body', message }));
+  return new AppError('VALIDATION_ERROR', { details, ...(index === undefined ? {} : { index }) });
+}
+
+export function createBatchService(writer: Writer, tasks: TaskEffects): BatchService {
+  const effectOf = (user: Principal, operation: BatchOperation): Effect => {
+    const { if_version: version } = operation;
+    const expected = version === undefined ? null : [version];
+    switch (operation.op) {
+      case 'create':
+        return tasks.create(user, operation.id ?? null, operation.task);
+      case 'put':
+        return version === 0
+          ? tasks.create(user, operation.id, operation.task)
+          : tasks.put(user, operation.id, operation.task, expected);
+      case 'update':
+        return tasks.update(user, operation.id, operation.changes, expected);
+      case 'toggle':
+        return tasks.toggle(user, operation.id, expected);
+      case 'delete':
+        return tasks.delete(user, operation.id, { isPermanent: false, absent: 'deleted' }, expected);
+      case 'restore':
+        return tasks.restore(user, operation.id, expected);
+    }
+  };
+
+  return {
+    execute: async (user, { operations, atomic: isAtomic = false, if_unchanged_since: since }, retry) => {
+      const parsed = operations.map(parseOperation);
+      const firstFault = parsed.findIndex(({ success }) => !success);
+      const fault = parsed[firstFault]?.error;
+      if (isAtomic && fault !== undefined) throw malformed(fault, firstFault);
+      const valid = parsed.flatMap(({ data }, index) => (data === undefined ? [] : [{ index, operation: data }]));
+      const ids = valid.map(({ operation }) => operation.id ?? 'null');
+      const owner = user.userId;
+      const { outcomes, failedAt, isReplayed } = await writer.write(user, {
+        effects: [...valid.map(({ operation }) => effectOf(user, operation)), readCounter({ owner })],
+        isAtomic,
+        before: since === undefined ? [] : [abortIfChanged({ owner, ids: `{${ids.join(',')}}`, since })],
+        after: valid.some(({ operation }) => operation.op === 'delete') ? tasks.afterDeletions(user) : [],
+        retry,
+      });
+      const [first] = outcomes;
+      if (failedAt !== null && first !== undefined) {
+        return { kind: 'undone', index: valid[failedAt]?.index ?? failedAt, outcome: first, isReplayed };
+      }
+      let executed = 0;
+      const results = parsed.map((operation) => {
+        const outcome = operation.success ? outcomes[executed++] : malformed(operation.error);
+        if (outcome === undefined) throw new TypeError('An operation has no outcome');
+        return outcome;
+      });
+      return { kind: 'executed', results, version: outcomes.at(-1)?.version ?? 0, isReplayed };
+    },
+  };
+}

@@ -1,0 +1,42 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Principal } from '../core/user.ts';
+import type { BoundStatement } from '../database/sql.ts';
+import type { Effect } from '../writes/effect.ts';
+import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
+import * as write from './write-sql.ts';
+
+export interface TaskLimits {
+  /** Of one user; 0 is no limit. */
+  readonly maxTasksPerUser: number;
+  /** For how long the content of a deleted task is kept; 0 is not at all. */
+  readonly deletedTasksDays: number;
+}
+
+/** What can be done to the tasks of a user, alone or as one of several operations; the outcomes are in write-sql.ts. */
+export interface TaskEffects {
+  /** Under an id of the service's, unless there is one of the client's. */
+  create(user: Principal, id: TaskId | null, task: TaskCreate): Effect;
+  put(user: Principal, id: TaskId, task: TaskCreate, expected: write.Expected): Effect;
+  update(user: Principal, id: TaskId, changes: TaskUpdate, expected: write.Expected): Effect;
+  toggle(user: Principal, id: TaskId, expected: write.Expected): Effect;
+  delete(user: Principal, id: TaskId, deletion: Omit<write.Deletion, 'keepsContent'>, expected: write.Expected): Effect;
+  restore(user: Principal, id: TaskId, expected: write.Expected): Effect;
+  /** To be run after deletions: blanks the oldest deleted tasks if there are too many. */
+  afterDeletions(user: Principal): readonly BoundStatement[];
+}
+
+export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLimits): TaskEffects {
+  const keepsContent = deletedTasksDays > 0;
+  return {
+    // UUIDv7: newest first even within one microsecond, if one process created them.
+    create: (user, id, task) =>
+      id === null ? write.insertTask(user, uuidv7(), task, limit) : write.insertTaskAs(user.userId, id, task, limit),
+    put: ({ userId }, id, task, expected) => write.putTask(userId, id, task, expected, limit),
+    update: ({ userId }, id, changes, expected) => write.updateTask(userId, id, changes, expected),
+    toggle: ({ userId }, id, expected) => write.toggleTask(userId, id, expected),
+    delete: ({ userId }, id, deletion, expected) =>
+      write.deleteTask(userId, id, { ...deletion, keepsContent }, expected),
+    restore: ({ userId }, id, expected) => write.restoreTask(userId, id, expected, limit),
+    afterDeletions: ({ userId }) => (limit > 0 ? [write.blankOldestDeleted(userId, limit)] : []),
+  };
+}

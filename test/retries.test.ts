@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { test } from 'node:test';
+import type { LightMyRequestResponse } from 'fastify';
+import { onEachDatabase, type Task } from './support/service.ts';
+
+const keyed = (key: string = randomUUID()) => ({ 'idempotency-key': key });
+const COMPARED = ['location', 'etag', 'content-type'];
+const shown = ({ statusCode, body, headers }: LightMyRequestResponse) => ({
+  statusCode,
+  body,
+  headers: Object.fromEntries(COMPARED.map((name) => [name, headers[name]])),
+});
+
+onEachDatabase('requests with an idempotency key', (service) => {
+  test('a write sent again with its key is not executed again, and answered to the byte', async () => {
+    const person = await service().person();
+    const task = await person.create('base');
+    const url = `/api/tasks/${task.id}`;
+    const requests: [string, string, object | undefined, Record<string, string>][] = [
+      ['POST', '/api/tasks', { title: 'once' }, {}],
+      ['PATCH', url, { title: 'changed' }, {}],
+      ['PATCH', url, { title: 'refused' }, { 'if-match': '"1"' }],
+      ['POST', `${url}/toggle`, undefined, {}],
+      ['DELETE', url, undefined, {}],
+      ['DELETE', url, undefined, {}],
+      ['POST', `${url}/restore`, undefined, {}],
+      ['PUT', `/api/tasks/${randomUUID()}`, { title: 'own id' }, { 'if-none-match': '*' }],
+      [
+        'POST',
+        '/api/batch',
+        { operations: [{ op: 'create', title: 'in a batch' }, { op: 'toggle', id: task.id }, {}] },
+        {},
+      ],
+      ['POST', '/api/batch', { operations: [{ op: 'toggle', id: task.id, if_version: 1 }], atomic: true }, {}],
+    ];
+    const statuses: number[] = [];
+    for (const [method, path, body, headers] of requests) {
+      const sent = { ...headers, ...keyed() };
+      const first = await person.send(method, path, body, sent);
+      assert.equal(first.headers['idempotency-replayed'], undefined);
+      const before = (await person.list()).length;
+      const again = await person.send(method, path, body, sent);
+      assert.deepEqual(shown(again), shown(first), `${method} ${path}`);
+      assert.equal(again.headers['idempotency-replayed'], 'true');
+      assert.equal((await person.list()).length, before);
+      statuses.push(first.statusCode);
+    }
+    assert.deepEqual(statuses, [201, 200, 412, 200, 200, 404, 200, 201, 200, 412]);
+    const toggled = (await person.list()).find(({ id }) => id === task.id);
+    assert.equal(toggled?.is_completed, false, 'toggled twice: alone and in the batch');
+  });
+
+  test('the first answer is repeated even after the task has changed', async () => {
+    const person = await service().person();
+    const sent = keyed();
+    const first = await person.send('POST', '/api/tasks', { title: 'as it was' }, sent);
+    await person.send('PATCH', String(first.headers.location), { title: 'as it is' });
+    assert.equal((await person.send('POST', '/api/tasks', { title: 'as it was' }, sent)).body, first.body);
+  });
+
+  test('a key used for another request is 422, and nothing happens', async () => {
+    const person = await service().person();
+    const sent = keyed();
+    const task = (await person.send('POST', '/api/tasks', { title: 'one' }, sent)).json<Task>();
+    for (const [method, path, body] of [
+      ['POST', '/api/tasks', { title: 'two' }],
+      ['PATCH', `/api/tasks/${task.id}`, { title: 'one' }],
+      ['DELETE', `/api/tasks/${task.id}?permanent=true`, undefined],
+      ['POST', `/api/tasks/${task.id}/toggle`, undefined],
+    ] as const) {
+      const answer = await person.send(method, path, body, sent);
+      assert.equal(answer.statusCode, 422, path);
+      const error = { error: 'The key was used for another request', code: 'IDEMPOTENCY_MISMATCH' };
+      assert.deepEqual(answer.json(), error);
+    }
+    assert.deepEqual(await person.list(), [task]);
+  });
+
+  test('of requests with one key at the same time one is executed, and all get its answer', async () => {
+    const person = await service().person();
+    const sent = keyed();
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => person.send('POST', '/api/tasks', { title: 'once' }, sent)),
+    );
+    assert.equal((await person.list()).length, 1);
+    assert.equal(new Set(answers.map((answer) => JSON.stringify(shown(answer)))).size, 1);
+    assert.equal(answers.filter(({ headers }) => headers['idempotency-replayed'] === 'true').length, 19);
+  });
+
+  test('a key is each user’s own; quotes around it are not part of it', async () => {
+    const [person, other] = [await service().person(), await service().person()];
+    const key = randomUUID();
+    const first = await person.send('POST', '/api/tasks', { title: 'x' }, keyed(key));
+    assert.equal((await other.send('POST', '/api/tasks', { title: 'y' }, keyed(key))).statusCode, 201);
+    const quoted = await person.send('POST', '/api/tasks', { title: 'x' }, keyed(`"${key}"`));
+    assert.equal(quoted.body, first.body);
+  });
+
+  test('a key is looked up before preconditions, and an invalid request is not kept', async () => {
+    const person = await service().person();
+    const task = await person.create('x');
+    const sent = { ...keyed(), 'if-match': '"1"' };
+    const url = `/api/tasks/${task.id}`;
+    const invalid = await person.send('PATCH', url, { title: 7 }, sent);
+    assert.equal(invalid.statusCode, 400);
+    const first = await person.send('PATCH', url, { title: 'y' }, sent);
+    assert.equal(first.statusCode, 200);
+    const again = await person.send('PATCH', url, { title: 'y' }, { ...sent, 'if-match': '"99"' });
+    assert.equal(again.body, first.body);
+  });
+
+  test('a key that is empty, too long or not visible ASCII is 400', async () => {
+    const person = await service().person();
+    for (const key of ['', ' ', 'a b', 'a'.repeat(256), '"unclosed', 'é']) {
+      const answer = await person.send('POST', '/api/tasks', { title: 'x' }, keyed(key));
+      assert.equal(answer.statusCode, 400, key);
+    }
+    assert.equal((await person.send('POST', '/api/tasks', { title: 'x' }, keyed('a'.repeat(255)))).statusCode, 201);
+    assert.equal((await person.list()).length, 1);
+  });
+
+  test('what was kept of a task goes when it is deleted for good', async () => {
+    const person = await service().person();
+    const [create, change] = [keyed(), keyed()];
+    const first = await person.send('POST', '/api/tasks', { title: 'secret' }, create);
+    const url = String(first.headers.location);
+    await person.send('PATCH', url, { title: 'still secret' }, change);
+    await person.send('DELETE', `${url}?permanent=true`);
+    for (const [method, path, body, sent] of [
+      ['POST', '/api/tasks', { title: 'secret' }, create],
+      ['PATCH', url, { title: 'still secret' }, change],
+    ] as const) {
+      const again = await person.send(method, path, body, sent);
+      assert.equal(again.statusCode, 404, method);
+      assert.equal(again.body, '{"error":"Task not found","code":"NOT_FOUND"}');
+      assert.equal(again.headers['idempotency-replayed'], 'true');
+    }
+  });
+
+  test('a key is forgotten after 24 hours', async () => {
+    const person = await service().person();
+    const sent = keyed();
+    const body = { title: 'daily' };
+    await person.send('POST', '/api/tasks', body, sent);
+    const text = `update todo.replies set created_at = now() - interval '24 hours 1 second' where user_id = '${person.sub}'`;
+    await service().opened.database.transaction({ kind: 'admin' }, [
+      { statement: { name: '', text, access: 'write' }, values: [] },
+    ]);
+    const again = await person.send('POST', '/api/tasks', body, sent);
+    assert.equal(again.headers['idempotency-replayed'], undefined);
+    assert.equal((await person.send('POST', '/api/tasks', body, sent)).body, again.body);
+    assert.equal((await person.list()).length, 2);
+  });
+});

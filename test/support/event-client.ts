@@ -1,0 +1,109 @@
+import { type IncomingMessage, request } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Change } from './changes.ts';
+
+export interface StreamEvent {
+  readonly event: string;
+  readonly id: string | null;
+  readonly data: string;
+}
+
+const DEADLINE_MS = 60_000;
+
+function parseEvent(block: string): StreamEvent {
+  const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? null;
+  return { event: field('event') ?? '', id: field('id'), data: field('data') ?? '' };
+}
+
+/** A client of `/api/events`, which reads until it is closed. */
+export class EventClient {
+  readonly response: IncomingMessage;
+  readonly events: StreamEvent[] = [];
+  readonly comments: string[] = [];
+  retry: number | null = null;
+  #rest = '';
+  #isEnded = false;
+  #notify = () => {};
+
+  private constructor(response: IncomingMessage) {
+    this.response = response;
+    response.setEncoding('utf8');
+    response.on('data', (text: string) => this.#read(text));
+    response.on('error', () => undefined);
+    response.on('close', () => {
+      this.#isEnded = true;
+      this.#notify();
+    });
+  }
+
+  /** @throws unless the answer is 200. */
+  static async open(
+    origin: string,
+    token: string,
+    { cursor, lastId }: { readonly cursor?: string | undefined; readonly lastId?: string | undefined } = {},
+  ): Promise<EventClient> {
+    const url = new URL('/api/events', origin);
+    if (cursor !== undefined) url.searchParams.set('cursor', cursor);
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(lastId === undefined ? {} : { 'last-event-id': lastId }),
+    };
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(url, { headers, agent: false }, resolve).once('error', reject).end();
+    });
+    if (response.statusCode !== 200) throw new Error(`events was answered ${response.statusCode}`);
+    return new EventClient(response);
+  }
+
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** Of all `change` events. */
+  get changes(): Change[] {
+    return this.events.filter(({ event }) => event === 'change').map(({ data }) => JSON.parse(data) as Change);
+  }
+
+  get lastId(): string | undefined {
+    return this.events.findLast(({ id }) => id !== null)?.id ?? undefined;
+  }
+
+  /** Resolves once `holds` is true. @throws after 60 s, or at the end of the stream. */
+  async until(holds: (client: this) => boolean): Promise<void> {
+    const deadline = performance.now() + DEADLINE_MS;
+    while (!holds(this)) {
+      if (this.#isEnded || performance.now() > deadline) {
+        throw new Error(`The stream has not shown what was expected: ${JSON.stringify(this.events.slice(-5))}`);
+      }
+      await Promise.race([
+        new Promise<void>((resolve) => (this.#notify = resolve)),
+        delay(1_000, undefined, { ref: false }),
+      ]);
+    }
+  }
+
+  synced(): Promise<void> {
+    return this.until(({ events }) => events.some(({ event }) => event === 'synced'));
+  }
+
+  /** Resolves at the end of the stream. @returns the data of the last event. */
+  async ended(): Promise<string | undefined> {
+    while (!this.#isEnded) await new Promise<void>((resolve) => (this.#notify = resolve));
+    return this.events.at(-1)?.data;
+  }
+
+  close(): void {
+    this.response.destroy();
+  }
+
+  #read(text: string): void {
+    const blocks = (this.#rest + text).split('\n\n');
+    this.#rest = blocks.pop() ?? '';
+    for (const block of blocks) {
+      if (block.startsWith(':')) this.comments.push(block.slice(1).trim());
+      else if (block.startsWith('retry: ')) this.retry = Number(block.slice(7));
+      else this.events.push(parseEvent(block));
+    }
+    this.#notify();
+  }
+}

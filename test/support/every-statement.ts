@@ -1,0 +1,116 @@
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
+import { createUser, readChanges } from '../../dist/changes/change-sql.js';
+import type { UserId } from '../../dist/core/user.js';
+import type { BoundStatement } from '../../dist/database/sql.js';
+import type { TaskId } from '../../dist/tasks/task.js';
+import {
+  getState,
+  getTask,
+  listDeletedTasks,
+  listLongTasks,
+  listShortTasks,
+  listTasks,
+} from '../../dist/tasks/task-sql.js';
+import {
+  blankOldestDeleted,
+  deleteTask,
+  type Expected,
+  insertTask,
+  insertTaskAs,
+  putTask,
+  restoreTask,
+  toggleTask,
+  updateTask,
+} from '../../dist/tasks/write-sql.js';
+import { claimKey, getReply, keepReply, lockExistingUser, lockUser } from '../../dist/writes/write-sql.js';
+
+/** What the statements are about. */
+export interface Subjects {
+  /** Of a task that is not deleted. */
+  readonly live: string;
+  /** Of a deleted task. */
+  readonly deleted: string;
+  /** An idempotency key. */
+  readonly key: string;
+}
+
+/**
+ * Every statement that requests run, of `owner` and on `subjects`; `statementNames` says whether one is missing.
+ * @param expected the versions on which the writes may be made; null for any.
+ */
+export function everyStatement(owner: UserId, subjects: Subjects, expected: Expected = null): BoundStatement[] {
+  const [live, deleted, key] = [subjects.live as TaskId, subjects.deleted as TaskId, subjects.key];
+  const retry = { key, request: 'request' };
+  const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
+  const effects = [
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
+    insertTaskAs(owner, live, { title: 'mine' }, 0),
+    putTask(owner, live, { title: 'mine' }, expected, 0),
+    updateTask(owner, live, { title: 'mine' }, expected),
+    toggleTask(owner, live, expected),
+    deleteTask(owner, live, deletion, expected),
+    restoreTask(owner, deleted, expected, 0),
+    readCounter({ owner }),
+  ];
+  const ways = [false, true].flatMap((isAtomic) => [
+    { owner, part: 0, isAtomic, retry: null },
+    { owner, part: 0, isAtomic, retry },
+  ]);
+  return [
+    getState({ owner }),
+    listTasks({ owner, known: null }),
+    listShortTasks({ owner, known: null }),
+    listLongTasks({ owner }),
+    listDeletedTasks({ owner }),
+    getTask({ owner, id: live }),
+    claimKey({ owner, key }),
+    getReply({ owner, key }),
+    lockUser({ owner, email: 'new@example.com' }),
+    lockExistingUser({ owner }),
+    readChanges({ owner, position: 0, base: 0, limit: 1000 }),
+    createUser({ owner }),
+    abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
+    keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
+    ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
+    blankOldestDeleted(owner, 0),
+  ];
+}
+
+const SRC = fileURLToPath(new URL('../../src/', import.meta.url));
+const IMPORTER = /import \{[^}]*\b(sql|effect)\b[^}]*\} from/;
+/** A function that defines statements under the name that it is given, such as `effect`. */
+const DEFINER = /\b(?:const|function) (\w+)(?:<[\s\S]*?>)?(?: = )?\(\s*name: string/g;
+/** A name that is derived from the one given: what is added to it. */
+const DERIVED = /^(?:name|`\$\{name\}(\w+)`)$/;
+
+/** Statements of background work, which has a database role of its own and is confined by its grants. */
+const OF_NO_USER = /^(changes_look$|job_)/;
+
+/** The names of the statements that requests run, as the source defines them. @throws if it defines one otherwise. */
+export function statementNames(): string[] {
+  const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts') && !/^(database|backup)\//.test(path))
+    .map((path) => ({ path, text: readFileSync(SRC + path, 'utf8') }))
+    .filter(({ text }) => IMPORTER.test(text));
+  const definers = files.flatMap(({ text }) => [...text.matchAll(DEFINER)].map(([, name = '']) => name));
+  const suffixes = new Map<string, string[]>([['sql', ['']]]);
+  const calls: { readonly definer: string; readonly name: string }[] = [];
+  for (const { path, text } of files) {
+    const own = [...text.matchAll(DEFINER)].map(([, name = '']) => name);
+    const called = new RegExp(`\\b(sql|${definers.join('|')})(?:<[^()]*>)?\\(\\s*([^\\s,:)]+)(?=[,)])`, 'g');
+    for (const [all, definer = '', argument = ''] of text.matchAll(called)) {
+      const [, literal] = /^'(\w+)'$/.exec(argument) ?? [];
+      const derived = DERIVED.exec(argument);
+      if (literal !== undefined) calls.push({ definer, name: literal });
+      else if (derived === null || own.length === 0)
+        throw new Error(`${path}: ${all} names a statement in another way`);
+      else for (const name of own) suffixes.set(name, [...(suffixes.get(name) ?? []), derived[1] ?? '']);
+    }
+  }
+  return calls
+    .flatMap(({ definer, name }) => (suffixes.get(definer) ?? []).map((suffix) => name + suffix))
+    .filter((name) => !OF_NO_USER.test(name));
+}
