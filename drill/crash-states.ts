@@ -69,10 +69,10 @@ async function recordUse(recording: Recording, ledger: Ledger, requests: number)
   const access = adminAccess(patient(database));
   const path = join(root, '..', 'backup.ndjson');
   await backUp(access, path, ignore);
-  const deleted = await ledger.deleteAll(database);
+  const removed = await ledger.removeAll(database);
   await database.vacuum();
   await restore(access, { path, existing: 'keep', onProgress: ignore });
-  ledger.restored(deleted);
+  await ledger.restored(database, removed);
   mark('killed and recovered');
   await load();
   await killEngine(database, recording);

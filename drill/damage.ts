@@ -19,7 +19,16 @@ const TRIAL_TIMEOUT_MS = 120_000;
 /** Databases that initdb makes and the service never opens: each of their files is damaged in one way, not in all. */
 const UNUSED = /^database\/base\/[14]\//;
 /** The short form damages these more often. */
-const RELATIONS = ['todo.tasks', 'todo.tasks_pkey', 'todo.tasks_newest_first', 'todo.users', 'todo.users_pkey'];
+const RELATIONS = [
+  ...[
+    'todo.tasks',
+    'todo.tasks_pkey',
+    'todo.tasks_newest_first',
+    'todo.tasks_newest_deletion',
+    'todo.tasks_by_version',
+  ],
+  ...['todo.users', 'todo.users_pkey', 'todo.replies', 'todo.replies_pkey'],
+];
 const IMPORTANT = ['database/PG_VERSION', 'database/global/pg_control', 'database/pg_xact/0000', 'database.made'];
 
 const REFUSED = /are damaged: restore a backup|has lost its database|may not be read and written/;

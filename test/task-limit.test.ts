@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { assertError } from './support/envelope.ts';
-import { asAdmin, onEachDatabase, onPostgres, openPostgresAt, startService } from './support/service.ts';
+import { asAdmin, onEachDatabase, onPostgres, openPostgresAt, startService, type Task } from './support/service.ts';
 
 const LIMIT = 5;
 const options = { config: { maxTasksPerUser: LIMIT } };
@@ -25,11 +26,45 @@ onEachDatabase(
       assert.equal((await person.send('POST', '/api/tasks', { title: 'again' })).statusCode, 409);
     });
 
+    test('a task created under an id of the client’s and a restored one are held to it too', async () => {
+      const person = await service().person();
+      const [deleted, ...kept] = await Promise.all(Array.from({ length: LIMIT }, () => person.create('one of them')));
+      assert.equal((await person.send('DELETE', `/api/tasks/${deleted?.id}`)).statusCode, 200);
+      const createAs = () =>
+        person.send('PUT', `/api/tasks/${randomUUID()}`, { title: 'mine' }, { 'if-none-match': '*' });
+      const restore = () => person.send('POST', `/api/tasks/${deleted?.id}/restore`);
+      assert.equal((await createAs()).statusCode, 201);
+      for (const send of [createAs, restore]) assertError(await send(), 409, 'LIMIT_REACHED', MESSAGE);
+      assert.equal((await person.send('DELETE', `/api/tasks/${kept[0]?.id}?permanent=true`)).statusCode, 200);
+      assert.equal((await restore()).statusCode, 200);
+      assertError(await createAs(), 409, 'LIMIT_REACHED', MESSAGE);
+      assert.equal((await person.list()).length, LIMIT);
+    });
+
+    test('of more deleted tasks than that, the oldest lose their content', async () => {
+      const person = await service().person();
+      const ids = [];
+      for (let count = 0; count < LIMIT + 2; count += 1) {
+        const { id } = await person.create(`task ${count}`);
+        await person.send('DELETE', `/api/tasks/${id}`);
+        ids.push(id);
+      }
+      const answer = await person.send('GET', '/api/tasks?deleted=true');
+      const listed = answer.json<{ tasks: Task[] }>().tasks.map(({ id }) => id);
+      assert.deepEqual(listed, ids.slice(2).reverse());
+      assert.equal((await person.send('POST', `/api/tasks/${ids[1]}/restore`)).statusCode, 404);
+      assert.equal((await person.send('POST', `/api/tasks/${ids[2]}/restore`)).statusCode, 200);
+    });
+
     test('of creates at the same time exactly as many succeed as there is room for', async () => {
       const person = await service().person();
       await person.create('the first');
       const answers = await Promise.all(
-        Array.from({ length: 40 }, (_, index) => person.send('POST', '/api/tasks', { title: `task ${index}` })),
+        Array.from({ length: 40 }, (_, index) =>
+          index % 2
+            ? person.send('POST', '/api/tasks', { title: `task ${index}` })
+            : person.send('PUT', `/api/tasks/${randomUUID()}`, { title: `task ${index}` }, { 'if-none-match': '*' }),
+        ),
       );
       const statuses = answers.map(({ statusCode }) => statusCode).sort();
       assert.deepEqual(statuses, [...Array(LIMIT - 1).fill(201), ...Array(41 - LIMIT).fill(409)]);
@@ -64,7 +99,7 @@ onPostgres('MAX_TASKS_PER_USER of several processes', () => {
     await first.close();
   });
 
-  test('a limit of thousands is exact too, although not every create counts', async () => {
+  test('the limit is exact for tasks that were not made by requests too, and after a restart', async () => {
     const limit = 2_010;
     const service = await startService('postgres', { config: { maxTasksPerUser: limit } });
     const person = await service.person();
@@ -76,11 +111,16 @@ onPostgres('MAX_TASKS_PER_USER of several processes', () => {
     const restarted = await startService(await openPostgresAt(service.opened.place), {
       config: { maxTasksPerUser: limit },
     });
-    const again = await restarted.person(person.sub);
+    const processes = [person, await restarted.person(person.sub)] as const;
     const answers = await Promise.all(
-      Array.from({ length: 40 }, () => again.send('POST', '/api/tasks', { title: 'x' })),
+      Array.from({ length: 40 }, (_, index) => processes[index % 2 ? 1 : 0].send('POST', '/api/tasks', { title: 'x' })),
     );
     assert.equal(answers.filter(({ statusCode }) => statusCode === 201).length, 20);
+    const { rows } = await asAdmin(service.opened.place, 'select count(*)::integer as stored from todo.tasks');
+    assert.deepEqual(rows, [{ stored: limit }]);
+    await asAdmin(service.opened.place, 'delete from todo.tasks where id in (select id from todo.tasks limit 3)');
+    const again = await Promise.all(Array.from({ length: 5 }, () => person.send('POST', '/api/tasks', { title: 'x' })));
+    assert.equal(again.filter(({ statusCode }) => statusCode === 201).length, 3);
     await restarted.close();
     await service.close();
   });

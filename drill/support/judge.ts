@@ -1,9 +1,8 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EmbeddedDatabase, openEmbedded } from '../../dist/database/embedded/embedded.js';
-import { createTaskService } from '../../dist/tasks/task-service.js';
 import { statement } from '../../test/support/statements.ts';
-import { type Ledger, patient, readTasks } from './ledger.ts';
+import { type Ledger, patient, readTasks, tasksOn } from './ledger.ts';
 
 const TIMEOUT_MS = 60_000;
 const LOGIN_ROLE = { kind: 'login-role' } as const;
@@ -15,17 +14,37 @@ const READ_ALL = `do $$ declare name regclass; begin
   end loop;
 end $$`;
 const WITHOUT = (method: string) => `select set_config('enable_${method}scan', 'off', true)`;
-const COUNT = 'select count(*) from todo.tasks';
+const ALL = 'select count(*) from todo.tasks';
+const LIVE = `${ALL} where deleted_at is null`;
+const DELETED = `${ALL} where deleted_at is not null and title is not null`;
+/** Users who have a number that is above their counter, or one twice. */
+const MISNUMBERED = `select count(*) from todo.users where version < (
+    select coalesce(max(tasks.version), 0) from todo.tasks where user_id = users.id
+  ) or (select count(distinct tasks.version) <> count(*) from todo.tasks where user_id = users.id)`;
 
-/** How many tasks are stored, according to the table and to its index. */
-async function countTasks(database: EmbeddedDatabase): Promise<readonly (string | null | undefined)[]> {
+/** What is wrong with the numbers of tasks, of which `listed` are in lists: in the table, its indexes, and the counters. */
+async function faultsOfCounts(database: EmbeddedDatabase, listed: number): Promise<string[]> {
   const count = async (methods: readonly string[], text: string) => {
     const statements = [...methods.map(WITHOUT), text].map((each) => statement(each));
     return (await patient(database).transaction(LOGIN_ROLE, statements)).at(-1)?.[0]?.[0];
   };
   const byTable = ['index', 'indexonly', 'bitmap'];
+  const byIndex = ['seq', 'bitmap'];
   await count(byTable, READ_ALL);
-  return [await count(byTable, COUNT), await count(['seq', 'bitmap'], COUNT)];
+  const [all, live, deleted] = [await count(byTable, ALL), await count(byTable, LIVE), await count(byTable, DELETED)];
+  const counts: Readonly<Record<string, readonly [string | null | undefined, string | null | undefined]>> = {
+    'tasks by table and listed': [live, String(listed)],
+    'tasks by table and by index': [live, await count(byIndex, LIVE)],
+    'deleted tasks by table and by index': [deleted, await count(byIndex, DELETED)],
+    'rows by table and by index': [all, await count(byIndex, ALL)],
+    'tasks by table and by counter': [live, await count([], 'select coalesce(sum(tasks), 0) from todo.users')],
+    'deleted tasks by table and by counter': [
+      deleted,
+      await count([], 'select coalesce(sum(trash), 0) from todo.users'),
+    ],
+    'users whose versions are wrong, and none': [await count([], MISNUMBERED), '0'],
+  };
+  return Object.entries(counts).flatMap(([what, [one, other]]) => (one === other ? [] : [`${what}: ${one}, ${other}`]));
 }
 
 async function inspect(
@@ -36,12 +55,11 @@ async function inspect(
   const lists = await readTasks(database, ledger.users);
   const faults = ledger.faultsOf(lists, isAcknowledged);
   const listed = [...lists.values()].reduce((sum, { size }) => sum + size, 0);
-  const counts = await countTasks(database);
-  if (counts.some((count) => count !== String(listed))) {
-    faults.push(`${listed} tasks are listed, ${counts.join(' and ')} are in the table and its index`);
+  faults.push(...(await faultsOfCounts(database, listed)));
+  for (const user of ledger.users.slice(0, 1)) {
+    const { outcome } = await tasksOn(database).create(user, { title: 'after the crash' }, null);
+    if (outcome.kind !== 'created') faults.push(`the next create is ${outcome.kind}`);
   }
-  for (const user of ledger.users.slice(0, 1))
-    await createTaskService(patient(database), 0).create(user, { title: 'after the crash' });
   return faults;
 }
 

@@ -4,7 +4,8 @@ import { AppError } from '../../dist/core/errors.js';
 import type { Principal, UserId } from '../../dist/core/user.js';
 import type { Database } from '../../dist/database/database.js';
 import type { TaskId } from '../../dist/tasks/task.js';
-import { createTaskService, type TaskService } from '../../dist/tasks/task-service.js';
+import { createTaskService, type TaskService, type WriteResult } from '../../dist/tasks/task-service.js';
+import { createWriter } from '../../dist/writes/writer.js';
 import { statement } from '../../test/support/statements.ts';
 
 /** A state of a task that a request has made: its JSON, or null when it does not exist. */
@@ -26,6 +27,8 @@ const WRITERS = 32;
 const RETRY_MS = 50;
 /** The service ignores the order of fields, so the text that it returns is compared. */
 const normalize = (json: string) => JSON.stringify(JSON.parse(json));
+const withoutVersion = (json: string | null) => json && JSON.stringify({ ...JSON.parse(json), version: 0 });
+const UNGUARDED = { expected: null, retry: null } as const;
 const principal = (name: string): Principal => ({ userId: name as UserId, email: `${name}@example.com` });
 
 /** `database`, which sends again what a busy machine has let wait too long in the queue: it was not sent before. */
@@ -42,6 +45,19 @@ export const patient = (database: Database): Database => ({
     }
   },
 });
+
+/** The use cases on `patient(database)`, without limits. */
+export function tasksOn(database: Database): TaskService {
+  const own = patient(database);
+  const writer = createWriter(own, () => undefined);
+  return createTaskService(own, writer, { maxTasksPerUser: 0, deletedTasksDays: 30 });
+}
+
+/** @returns the task that a write was answered with. @throws if it was refused. */
+function written({ outcome: { kind, id, json } }: WriteResult): { readonly id: string; readonly json: string } {
+  if (id === null || json === null || (kind !== 'created' && kind !== 'changed')) throw new Error(`A write is ${kind}`);
+  return { id, json: normalize(json) };
+}
 
 /** Writes tasks and remembers every state that was acknowledged, and by which answer; each user is a writer's. */
 export class Ledger {
@@ -65,32 +81,48 @@ export class Ledger {
     return this.#users;
   }
 
-  /** Sends `requests` requests from 32 writers at once: creates, changes, deletions, lists, and refused writes. */
+  /** Sends `requests` requests from 32 writers at once: creates, changes, deletions, restores, lists, refused writes. */
   async load(database: Database, requests: number): Promise<void> {
-    const tasks = createTaskService(patient(database), 0);
+    const tasks = tasksOn(database);
     let left = requests;
     const write = async (writer: number) => {
       const user = this.#users[writer % USERS] ?? principal('nobody');
       const own: History[] = [];
+      const deleted: History[] = [];
       while (left > 0) {
         left -= 1;
-        await this.#next(database, tasks, user, own);
+        await this.#next(database, tasks, user, own, deleted);
       }
     };
     await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)));
   }
 
-  /** Deletes every task. */
-  async deleteAll(database: Database): Promise<readonly History[]> {
-    const tasks = createTaskService(patient(database), 0);
+  /** Removes the row of every task, as `admin` may. */
+  async removeAll(database: Database): Promise<readonly History[]> {
     const existing = this.#histories.filter(({ versions }) => versions.at(-1)?.json != null);
-    await Promise.all(existing.map((history) => this.#delete(tasks, history)));
+    await Promise.all(
+      existing.map(async ({ user, id, versions }) => {
+        const remove = statement('delete from todo.tasks where user_id = $1 and id = $2', [user.userId, id]);
+        await patient(database).transaction({ kind: 'admin' }, [remove]);
+        this.#acknowledge(versions, null);
+      }),
+    );
     return existing;
   }
 
-  /** Notes that `histories` are as they were before their last change: a restore has been acknowledged. */
-  restored(histories: readonly History[]): void {
-    for (const { versions } of histories) this.#acknowledge(versions, versions.at(-2)?.json ?? null);
+  /**
+   * Notes that `histories` are as they were before their last change, with other versions: a restore of a backup has
+   * been acknowledged. @throws if they are not.
+   */
+  async restored(database: Database, histories: readonly History[]): Promise<void> {
+    const answer = this.#lastAnswer();
+    const lists = await readTasks(database, this.#users);
+    for (const { user, id, versions } of histories) {
+      const json = lists.get(user.userId)?.get(id) ?? null;
+      const before = versions.at(-2)?.json ?? null;
+      if (withoutVersion(json) !== withoutVersion(before)) throw new Error(`Restored as ${json} instead of ${before}`);
+      versions.push({ json, answer });
+    }
   }
 
   /**
@@ -118,17 +150,29 @@ export class Ledger {
     return faults;
   }
 
-  async #next(database: Database, tasks: TaskService, user: Principal, own: History[]): Promise<void> {
+  async #next(
+    database: Database,
+    tasks: TaskService,
+    user: Principal,
+    own: History[],
+    deleted: History[],
+  ): Promise<void> {
     const choice = this.#random();
     const history = own[Math.floor(this.#random() * own.length)];
     if (choice < 0.05) await this.#beRefused(database, user);
-    else if (choice < 0.15) await tasks.list(user);
+    else if (choice < 0.15) await tasks.list(user, null);
     else if (choice < 0.6 || history === undefined) own.push(await this.#create(tasks, user));
-    else if (choice < 0.75) await this.#change(history, (id) => tasks.update(user, id, { description: this.#text() }));
-    else if (choice < 0.9) await this.#change(history, (id) => tasks.toggle(user, id));
-    else {
+    else if (choice < 0.75) {
+      await this.#change(history, (id) => tasks.update(user, id, { description: this.#text() }, UNGUARDED));
+    } else if (choice < 0.85) await this.#change(history, (id) => tasks.toggle(user, id, UNGUARDED));
+    else if (choice < 0.9 && deleted.length > 0) {
+      const restored = deleted.pop() ?? history;
+      await this.#change(restored, (id) => tasks.restore(user, id, UNGUARDED));
+      own.push(restored);
+    } else {
       own.splice(own.indexOf(history), 1);
       await this.#delete(tasks, history);
+      deleted.push(history);
     }
   }
 
@@ -141,20 +185,21 @@ export class Ledger {
   }
 
   async #create(tasks: TaskService, user: Principal): Promise<History> {
-    const { id, json } = await tasks.create(user, { title: `task ${this.#count++}`, description: this.#text() });
+    const task = { title: `task ${this.#count++}`, description: this.#text() };
+    const { id, json } = written(await tasks.create(user, task, null));
     const history: History = { user, id, versions: [{ json: null, answer: null }] };
-    this.#acknowledge(history.versions, normalize(json));
+    this.#acknowledge(history.versions, json);
     this.#histories.push(history);
     return history;
   }
 
-  async #change({ id, versions }: History, send: (id: TaskId) => Promise<{ readonly json: string }>): Promise<void> {
-    const { json } = await send(id as TaskId);
-    this.#acknowledge(versions, normalize(json));
+  async #change({ id, versions }: History, send: (id: TaskId) => Promise<WriteResult>): Promise<void> {
+    this.#acknowledge(versions, written(await send(id as TaskId)).json);
   }
 
   async #delete(tasks: TaskService, { user, id, versions }: History): Promise<void> {
-    await tasks.delete(user, id as TaskId);
+    const { outcome } = await tasks.delete(user, id as TaskId, UNGUARDED);
+    if (outcome.kind !== 'deleted') throw new Error(`A deletion is ${outcome.kind}`);
     this.#acknowledge(versions, null);
   }
 
@@ -186,8 +231,8 @@ export async function readTasks(
   database: Database,
   users: readonly Principal[],
 ): Promise<Map<UserId, ReadonlyMap<string, string>>> {
-  const tasks = createTaskService(patient(database), 0);
-  const lists = await Promise.all(users.map((user) => tasks.list(user)));
+  const tasks = tasksOn(database);
+  const lists = await Promise.all(users.map((user) => tasks.list(user, null)));
   return new Map(
     users.map(({ userId }, index) => {
       const { tasks: listed }: { tasks: { id: string }[] } = JSON.parse(String(lists[index]?.json));

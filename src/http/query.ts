@@ -7,8 +7,8 @@ const REPEATED = 'Query parameter must be sent once';
 
 /** The message for a query parameter that is none of `known`. */
 export function unknownParameter(known: readonly string[] = []): string {
-  if (known.length > 0) return `Unknown query parameter: this route has ${known.join(', ')}`;
-  return 'Unknown query parameter: this route has none. None is needed against caches either: responses are never cached';
+  const names = known.length === 0 ? 'none' : known.join(', ');
+  return `Unknown query parameter: this route has ${names}. None is needed against caches: responses are never cached`;
 }
 
 /** The names in a route's `querystring` schema, which is a `z.object`; a route without one has no query parameters. */

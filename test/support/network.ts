@@ -30,16 +30,21 @@ export class Network {
     const headers = Object.fromEntries(new Headers(init.headers));
     const body = typeof init.body === 'string' ? init.body : null;
     const sent: Sent = { method: init.method ?? 'GET', path: pathname + search, headers, body };
+    init.signal?.throwIfAborted();
     this.sent.push(sent);
     if (this.#isCut) throw lost();
     const connection = new AbortController();
     this.#streams.add(connection);
-    const signal = AbortSignal.any([connection.signal, ...(init.signal ? [init.signal] : [])]);
+    const { signal } = connection;
+    init.signal?.addEventListener('abort', () => connection.abort(init.signal?.reason));
     const go = () => fetch(url, { ...init, signal });
     const fault = this.#faults.find(({ left, matches }) => left > 0 && matches(sent));
     if (fault === undefined) return go();
     fault.left -= 1;
-    return fault.fault(sent, go);
+    const aborted = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason));
+    });
+    return Promise.race([fault.fault(sent, go), aborted]);
   };
 
   /** Ends all connections and refuses new ones. */

@@ -19,10 +19,10 @@ const PLACES = {
     ],
     ['  is_completed: false,\n', "  energy: 'low',\n"],
   ],
-  'src/tasks/task-sql.ts': [
+  'src/tasks/columns.ts': [
     [
-      "  is_completed: { type: 'boolean', defaultSql: 'false' },\n",
-      "  energy: { type: 'text', defaultSql: 'null' },\n",
+      "  is_completed: { type: 'boolean', defaultSql: 'false', blankSql: 'false' },\n",
+      "  energy: { type: 'text', defaultSql: 'null', blankSql: 'null' },\n",
     ],
   ],
   'src/database/schema/migrations/': {

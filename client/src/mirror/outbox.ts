@@ -54,7 +54,8 @@ export function nextFlight(contents: Contents): { flight: Flight; change: Storag
     const size = encoder.encode(JSON.stringify(write)).length;
     const isFull = bytes > 0 && (bytes + size > MAX_BYTES || (first === undefined && chosen.size === MAX_OPERATIONS));
     const merges = kind === 'update' && (first?.kind === 'create' || first?.kind === 'update');
-    if (write.refusal !== null || isFull || (first !== undefined && !merges)) {
+    if (isFull) break;
+    if (write.refusal !== null || (first !== undefined && !merges)) {
       held.add(id);
       continue;
     }
