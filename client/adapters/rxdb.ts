@@ -97,7 +97,7 @@ export const taskConflictHandler = {
   isEqual: (a: TaskDocument, b: TaskDocument): boolean =>
     a.version === b.version && a._deleted === b._deleted && FIELDS.every((name) => a[name] === b[name]),
 
-  resolve({ newDocumentState: ours, assumedMasterState: base, realMasterState: theirs }: Row & Master): TaskDocument {
+  async resolve({ newDocumentState: ours, assumedMasterState: base, realMasterState: theirs }: Row & Master) {
     // Of the same version only if the service refused the write.
     if (ours._deleted || theirs._deleted || theirs.version === base?.version) return theirs;
     const changed = FIELDS.filter((name) => ours[name] !== base?.[name]);
