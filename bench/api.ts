@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { BIG_USER, pocketBaseTaskId, pocketBaseUserId, taskId, tokenOf } from './data.ts';
+import { LIST_REVISION } from '../src/tasks/task.ts';
+import { BIG_USER, epochOf, pocketBaseTaskId, pocketBaseUserId, TASKS_EACH, taskId, tokenOf } from './data.ts';
 
 /** The HTTP API of a contender; plain data, because the load process needs it too. */
 export type Api =
@@ -7,11 +8,16 @@ export type Api =
   /** `tokensFile` has one token per line, in the order of the users' numbers; the last is that of `BIG_USER`. */
   | { readonly kind: 'pocketbase'; readonly tokensFile: string; readonly skipTotal: boolean };
 
+interface NewTask {
+  readonly title: string;
+  readonly description: string;
+}
+
 /** `user` and `task` are the numbers of data.ts. */
 export type Operation = { readonly user: number } & (
   | { readonly kind: 'list' }
   | { readonly kind: 'get'; readonly task: number }
-  | { readonly kind: 'create'; readonly fields: { readonly title: string; readonly description: string } }
+  | { readonly kind: 'create'; readonly fields: NewTask }
   | {
       readonly kind: 'update';
       readonly task: number;
@@ -19,12 +25,19 @@ export type Operation = { readonly user: number } & (
     }
   /** `is_completed` is for APIs without a toggle: their clients send the new value. */
   | { readonly kind: 'toggle'; readonly task: number; readonly is_completed: boolean }
+  /** The list, if it is not that of the tables as they were filled. */
+  | { readonly kind: 'notModified' }
+  /** The changes since the last but one of the tables as they were filled. */
+  | { readonly kind: 'changes' }
+  | { readonly kind: 'batch'; readonly fields: readonly NewTask[] }
 );
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH';
   readonly path: string;
   readonly token: string;
+  /** The `If-None-Match` header. */
+  readonly known: string | null;
   readonly body: string | null;
   /** Expected status code of the response. */
   readonly status: number;
@@ -32,11 +45,14 @@ export interface ApiRequest {
 
 export type RequestWriter = (operation: Operation) => ApiRequest;
 
-type Parts = [method: ApiRequest['method'], path: string, body?: object | null, status?: number];
+type Parts = [method: ApiRequest['method'], path: string, body?: object | null, status?: number, known?: string];
 
-function toRequest(token: string, [method, path, body = null, status = 200]: Parts): ApiRequest {
-  return { method, path, token, body: body === null ? null : JSON.stringify(body), status };
+function toRequest(token: string, [method, path, body = null, status = 200, known]: Parts): ApiRequest {
+  return { method, path, token, known: known ?? null, body: body === null ? null : JSON.stringify(body), status };
 }
+
+/** The entity tag of the list of a user whose tasks are as they were filled in. */
+const listTag = (user: number) => `"${LIST_REVISION}.newest.${epochOf(user)}.${TASKS_EACH}"`;
 
 function tasksParts(operation: Operation): Parts {
   const path = '/api/tasks';
@@ -51,6 +67,12 @@ function tasksParts(operation: Operation): Parts {
       return ['PUT', task, operation.fields];
     case 'toggle':
       return ['POST', `${task}/toggle`];
+    case 'notModified':
+      return ['GET', path, null, 304, listTag(operation.user)];
+    case 'changes':
+      return ['GET', `/api/changes?since=${TASKS_EACH - 1}&epoch=${epochOf(operation.user)}`];
+    case 'batch':
+      return ['POST', '/api/batch', { operations: operation.fields.map((fields) => ({ op: 'create', ...fields })) }];
   }
 }
 
@@ -68,6 +90,10 @@ function pocketBaseParts(operation: Operation, skipTotal: boolean): Parts {
       return ['PATCH', task, operation.fields];
     case 'toggle':
       return ['PATCH', task, { is_completed: operation.is_completed }];
+    case 'notModified':
+    case 'changes':
+    case 'batch':
+      throw new Error(`PocketBase has no ${operation.kind}`);
   }
 }
 

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { before, type Contender, floors, service as serviceContender, variant } from './contenders.ts';
-import { BenchDatabase, SETTINGS } from './database.ts';
+import { before, type Contender, checkBuild, floors, service as serviceContender, variant } from './contenders.ts';
+import { BenchDatabase, type BenchTables, SETTINGS } from './database.ts';
 import { LoadGenerator } from './load/generator.ts';
 import { assignCores, describeMachine, ROOT } from './machine.ts';
 import { HELP, type Options, readOptions, type Section } from './options.ts';
@@ -17,26 +17,30 @@ import {
   measureCells,
   measureEmbedded,
   measureGrowth,
+  measureOneUser,
   measureProcesses,
   measureStarts,
+  measureSync,
   say,
   startServer,
   stopServer,
   stopServers,
 } from './sections.ts';
-import { seedTables } from './seed.ts';
+import { seedPeerTables, seedTables } from './seed.ts';
 
 const RESULTS = join(ROOT, 'bench/results');
 
 type Cleanup = () => Promise<void> | void;
 
-async function prepareTables(bench: Bench, service: Contender): Promise<void> {
-  say('Creating and filling the tables');
-  await stopServer(bench, await startServer(bench, { ...service, name: 'migration' }, null));
-  await seedTables(bench.database);
+/** Creates the tables of `contender`, a build of the service, and fills them. */
+async function prepareTables(bench: Bench, contender: Contender, tables: BenchTables): Promise<void> {
+  say(`Creating and filling the tables of ${contender.name}`);
+  await stopServer(bench, await startServer(bench, { ...contender, name: 'migration' }, null));
+  await seedTables(tables);
 }
 
 async function measure(options: Options, cleanups: Cleanup[], interrupted: AbortSignal): Promise<Report> {
+  if (options.before !== null) checkBuild(options.before);
   const startedAt = new Date();
   const machine = describeMachine();
   const cores = assignCores();
@@ -48,16 +52,24 @@ async function measure(options: Options, cleanups: Cleanup[], interrupted: Abort
   const database = await starting;
   const load = new LoadGenerator(secret, cores.load);
   cleanups.push(() => load.stop());
-  const environment = { databaseUrl: database.url, secret, folder };
+  const environment = { databaseUrl: database.tables.url, secret, folder };
   const bench: Bench = { options, database, load, cores, environment, servers: new Set() };
   cleanups.push(() => stopServers(bench));
 
   const service = serviceContender(environment);
-  const builds = options.before === null ? [service] : [service, before(options.before, environment)];
+  await prepareTables(bench, service, database.tables);
+  const builds = [service];
+  if (options.before !== null) {
+    const tables = await database.addTables('before');
+    const older = before(options.before, environment, tables.url);
+    await prepareTables(bench, older, tables);
+    builds.push(older);
+  }
   const { present, absent } = preparePeers(options.peers, environment);
   const variants = options.variants.map((setting) => variant(service, setting));
   const contenders = [...builds, ...variants, ...floors(environment), ...present];
-  await prepareTables(bench, service);
+  if (present.length > 0) await seedPeerTables(database.tables);
+  await database.restore();
 
   const errors: string[] = [];
   const section = async <Result>(name: Section, work: () => Promise<Result>, fallback: Result): Promise<Result> => {
@@ -77,6 +89,8 @@ async function measure(options: Options, cleanups: Cleanup[], interrupted: Abort
   const roots = { service: ROOT, ...(options.before !== null && { before: resolve(options.before) }) };
   const starts = await section('starts', () => measureStarts(bench, whole), []);
   const cells = await section('cells', () => measureCells(bench, contenders), []);
+  const sync = await section('sync', () => measureSync(bench, service), []);
+  const oneUser = await section('one-user', () => measureOneUser(bench, builds), []);
   const processes = await section('processes', () => measureProcesses(bench, service), []);
   const growth = await section('growth', () => measureGrowth(bench, service), []);
   const embedded = await section('embedded', () => measureEmbedded(bench, roots), null);
@@ -95,6 +109,8 @@ async function measure(options: Options, cleanups: Cleanup[], interrupted: Abort
     absent: database.pgbench === null ? [...absent, { label: pgbench.label, reason: 'not installed' }] : absent,
     starts,
     cells,
+    sync,
+    oneUser,
     processes,
     growth,
     embedded,

@@ -1,5 +1,5 @@
 import { type Api, type ApiRequest, type Operation, requestWriter } from './api.ts';
-import { BIG_LIST, BIG_USER, CREATED_TITLE, pocketBaseUserId, TASKS_EACH, userId } from './data.ts';
+import { BIG_LIST, BIG_USER, CREATED_TITLE, pocketBaseUserId, TASKS_EACH, taskId, userId } from './data.ts';
 
 /** How the responses of an API differ. */
 const FORMATS = {
@@ -43,21 +43,46 @@ function expectList(list: Json, user: number, length: number, format: Format): v
   if (times.some((time, index) => time > (times[index - 1] ?? time))) throw new Error('The list is not newest first');
 }
 
-/** @throws unless the server does the same work as all others: each kind of request, and some that must fail. */
-export async function checkResponses(port: number, api: Api, secret: string): Promise<void> {
-  const format = FORMATS[api.kind];
+/** Sends requests to a server. */
+function client(port: number, api: Api, secret: string) {
   const write = requestWriter(api, secret);
-  async function send({ method, path, token, body }: ApiRequest, status: number): Promise<string> {
-    const headers = { authorization: `Bearer ${token}`, ...(body && { 'content-type': 'application/json' }) };
+  /** @returns the body. @throws if the response has another status. */
+  async function request({ method, path, token, known, body }: ApiRequest, status: number): Promise<string> {
+    const headers = {
+      authorization: `Bearer ${token}`,
+      ...(known && { 'if-none-match': known }),
+      ...(body && { 'content-type': 'application/json' }),
+    };
     const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, headers, body });
     const text = await response.text();
     if (response.status === status) return text;
     throw new Error(`${method} ${path}: status ${response.status} instead of ${status}: ${text.slice(0, 200)}`);
   }
-  const succeed = async (operation: Operation): Promise<Json> => {
-    const request = write(operation);
-    return JSON.parse(await send(request, request.status));
-  };
+  const send = (operation: Operation) => request(write(operation), write(operation).status);
+  return { write, request, send };
+}
+
+/** @throws unless the service answers an unchanged list, one change and a batch as they are to be. */
+export async function checkSyncResponses(port: number, secret: string): Promise<void> {
+  const { send } = client(port, { kind: 'tasks' }, secret);
+  const user = 2;
+  const nothing = await send({ kind: 'notModified', user });
+  if (nothing !== '') throw new Error('The list is sent though it has not been modified');
+  const { changes } = JSON.parse(await send({ kind: 'changes', user }));
+  if (changes.length !== 1 || changes[0].id !== taskId(user, TASKS_EACH)) throw new Error('Not the one new change');
+  const fields = [1, 2].map(() => ({ title: CREATED_TITLE, description: 'Two cartons' }));
+  const { results } = JSON.parse(await send({ kind: 'batch', user: 1, fields }));
+  for (const { status, task } of results) {
+    if (status !== 201) throw new Error(`A create in a batch has status ${status}`);
+    expectTask(task, 1, FORMATS.tasks);
+  }
+}
+
+/** @throws unless the server does the same work as all others: each kind of request, and some that must fail. */
+export async function checkResponses(port: number, api: Api, secret: string): Promise<void> {
+  const format = FORMATS[api.kind];
+  const { write, request: sendRequest, send: sendOperation } = client(port, api, secret);
+  const succeed = async (operation: Operation): Promise<Json> => JSON.parse(await sendOperation(operation));
   const [user, other] = [0, 1];
   const list = { kind: 'list', user } as const;
   const single: readonly Operation[] = [
@@ -70,7 +95,7 @@ export async function checkResponses(port: number, api: Api, secret: string): Pr
   expectList(await succeed({ kind: 'list', user: BIG_USER }), BIG_USER, BIG_LIST, format);
   for (const operation of single) {
     expectTask(await succeed(operation), user, format);
-    await send({ ...write(operation), token: write({ ...operation, user: other }).token }, 404);
+    await sendRequest({ ...write(operation), token: write({ ...operation, user: other }).token }, 404);
   }
   const fields = { title: CREATED_TITLE, description: 'Two cartons' };
   expectTask(await succeed({ kind: 'create', user: other, fields }), other, format);
@@ -78,6 +103,6 @@ export async function checkResponses(port: number, api: Api, secret: string): Pr
   const request = write(list);
   const { status, tasks } = format.unauthenticated;
   const wrongSignature = `${request.token.slice(0, -8)}AAAAAAAA`;
-  const refused = await send({ ...request, token: wrongSignature }, status);
+  const refused = await sendRequest({ ...request, token: wrongSignature }, status);
   if (tasks !== null) expectList(JSON.parse(refused), user, tasks, format);
 }

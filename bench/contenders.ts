@@ -59,24 +59,28 @@ export const withSettings = (server: ServerCommand, settings: Readonly<Record<st
 export const withDataDirectory = (server: ServerCommand, directory: string) =>
   withSettings(server, { DATA_DIR: directory });
 
-function build(root: string, environment: Environment) {
+function build(root: string, environment: Environment, databaseUrl: string) {
   return {
     components: `Node ${process.version}, ${packageVersions(root, ['fastify', 'pg', 'jose'])}`,
     api: { kind: 'tasks' },
     database: 'postgres',
-    server: withSettings(serviceProgram(root, environment), { DATABASE_URL: environment.databaseUrl }),
+    server: withSettings(serviceProgram(root, environment), { DATABASE_URL: databaseUrl }),
   } as const;
 }
 
 export function service(environment: Environment): Contender {
-  return { name: 'service', label: 'todo-api', role: 'service', ...build(ROOT, environment) };
+  return { name: 'service', label: 'todo-api', role: 'service', ...build(ROOT, environment, environment.databaseUrl) };
 }
 
-/** Another build of the service, on the same tables. @throws if the checkout at `path` has no build. */
-export function before(path: string, environment: Environment): Contender {
+/** @throws if the checkout at `path` has no build. */
+export function checkBuild(path: string): void {
+  if (!existsSync(join(path, 'dist/main.js'))) throw new Error(`--before: ${path} has no dist/main.js; build it first`);
+}
+
+/** Another build of the service, with tables of its own. */
+export function before(path: string, environment: Environment, databaseUrl: string): Contender {
   const root = resolve(path);
-  if (!existsSync(join(root, 'dist/main.js'))) throw new Error(`--before: ${root} has no dist/main.js; build it first`);
-  const contender = build(root, environment);
+  const contender = build(root, environment, databaseUrl);
   const components = `commit ${commitOf(root)}, ${contender.components}`;
   return { name: 'before', label: 'before', role: 'before', ...contender, components };
 }

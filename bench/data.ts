@@ -29,6 +29,10 @@ export function taskId(user: number, task: number): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${hash.slice(0, 3)}-8${hash.slice(3, 6)}-${hash.slice(6, 18)}`;
 }
 
+/** Of the counter of `user`. */
+export const epochOf = (user: number) =>
+  md5(`bench epoch ${user}`).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+
 export const pocketBaseUserId = (user: number) => userId(user).slice(0, POCKETBASE_ID_LENGTH);
 export const pocketBaseTaskId = (user: number, task: number) =>
   md5(`bench task ${user} ${task}`).slice(0, POCKETBASE_ID_LENGTH);
@@ -42,19 +46,24 @@ export function tokenOf(user: number, secret: string): string {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-export type Schema = 'todo' | 'peer';
+/** Tables to fill: those of the service with or without versions, or the peers'. */
+export interface Tables {
+  readonly schema: 'todo' | 'peer';
+  readonly hasVersions: boolean;
+}
 
 /** Inserts the users numbered `from` to `to`, who will have `each` tasks: triggers do not count them here. */
-export const usersSql = (schema: Schema, from: number, to: number, each: number) => {
-  const [columns, values] = schema === 'todo' ? [', version, tasks', `, ${each}, ${each}`] : ['', ''];
+export const usersSql = ({ schema, hasVersions }: Tables, from: number, to: number, each: number) => {
+  const counters = `, ${each}, ${each}, md5('bench epoch ' || u)::uuid`;
+  const [columns, values] = hasVersions ? [', version, tasks, epoch', counters] : ['', ''];
   return `insert into ${schema}.users (id${columns})
     select md5('bench user ' || u)${values} from generate_series(${from}, ${to}) as u`;
 };
 
 /** Inserts `each` tasks for each of those users in order of creation, so that the rows of one user are scattered. */
-export const tasksSql = (schema: Schema, from: number, to: number, each: number) => `
+export const tasksSql = ({ schema, hasVersions }: Tables, from: number, to: number, each: number) => `
   insert into ${schema}.tasks
-    (user_id, id, title, description, is_completed, created_at, updated_at${schema === 'todo' ? ', version' : ''})
+    (user_id, id, title, description, is_completed, created_at, updated_at${hasVersions ? ', version' : ''})
   select
     md5('bench user ' || u),
     (lpad(to_hex(ms), 12, '0') || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid,
@@ -62,7 +71,7 @@ export const tasksSql = (schema: Schema, from: number, to: number, each: number)
     case when n % 2 = 0 then 'Two cartons if they are fresh, one if not; the shop at the corner closes at eight' end,
     n % 3 = 0,
     to_timestamp(ms / 1000.0),
-    to_timestamp(ms / 1000.0)${schema === 'todo' ? ', n' : ''}
+    to_timestamp(ms / 1000.0)${hasVersions ? ', n' : ''}
   from generate_series(1, ${each}) as n,
     generate_series(${from}, ${to}) as u,
     lateral (select ${EPOCH_MS}::bigint + n * 60000 + u as ms, md5('bench task ' || u || ' ' || n) as hash) as generated

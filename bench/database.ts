@@ -12,6 +12,8 @@ export const SETTINGS = [
   'checkpoint_timeout=1h',
   'autovacuum=off',
 ];
+/** The name of the database with the tables of the service and the peers. */
+export const DATABASE = 'bench';
 const STATISTICS = ['shared_preload_libraries=pg_stat_statements', 'pg_stat_statements.track_planning=on'];
 
 /** From pg_stat_statements. */
@@ -20,23 +22,65 @@ export interface StatementTime {
   readonly microseconds: number;
 }
 
+/** A database of the server: with the tables of the service and the peers, or with those of another build. */
+export class BenchTables {
+  readonly url: string;
+  readonly #admin: pg.Client;
+
+  private constructor(url: string, admin: pg.Client) {
+    this.url = url;
+    this.#admin = admin;
+  }
+
+  static async create(server: PostgresServer, name: string): Promise<BenchTables> {
+    const setup = new pg.Client(server.url());
+    await setup.connect();
+    await setup.query(`create database ${name} template template0 encoding 'UTF8'`);
+    await setup.end();
+    const admin = new pg.Client(server.url(name));
+    await admin.connect();
+    return new BenchTables(server.url(name), admin);
+  }
+
+  async run<Row extends pg.QueryResultRow>(sql: string): Promise<Row[]> {
+    return (await this.#admin.query<Row>(sql)).rows;
+  }
+
+  /** Deletes created tasks and dead rows. */
+  async restore(): Promise<void> {
+    const tables = await this.run<{ name: string }>(
+      `select schemaname || '.' || tablename as name from pg_tables where schemaname in ('todo', 'peer') order by tablename`,
+    );
+    for (const { name } of tables) {
+      if (name.endsWith('.tasks')) await this.run(`delete from ${name} where title = '${CREATED_TITLE}'`);
+      await this.run(`vacuum (analyze) ${name}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#admin.end();
+  }
+}
+
 /** The PostgreSQL server shared by all contenders. */
 export class BenchDatabase {
   readonly version: string;
   /** Path of pgbench, or null if it is missing. */
   readonly pgbench: string | null;
   readonly hasStatistics: boolean;
+  readonly tables: BenchTables;
   readonly #server: PostgresServer;
-  readonly #admin: pg.Client;
+  /** Of other builds. */
+  readonly #others: BenchTables[] = [];
   readonly #pid: number | null;
 
   private constructor(
     server: PostgresServer,
-    admin: pg.Client,
+    tables: BenchTables,
     facts: { version: string; pid: number; hasStatistics: boolean; pgbench: string | null },
   ) {
     this.#server = server;
-    this.#admin = admin;
+    this.tables = tables;
     this.#pid = parentOf(facts.pid);
     this.version = facts.version;
     this.hasStatistics = facts.hasStatistics;
@@ -51,24 +95,19 @@ export class BenchDatabase {
     const server = await PostgresServer.create(programs, [...SETTINGS, ...STATISTICS]).catch(() =>
       PostgresServer.create(programs, SETTINGS),
     );
-    const setup = new pg.Client(server.url());
-    await setup.connect();
-    await setup.query(`create database bench template template0 encoding 'UTF8'`);
-    await setup.end();
-    const admin = new pg.Client(server.url('bench'));
-    await admin.connect();
-    const facts = await admin.query<{ version: string; pid: number; libraries: string }>(
+    const tables = await BenchTables.create(server, DATABASE);
+    const facts = await tables.run<{ version: string; pid: number; libraries: string }>(
       `select current_setting('server_version') as version, pg_backend_pid() as pid,
         current_setting('shared_preload_libraries') as libraries`,
     );
-    const { version = '', pid = 0, libraries = '' } = facts.rows[0] ?? {};
+    const { version = '', pid = 0, libraries = '' } = facts[0] ?? {};
     const hasStatistics = libraries !== '';
-    if (hasStatistics) await admin.query('create extension pg_stat_statements');
+    if (hasStatistics) await tables.run('create extension pg_stat_statements');
     const postmaster = parentOf(pid);
     if (cores !== null && postmaster !== null) output('taskset', ['-acp', cores.join(','), String(postmaster)]);
     const pgbench = `${programs.bin}/pgbench`;
     const hasPgbench = output(pgbench, ['--version']) !== null;
-    const database = new BenchDatabase(server, admin, {
+    const database = new BenchDatabase(server, tables, {
       version,
       pid,
       hasStatistics,
@@ -82,12 +121,11 @@ export class BenchDatabase {
     return this.#server.port;
   }
 
-  get url(): string {
-    return this.#server.url('bench');
-  }
-
-  async run(sql: string): Promise<void> {
-    await this.#admin.query(sql);
+  /** Another database of this server. */
+  async addTables(name: string): Promise<BenchTables> {
+    const tables = await BenchTables.create(this.#server, name);
+    this.#others.push(tables);
+    return tables;
   }
 
   /** CPU time of the server with its backends. */
@@ -97,11 +135,18 @@ export class BenchDatabase {
 
   /** Deletes created tasks and dead rows: each cell starts from the same tables. */
   async restore(): Promise<void> {
-    for (const table of ['todo.tasks', 'peer.tasks']) {
-      await this.#admin.query(`delete from ${table} where title = '${CREATED_TITLE}'`);
-      await this.#admin.query(`vacuum (analyze) ${table}`);
+    for (const tables of [this.tables, ...this.#others]) await tables.restore();
+    await this.tables.run('checkpoint');
+  }
+
+  /** Runs `work` with other settings of the server (`postgresql.conf`). */
+  async withSettings(settings: Readonly<Record<string, string>>, work: () => Promise<void>): Promise<void> {
+    for (const [name, value] of Object.entries(settings)) await this.#set(`set ${name} = '${value}'`);
+    try {
+      await work();
+    } finally {
+      for (const name of Object.keys(settings)) await this.#set(`reset ${name}`);
     }
-    await this.#admin.query('checkpoint');
   }
 
   /** Enables pg_stat_statements while `work` runs. */
@@ -115,27 +160,31 @@ export class BenchDatabase {
   }
 
   async resetStatementTimes(): Promise<void> {
-    await this.#admin.query('select pg_stat_statements_reset()');
+    await this.tables.run('select pg_stat_statements_reset()');
   }
 
   /** Statements since the reset, and their planning and execution time. */
   async statementTimes(): Promise<StatementTime> {
-    const sums = await this.#admin.query<StatementTime>(
+    const [sums] = await this.tables.run<StatementTime>(
       `select coalesce(sum(calls), 0)::float as statements,
         coalesce(sum(total_exec_time + total_plan_time), 0)::float * 1000 as microseconds
       from pg_stat_statements where query not like '%pg_stat_statements%'`,
     );
-    return sums.rows[0] ?? { statements: 0, microseconds: 0 };
+    return sums ?? { statements: 0, microseconds: 0 };
   }
 
   async #track(what: 'top' | 'none'): Promise<void> {
-    await this.#admin.query(`alter system set pg_stat_statements.track = '${what}'`);
-    await this.#admin.query('select pg_reload_conf()');
+    await this.#set(`set pg_stat_statements.track = '${what}'`);
+  }
+
+  async #set(change: string): Promise<void> {
+    await this.tables.run(`alter system ${change}`);
+    await this.tables.run('select pg_reload_conf()');
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
   async stop(): Promise<void> {
-    await this.#admin.end();
+    for (const tables of [this.tables, ...this.#others]) await tables.close();
     await this.#server.stop('fast');
     await this.#server.remove();
   }

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { REQUEST_KINDS } from './load/workload.ts';
 import { PEERS } from './peers.ts';
 
-const SECTIONS = ['starts', 'cells', 'processes', 'growth', 'embedded'] as const;
+const SECTIONS = ['starts', 'cells', 'sync', 'one-user', 'processes', 'growth', 'embedded'] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export type Options = NonNullable<ReturnType<typeof readOptions>>;
@@ -15,14 +15,14 @@ export const HELP = `npm run bench -- [options]
   --connections LIST   default 1,32,100
   --peers LIST         of ${PEERS.join(', ')}; or none
   --before PATH        also measures the build in PATH/dist, another checkout of this service, and reports the ratio.
-                       It runs on the same tables: its migrations must not be newer than this checkout's
+                       It has tables of its own, made by its own migrations
   --variant SETTING    also measures this service with a changed setting, such as DATABASE_CONNECTIONS=8; repeatable
   --rounds N           measured rounds of each cell, default 5
   --seconds N          length of a round, default 1; the warm-up is as long, at least 1
   --growth LIST        numbers of tasks in the table, default 10000,1000000,5000000
   --processes LIST     numbers of processes of this service, default 1,2,4
 
-Lists are separated by commas. With default options a run takes about 45 minutes, with --seconds 0.6 about 20.
+Lists are separated by commas. With default options a run takes about 50 minutes, with --seconds 0.6 about 25.
 Results are written to bench/results: latest.md and latest.svg if only --seconds, --before or --variant was given, else
 quick.* or partial.*, which git ignores, as it does the raw data (*.json).
 `;

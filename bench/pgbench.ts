@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { BenchDatabase } from './database.ts';
+import { type BenchDatabase, DATABASE } from './database.ts';
 import { LIST, SET_USER, type Statement } from './floor/statements.ts';
 import { onCores } from './machine.ts';
 import { type Cell, type Competitor, perResponse } from './measure.ts';
@@ -58,7 +58,7 @@ export function pgbenchCompetitor(
       const clients = Math.min(cell.connections, MAX_CONNECTIONS);
       const address = ['-h', '127.0.0.1', '-p', String(database.port), '-U', 'postgres'];
       const how = ['-n', '-M', 'prepared', '-D', 'unprepared=1', '-f', file, '-c', String(clients)];
-      const [command, ...args] = onCores(cores, [program, ...address, ...how, '-T', String(seconds), 'bench']);
+      const [command, ...args] = onCores(cores, [program, ...address, ...how, '-T', String(seconds), DATABASE]);
       const before = database.cpuMicroseconds();
       const { stdout } = await run(command, args, { timeout: (seconds + 30) * 1000 });
       if (figure(stdout, /failed transactions: (\d+)/) > 0) throw new Error('pgbench reported failed transactions');

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Api, requestWriter } from './api.ts';
-import { checkResponses } from './check.ts';
+import { checkResponses, checkSyncResponses } from './check.ts';
 import { type Contender, type Environment, serviceProgram, withDataDirectory, withSettings } from './contenders.ts';
 import { BIG_USER, TASKS_EACH, USERS } from './data.ts';
 import type { BenchDatabase } from './database.ts';
@@ -11,6 +11,7 @@ import { type Cores, ROOT } from './machine.ts';
 import { type CellResult, type Competitor, measureCell, nameOf, serverCompetitor } from './measure.ts';
 import type { Options } from './options.ts';
 import { pgbenchCompetitor } from './pgbench.ts';
+import { DelayingRelay } from './relay.ts';
 import { emptyTables, growTables, seedEmbedded } from './seed.ts';
 import { type ServerCommand, ServerProcess } from './server-process.ts';
 
@@ -41,6 +42,15 @@ const CONNECTIONS = [32];
 const FEW_CONNECTIONS = [1, 8];
 const READS: readonly RequestKind[] = ['list', 'get'];
 const TASKS_API: Api = { kind: 'tasks' };
+
+const SYNC: readonly RequestKind[] = ['list', 'list1000', 'notModified', 'changes', 'create', 'batch100'];
+const SYNC_CONNECTIONS = [1, 32];
+const ONE_USER: UserSample = { count: 1, stride: 1 };
+const BURSTS = [32, 100];
+/** A network between service and database, and a disk that takes longer. */
+const NETWORK_MS = 5;
+const SLOW_COMMIT = { commit_delay: '2000', commit_siblings: '0' };
+const PROCESSES = 4;
 
 export const say = (text: string) => process.stderr.write(`${text}\n`);
 
@@ -129,15 +139,81 @@ export async function measureCells(bench: Bench, contenders: readonly Contender[
   return measureAll(bench, competitors, { ...options, users: sampleOf(USERS), database });
 }
 
+/** What this service alone has, beside its lists and creates. */
+export async function measureSync(bench: Bench, service: Contender): Promise<CellResult[]> {
+  const { load, database, environment } = bench;
+  const server = await startServer(bench, service, coresFor(bench, service));
+  await checkSyncResponses(server.port, environment.secret);
+  await database.restore();
+  const competitor = serverCompetitor({ name: service.name, kinds: SYNC, api: service.api }, server, {
+    load,
+    database,
+  });
+  return measureAll(bench, [competitor], {
+    kinds: SYNC,
+    connections: SYNC_CONNECTIONS,
+    users: sampleOf(USERS),
+    database,
+  });
+}
+
+/** Creates of one user under `conditions`. */
+export interface OneUserResult {
+  readonly conditions: string;
+  /** `burst`: as many creates as there are connections, at once. `create`: for the length of a round. */
+  readonly kind: 'burst' | 'create';
+  readonly cell: CellResult;
+}
+
+const clusterOf = (bench: Bench, { server }: Pick<Contender, 'server'>, count: number): ServerCommand => {
+  const [node, program] = server.command;
+  const cluster = [join(ROOT, 'bench/cluster.ts'), program ?? '', String(count), bench.environment.folder];
+  return { ...server, command: [node, '--import', 'tsx', ...cluster], cwd: ROOT };
+};
+
+/** Creates of one user: many at once, also with a slow network and disk, and all the time, on one process and several. */
+export async function measureOneUser(bench: Bench, builds: readonly Contender[]): Promise<OneUserResult[]> {
+  const { load, database, options } = bench;
+  const results: OneUserResult[] = [];
+  const kinds: readonly RequestKind[] = ['create'];
+  const measureWith = async (
+    conditions: string,
+    cells: readonly { readonly kind: OneUserResult['kind']; readonly connections: number }[],
+    serverOf: (build: Contender) => ServerCommand,
+  ) => {
+    say(`  ${conditions}`);
+    const competitors: Competitor[] = [];
+    for (const build of builds) {
+      const started = await startServer(bench, { ...build, server: serverOf(build) }, null);
+      competitors.push(serverCompetitor({ ...build, kinds }, started, { load, database }));
+    }
+    for (const { kind, connections } of cells) {
+      const cell = { kind: 'create', connections, users: ONE_USER } as const;
+      const pace = kind === 'burst' ? { rounds: options.rounds * 4, seconds: 0, warmUpSeconds: 1 } : options;
+      results.push({ conditions, kind, cell: await measureCell(cell, competitors, { pace, database }) });
+    }
+    await stopServers(bench);
+  };
+  const bursts = BURSTS.map((connections) => ({ kind: 'burst', connections }) as const);
+  const steady = { kind: 'create', connections: 32 } as const;
+  await measureWith('one process', [...bursts, steady], ({ server }) => server);
+  await measureWith(`${PROCESSES} processes`, [...bursts, steady], (build) => clusterOf(bench, build, PROCESSES));
+  const relay = await DelayingRelay.start(database.port, NETWORK_MS);
+  const throughRelay = ({ server }: Contender) =>
+    withSettings(server, { DATABASE_URL: relay.urlOf(server.environment.DATABASE_URL ?? '') });
+  const slowly = `${NETWORK_MS} ms of network each way, commits delayed by 2 ms`;
+  await database.withSettings(SLOW_COMMIT, () => measureWith(slowly, [...bursts, steady], throughRelay));
+  relay.close();
+  return results;
+}
+
 /** This service with several processes on one port (node:cluster), not bound to cores. */
 export async function measureProcesses(bench: Bench, service: Contender): Promise<StepResult[]> {
   const competitors: Competitor[] = [];
   for (const count of bench.options.processes) {
-    const [node, program] = service.server.command;
-    const cluster = [join(ROOT, 'bench/cluster.ts'), program ?? '', String(count), bench.environment.folder];
-    const command: ServerCommand = { ...service.server, command: [node, '--import', 'tsx', ...cluster], cwd: ROOT };
-    const server = await startServer(bench, { ...service, name: `cluster-${count}`, server: command }, null);
-    competitors.push(serverCompetitor({ name: String(count), kinds: REQUEST_KINDS, api: service.api }, server, bench));
+    const server = { ...service, name: `cluster-${count}`, server: clusterOf(bench, service, count) };
+    const started = await startServer(bench, server, null);
+    competitors.push(serverCompetitor({ name: String(count), kinds: REQUEST_KINDS, api: service.api }, started, bench));
   }
   const { database } = bench;
   const plan: Plan = { kinds: [...READS, 'mix'], connections: CONNECTIONS, users: sampleOf(USERS), database };
@@ -151,12 +227,12 @@ export async function measureProcesses(bench: Bench, service: Contender): Promis
 /** This service on a growing table; the steps follow one another instead of taking turns. */
 export async function measureGrowth(bench: Bench, service: Contender): Promise<StepResult[]> {
   const { database } = bench;
-  await emptyTables(database);
+  await emptyTables(database.tables);
   const results: StepResult[] = [];
   let existing = 0;
   for (const tasks of [...bench.options.growth].sort((a, b) => a - b)) {
     const users = Math.ceil(tasks / TASKS_EACH);
-    await growTables(database, existing, users);
+    await growTables(database.tables, existing, users);
     existing = users;
     const server = await startServer(bench, service, bench.cores.server);
     const competitors = [serverCompetitor({ ...service, kinds: READS }, server, bench)];

@@ -1,47 +1,59 @@
 import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
-import { BIG_LIST, BIG_USER, PEER_SCHEMA, type Schema, TASKS_EACH, tasksSql, USERS, usersSql } from './data.ts';
-import type { BenchDatabase } from './database.ts';
+import { BIG_LIST, BIG_USER, PEER_SCHEMA, TASKS_EACH, type Tables, tasksSql, USERS, usersSql } from './data.ts';
+import type { BenchTables } from './database.ts';
 
 /** Skips the foreign key check of each row, and the triggers. */
 const WITHOUT_FK_CHECKS = 'set session_replication_role = replica';
 const WITH_FK_CHECKS = 'reset session_replication_role';
 const USERS_PER_BATCH = 10_000;
 
-function* baseSql(schema: Schema, users: number): Generator<string> {
-  yield usersSql(schema, 0, users - 1, TASKS_EACH);
-  yield usersSql(schema, BIG_USER, BIG_USER, BIG_LIST);
-  yield tasksSql(schema, 0, users - 1, TASKS_EACH);
-  yield tasksSql(schema, BIG_USER, BIG_USER, BIG_LIST);
+function* baseSql(tables: Tables, users: number): Generator<string> {
+  yield usersSql(tables, 0, users - 1, TASKS_EACH);
+  yield usersSql(tables, BIG_USER, BIG_USER, BIG_LIST);
+  yield tasksSql(tables, 0, users - 1, TASKS_EACH);
+  yield tasksSql(tables, BIG_USER, BIG_USER, BIG_LIST);
 }
 
-/** Fills the service's existing tables; creates and fills the peers'. */
-export async function seedTables(database: BenchDatabase): Promise<void> {
-  await database.run(PEER_SCHEMA);
+/** Returns a row if the tables of the service have versions. */
+const HAS_VERSIONS = `select 1 as one from information_schema.columns
+  where table_schema = 'todo' and table_name = 'tasks' and column_name = 'version'`;
+const OWN_TABLES = { schema: 'todo', hasVersions: true } as const;
+
+async function fill(database: BenchTables, tables: Tables): Promise<void> {
   await database.run(WITHOUT_FK_CHECKS);
-  for (const schema of ['todo', 'peer'] as const) {
-    for (const sql of baseSql(schema, USERS)) await database.run(sql);
-  }
+  for (const sql of baseSql(tables, USERS)) await database.run(sql);
   await database.run(WITH_FK_CHECKS);
   await database.run('vacuum (analyze)');
-  await database.restore();
+}
+
+/** Fills the existing tables of the service, or of an older build, which may have no versions. */
+export async function seedTables(database: BenchTables): Promise<void> {
+  const versions = await database.run(HAS_VERSIONS);
+  await fill(database, { schema: 'todo', hasVersions: versions.length > 0 });
+}
+
+/** Creates and fills the tables of the peers. */
+export async function seedPeerTables(database: BenchTables): Promise<void> {
+  await database.run(PEER_SCHEMA);
+  await fill(database, { schema: 'peer', hasVersions: false });
 }
 
 /** Empties the service's tables and drops the peers'. */
-export async function emptyTables(database: BenchDatabase): Promise<void> {
+export async function emptyTables(database: BenchTables): Promise<void> {
   await database.run(WITHOUT_FK_CHECKS); // triggers too: one refuses TRUNCATE
   await database.run('truncate todo.replies, todo.tasks, todo.users');
   await database.run(WITH_FK_CHECKS);
-  await database.run('drop schema peer cascade');
+  await database.run('drop schema if exists peer cascade');
 }
 
 /** Inserts users number `existing` to `users` with their tasks into the service's tables. */
-export async function growTables(database: BenchDatabase, existing: number, users: number): Promise<void> {
+export async function growTables(database: BenchTables, existing: number, users: number): Promise<void> {
   await database.run(WITHOUT_FK_CHECKS);
   for (let from = existing; from < users; from += USERS_PER_BATCH) {
     const to = Math.min(from + USERS_PER_BATCH, users) - 1;
-    await database.run(usersSql('todo', from, to, TASKS_EACH));
-    await database.run(tasksSql('todo', from, to, TASKS_EACH));
+    await database.run(usersSql(OWN_TABLES, from, to, TASKS_EACH));
+    await database.run(tasksSql(OWN_TABLES, from, to, TASKS_EACH));
     process.stderr.write(`  ${((to + 1) * TASKS_EACH).toLocaleString('en')} tasks\n`);
   }
   await database.run(WITH_FK_CHECKS);
@@ -53,8 +65,10 @@ export async function growTables(database: BenchDatabase, existing: number, user
 export async function seedEmbedded(directory: string, users: number): Promise<void> {
   const database = await PGlite.create(join(directory, 'database'));
   try {
+    const { rows } = await database.query(HAS_VERSIONS);
     await database.exec(WITHOUT_FK_CHECKS);
-    for (const sql of baseSql('todo', users)) await database.exec(sql);
+    const tables = { schema: 'todo', hasVersions: rows.length > 0 } as const;
+    for (const sql of baseSql(tables, users)) await database.exec(sql);
     for (const sql of [WITH_FK_CHECKS, 'vacuum (analyze)', 'checkpoint']) await database.exec(sql);
   } finally {
     await database.close();

@@ -83,7 +83,8 @@ async function fill(directory: string): Promise<{ tasks: Map<string, Task[]>; fi
     const person = await service.person(user);
     for (let number = 0; number < TASKS_PER_USER; number += 1) {
       const { id } = await person.create(text(40), number % 10 === 0 ? { description: text(2_000) } : {});
-      if (number % 3 === 0) await person.send('PATCH', `/api/tasks/${id}/toggle`);
+      const key = { 'idempotency-key': id };
+      if (number % 3 === 0) await person.send('POST', `/api/tasks/${id}/toggle`, undefined, key);
       if (number % 7 === 0) await person.send('DELETE', `/api/tasks/${id}`);
     }
     tasks.set(user, await person.list());

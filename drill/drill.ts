@@ -1,6 +1,7 @@
 // Injects faults into a running service and checks what must hold. Exits with 1 if something did not.
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
+import { moveToPostgres, restoreOverEmbedded, restoreOverPostgres } from './backup-cursors.ts';
 import { crashStates } from './crash-states.ts';
 import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
@@ -20,6 +21,7 @@ import { sigterm } from './sigterm.ts';
 import { slowClients } from './slow-clients.ts';
 import { soakEmbedded, soakPostgres } from './soak.ts';
 import { starvationEmbedded, starvationPostgres } from './starvation.ts';
+import { streams } from './streams.ts';
 import type { Drill, Figures } from './support/drill.ts';
 import { DrillRun, type Scale } from './support/drill-run.ts';
 import { type DrillResult, recordResults } from './support/record.ts';
@@ -30,6 +32,9 @@ const DRILLS: readonly Drill[] = [
   crashStates,
   backupEmbedded,
   backupPostgres,
+  restoreOverEmbedded,
+  restoreOverPostgres,
+  moveToPostgres,
   damagedFiles,
   diskFullEmbedded,
   diskFullPostgres,
@@ -41,6 +46,7 @@ const DRILLS: readonly Drill[] = [
   slowClients,
   starvationEmbedded,
   starvationPostgres,
+  streams,
   soakEmbedded,
   soakPostgres,
   pgConnectionsKilled,

@@ -1,4 +1,4 @@
-// Writes client/src/api-types.ts: the types of the schemas of the service's own OpenAPI document. Run by `npm run client-types`.
+// Writes client/src/api-types.ts: the types of the schemas of the service's own OpenAPI document (`npm run client-types`).
 import { writeFile } from 'node:fs/promises';
 import pino from 'pino';
 import { createApp } from '../dist/app.js';

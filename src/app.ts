@@ -8,6 +8,7 @@ import { createChangeFeed } from './changes/feed.ts';
 import type { Config, TokenKeys } from './config.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
+import type { Notifications } from './database/notifications.ts';
 import { mountRest } from './doors/rest/index.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
@@ -24,8 +25,11 @@ import { logRequests } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
+import { JobScheduler } from './jobs/scheduler.ts';
 import { taskEffects } from './tasks/task-effects.ts';
+import { taskJobs } from './tasks/task-jobs.ts';
 import { createTaskService } from './tasks/task-service.ts';
+import { replyJobs } from './writes/job.ts';
 import { createWriter } from './writes/writer.ts';
 
 export interface AppOptions {
@@ -43,6 +47,8 @@ export interface AppOptions {
     readonly tokenKeys: Exclude<TokenKeys, { kind: 'development' }>;
   };
   readonly database: Database;
+  /** Between the processes that share the database; null if there can be no others. */
+  readonly notifications?: Notifications | null;
   readonly logger: Logger;
   readonly clock?: Clock;
   /** Event-loop delay that starts load shedding; `Infinity` disables it. */
@@ -51,6 +57,8 @@ export interface AppOptions {
   readonly maxUnsentBytes?: number;
   /** How long a client may take to read an answer. */
   readonly maxAnswerMs?: number;
+  /** The time between two turns of background jobs. */
+  readonly jobsEveryMs?: number;
   /** The second in which the times of event streams are counted, in milliseconds. */
   readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set. */
@@ -59,6 +67,7 @@ export interface AppOptions {
 
 const MAX_UNSENT_BYTES = 64 * 1024 * 1024;
 const MAX_ANSWER_MS = 60_000;
+const JOBS_EVERY_MS = 60_000;
 
 function keySource({
   config,
@@ -99,8 +108,19 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const long = limitLongRequests(concurrency.onRequest);
   exposeMetrics(app, [...concurrency.gauges, ...long.gauges, unsentBytes]); // onResponse
   exposeHealth(app, isReady);
-  const changes = createChangeFeed(database, onWarning);
-  const writer = createWriter(database, changes.wake);
+  const changes = createChangeFeed({ database, notifications: options.notifications ?? null, onWarning });
+  const jobs = new JobScheduler({
+    jobs: [...taskJobs(database, config), ...replyJobs(database)],
+    everyMs: options.jobsEveryMs ?? JOBS_EVERY_MS,
+    clock,
+    signal: app.draining,
+    onWritten: changes.wake,
+    onWarning,
+  });
+  const writer = createWriter(database, (user) => {
+    changes.wake(user);
+    jobs.noteWrite();
+  });
   const effects = taskEffects(config);
   await mountRest(app, {
     tasks: createTaskService(database, writer, effects),

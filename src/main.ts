@@ -7,7 +7,9 @@ import { openDatabase, serve } from './serve.ts';
 const USAGE = `node dist/main.js                            serves the API
 node dist/main.js backup FILE                writes all users and tasks to FILE
 node dist/main.js restore FILE [--replace]   inserts the users and tasks of FILE into the database; a task that exists
-                                             is kept, or with --replace is overwritten
+                                             is kept, or with --replace is overwritten; clients start again
+node dist/main.js restore FILE --move        moves the users and tasks of FILE into an empty database; clients go on
+node dist/main.js new-epoch                  lets clients start again, after a restore by other means
 `;
 
 type Command = BackupCommand | { readonly kind: 'serve' } | { readonly kind: 'help' };
@@ -17,14 +19,22 @@ function parseCommand(args: readonly string[]): Command {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { replace: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false } },
+    options: {
+      replace: { type: 'boolean', default: false },
+      move: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+    },
   });
   if (values.help) return { kind: 'help' };
+  const { replace, move } = values;
   const [name, path, ...more] = positionals;
-  if (name === undefined && !values.replace) return { kind: 'serve' };
-  if (path !== undefined && more.length === 0) {
-    if (name === 'backup' && !values.replace) return { kind: 'backup', path };
-    if (name === 'restore') return { kind: 'restore', path, existing: values.replace ? 'replace' : 'keep' };
+  if (name === 'restore' && path !== undefined && more.length === 0 && !(replace && move)) {
+    return { kind: 'restore', path, existing: move ? 'move' : replace ? 'replace' : 'keep' };
+  }
+  if (!replace && !move && more.length === 0) {
+    if (name === undefined) return { kind: 'serve' };
+    if (name === 'backup' && path !== undefined) return { kind: 'backup', path };
+    if (name === 'new-epoch' && path === undefined) return { kind: 'new-epoch' };
   }
   throw new TypeError(`Unknown command. Commands:\n\n${USAGE}`);
 }

@@ -11,7 +11,7 @@ import { serveAdminSocket } from './backup/admin-socket.ts';
 import type { Config, TokenKeys } from './config.ts';
 import type { Database } from './database/database.ts';
 import { openEmbedded } from './database/embedded/embedded.ts';
-import { openPostgres } from './database/postgres.ts';
+import { notificationsOf, openPostgres } from './database/postgres.ts';
 import { createLogger, openLogOutput } from './log.ts';
 
 /** After a signal the process exits within this time, answered or not. */
@@ -166,7 +166,9 @@ export async function serve(config: Config, onFatal: (error: unknown) => never):
     opened.add(() => database.close());
     const { tokenKeys, token } = await resolveTokenKeys(config); // writes to DATA_DIR, which may have been refused
     opened.add(await openAdminSocket(config, database, logger));
-    const app = await createApp({ config: { ...config, tokenKeys }, database, logger });
+    const notifications = config.database.kind === 'embedded' ? null : notificationsOf(config.database.url, database);
+    opened.add(async () => notifications?.close());
+    const app = await createApp({ config: { ...config, tokenKeys }, database, notifications, logger });
     opened.add(() => app.close());
 
     stop.signal.removeEventListener('abort', exitAtOnce);

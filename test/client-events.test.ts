@@ -15,6 +15,24 @@ function inBytes(response: Response): Response {
   return new Response(response.body?.pipeThrough(split), { status: response.status, headers: response.headers });
 }
 
+/** The answer with its body in one piece up to `part`, then as it comes. */
+function joined(response: Response, part: string): Response {
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
+  let held: string | null = '';
+  const join = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      const text = decoder.decode(chunk, { stream: true });
+      if (held === null) return controller.enqueue(chunk);
+      held += text;
+      if (!held.includes(part)) return;
+      controller.enqueue(encoder.encode(held));
+      held = null;
+    },
+  });
+  return new Response(response.body?.pipeThrough(join), { status: response.status, headers: response.headers });
+}
+
 /** The end of what has been there so far. */
 async function cursorNow(client: TodoClient): Promise<string> {
   let cursor = '';
@@ -64,6 +82,23 @@ describe("the client's events and changes", () => {
     const arriving = events(client);
     await client.create({ title: '🥛 with\nlines' });
     assert.deepEqual(await read(arriving, 1), ['🥛 with\nlines']);
+    await arriving.return();
+  });
+
+  test('are known to be complete although a change arrives together with that news', async (t) => {
+    const device = newDevice(t, url);
+    const client = device.client();
+    await client.create({ title: '1' });
+    const other = newDevice(t, url, { user: device.user }).client();
+    device.network.next('GET', '/api/events', async (_, go) => {
+      const response = await go();
+      await other.create({ title: '2' });
+      return joined(response, '"title":"2"');
+    });
+    const arriving = events(client);
+    const { value } = await arriving.next();
+    assert.equal(value?.synced, true);
+    assert.equal(value?.changes.length, 2);
     await arriving.return();
   });
 

@@ -25,7 +25,11 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^writes\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^tasks\//, from: /^(core\/|writes\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^batch\//, from: /^(core\/|writes\/|database\/sql\.ts$|tasks\/(task|task-effects)\.ts$)/ },
-  { room: /^changes\//, from: /^(core\/|database\/(database|sql|errors)\.ts$|tasks\/(task|columns)\.ts$)/ },
+  {
+    room: /^changes\//,
+    from: /^(core\/|database\/(database|sql|errors|notifications)\.ts$|tasks\/(task|columns)\.ts$)/,
+  },
+  { room: /^jobs\//, from: /^(core\/|writes\/job\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/)/ },
   {
     room: /^doors\/(\w+)\//,

@@ -27,6 +27,9 @@ const ROUTES: readonly Route[] = [
   { method: 'delete', path: '/api/tasks/{task_id}' },
   { method: 'post', path: '/api/tasks/{task_id}/toggle' },
   { method: 'post', path: '/api/tasks/{task_id}/restore' },
+  { method: 'post', path: '/api/batch', body: { operations: [{ op: 'create', title: 'x' }] } },
+  { method: 'get', path: '/api/changes' },
+  { method: 'get', path: '/api/events' },
   { method: 'get', path: '/health' },
   { method: 'get', path: '/ready' },
   { method: 'get', path: '/metrics' },
@@ -42,14 +45,25 @@ const restores = ({ path }: Route) => path.endsWith('/restore');
 /** Whether only a bug could cause the error: no database or input can make these routes fail. */
 const needsBug = (route: Route, code: string) => !takesToken(route) && code === 'INTERNAL_ERROR';
 
+const isBatch = ({ path }: Route) => path === '/api/batch';
+/** A batch that fails if its one operation does. */
+const atomic = (operation: object) => ({ operations: [operation], atomic: true });
+
 interface Request {
+  readonly query?: string;
   readonly id?: string;
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
 }
 
-const ask = (by: Person, route: Route, { id = UNKNOWN_ID, body = route.body, headers = {} }: Request = {}) =>
-  by.send(route.method.toUpperCase(), urlOf(route, id), body, headers);
+const ask = (
+  by: Person,
+  route: Route,
+  { id = UNKNOWN_ID, body = route.body, headers = {}, query = '' }: Request = {},
+): Promise<Answered> => {
+  const send = route.path === '/api/events' ? by.begin : by.send;
+  return send.call(by, route.method.toUpperCase(), urlOf(route, id) + query, body, headers);
+};
 
 /** A database that fails everything with `error`. */
 const failingDatabase = (error: Error) => {
@@ -143,7 +157,9 @@ describe('responses are as documented in OpenAPI', () => {
     INVALID_TOKEN: async (route) => [await ask(service.stranger(), route)],
     TOKEN_EXPIRED: async (route) => [await ask(expired, route)],
     VALIDATION_ERROR: async (route) => [
-      await person.send(route.method.toUpperCase(), `${urlOf(route)}?limit=5`, route.body),
+      await ask(person, route, { query: '?limit=0' }),
+      ...(route.path === '/api/changes' ? [await ask(person, route, { query: '?cursor=x' })] : []),
+      ...(isBatch(route) ? [await ask(person, route, { body: atomic({ op: 'create' }) })] : []),
       ...(takesId(route) ? [await ask(person, route, { id: 'x' })] : []),
       ...(route.body === undefined ? [] : [await ask(person, route, { body: { title: '', description: 1 } })]),
     ],
@@ -157,29 +173,42 @@ describe('responses are as documented in OpenAPI', () => {
     ],
     PRECONDITION_FAILED: async (route) => {
       const id = await taskFor(person, route);
+      if (isBatch(route)) return [await ask(person, route, { body: atomic({ op: 'toggle', id, if_version: 0 }) })];
       const headers = { 'if-match': 'W/"900719925474099"', 'idempotency-key': `${Math.random()}` };
       const answers = [await ask(person, route, { id, headers }), await ask(person, route, { id, headers })];
       const create = { id, headers: { 'if-none-match': '*' } };
       return route.method === 'put' ? [...answers, await ask(person, route, create)] : answers;
     },
+    CURSOR_EXPIRED: async (route) => [
+      await ask(person, route, { query: '?cursor=ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA' }),
+    ],
     CONFLICT: async (route) => {
       const { id } = await person.create('x');
       await person.send('DELETE', `/api/tasks/${id}`);
+      if (isBatch(route)) return [await ask(person, route, { body: atomic({ op: 'put', id, title: 'x' }) })];
       return [await ask(person, route, { id, headers: { 'if-none-match': '*' } })];
     },
     IDEMPOTENCY_MISMATCH: async (route) => [
-      await ask(person, route, { body: { title: 'another' }, headers: { 'idempotency-key': '"used"' } }),
+      await ask(person, route, {
+        body: isBatch(route) ? route.body : { title: 'another' },
+        headers: { 'idempotency-key': '"used"' },
+      }),
     ],
     LIMIT_REACHED: async (route) => {
       for (const { id } of await full.list()) await full.send('DELETE', `/api/tasks/${id}`);
       const id = restores(route) ? await taskFor(full, route) : randomUUID();
       await full.create('the one');
+      if (isBatch(route)) return [await ask(full, route, { body: atomic({ op: 'create', title: 'x' }) })];
       return [
         await ask(full, route, { id, headers: takesId(route) && !restores(route) ? { 'if-none-match': '*' } : {} }),
       ];
     },
-    NOT_FOUND: async (route) => [await ask(person, route)],
-    PAYLOAD_TOO_LARGE: async (route) => [await ask(person, route, { body: { title: OVERSIZED } })],
+    NOT_FOUND: async (route) => [
+      await ask(person, route, isBatch(route) ? { body: atomic({ op: 'toggle', id: UNKNOWN_ID }) } : {}),
+    ],
+    PAYLOAD_TOO_LARGE: async (route) => [
+      await ask(person, route, { body: { title: OVERSIZED.repeat(isBatch(route) ? 4 : 1) } }),
+    ],
     RATE_LIMITED: async (route) => [await ask(limited, route)],
     HEADERS_TOO_LARGE: async (route) => [await overSocket(route, { 'X-Long': 'x'.repeat(20_000) })],
     DATABASE_ERROR: askFailingDatabase('DATABASE_ERROR'),
@@ -259,7 +288,7 @@ describe('responses are as documented in OpenAPI', () => {
       );
       await fc.assert(
         fc.asyncProperty(users, ids, ending, body, headers, async (user, id, ending, body, headers) => {
-          const answer = await user.send(route.method.toUpperCase(), urlOf(route, id) + ending, body, headers);
+          const answer = await ask(user, route, { id, query: ending, body, headers });
           const code = answer.statusCode < 400 ? null : api.codeOf(answer);
           const documented = api.answersOf(route.path, route.method);
           assert.ok(

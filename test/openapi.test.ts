@@ -9,6 +9,9 @@ const ROUTES = {
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
   '/api/tasks/{task_id}/restore': ['post'],
+  '/api/batch': ['post'],
+  '/api/changes': ['get'],
+  '/api/events': ['get'],
   '/health': ['get'],
   '/ready': ['get'],
   '/metrics': ['get'],
@@ -20,20 +23,26 @@ const BODIES: Readonly<Record<string, string>> = {
   'post /api/tasks': 'TaskCreate',
   'put /api/tasks/{task_id}': 'TaskUpdate',
   'patch /api/tasks/{task_id}': 'TaskUpdate',
+  'post /api/batch': 'Batch',
 };
 
 const GUARDED = ['If-Match', 'Idempotency-Key'];
 
 /** The optional parameters that the contract gives a route: in the query, and headers. */
-const PARAMETERS: Readonly<Record<string, { readonly query?: string; readonly headers: readonly string[] }>> = {
-  'get /api/tasks': { query: 'deleted', headers: ['If-None-Match'] },
+const PARAMETERS: Readonly<
+  Record<string, { readonly query?: readonly string[]; readonly headers: readonly string[] }>
+> = {
+  'get /api/tasks': { query: ['deleted'], headers: ['If-None-Match'] },
   'post /api/tasks': { headers: ['Idempotency-Key'] },
   'get /api/tasks/{task_id}': { headers: ['If-None-Match'] },
   'put /api/tasks/{task_id}': { headers: [...GUARDED, 'If-None-Match'] },
   'patch /api/tasks/{task_id}': { headers: GUARDED },
-  'delete /api/tasks/{task_id}': { query: 'permanent', headers: GUARDED },
+  'delete /api/tasks/{task_id}': { query: ['permanent'], headers: GUARDED },
   'post /api/tasks/{task_id}/toggle': { headers: GUARDED },
   'post /api/tasks/{task_id}/restore': { headers: GUARDED },
+  'post /api/batch': { headers: ['Idempotency-Key'] },
+  'get /api/changes': { query: ['cursor', 'limit', 'wait', 'since', 'epoch'], headers: [] },
+  'get /api/events': { query: ['cursor'], headers: ['Last-Event-ID'] },
 };
 
 /** The routes that may create a task, with their statuses. */
@@ -41,14 +50,17 @@ const CREATING: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks': ['201', '409'],
   'put /api/tasks/{task_id}': ['200', '201', '409'],
   'post /api/tasks/{task_id}/restore': ['200', '409'],
+  'post /api/batch': ['200', '409'],
 };
+
+const TASKS = '/api/tasks';
 
 /** The statuses that the contract gives a route. */
 function expectedStatuses(path: string, method: string): string[] {
   const always = [...(CREATING[`${method} ${path}`] ?? ['200']), '400', '431', '500'];
   if (!path.startsWith('/api')) return path === '/ready' ? [...always, '503'] : always;
-  const write = method === 'get' ? ['304'] : ['413', '422'];
-  const id = path.includes('{task_id}') ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
+  const write = method === 'get' ? [path.startsWith(TASKS) ? '304' : '410'] : ['413', '422'];
+  const id = path.includes('{task_id}') || path === '/api/batch' ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
   return [...always, '401', ...id, ...write, '429', '503'];
 }
 
@@ -133,10 +145,10 @@ describe('the OpenAPI document', () => {
       const shown = [example, ...Object.values(examples ?? {}).map(({ value }) => value)].filter(Boolean);
       assert.deepEqual(shown, api.document.components.schemas[name ?? '']?.examples ?? [], where);
       const parameters = (operation.parameters ?? []).map((each) => `${each.in} ${each.name} ${each.required}`);
-      const { query, headers = [] } = PARAMETERS[`${method} ${path}`] ?? {};
+      const { query = [], headers = [] } = PARAMETERS[`${method} ${path}`] ?? {};
       const expected = [
         ...(path.includes('{task_id}') ? ['path task_id true'] : []),
-        ...(query === undefined ? [] : [`query ${query} false`]),
+        ...query.map((name) => `query ${name} false`),
         ...headers.map((header) => `header ${header} false`),
       ];
       assert.deepEqual(parameters.sort(), expected.sort(), `${method} ${path}`);
@@ -158,7 +170,7 @@ describe('the OpenAPI document', () => {
 
   test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
-    for (const name of ['TaskCreate', 'TaskUpdate', 'Task', 'TaskList', 'DeletedTask']) {
+    for (const name of ['TaskCreate', 'TaskUpdate', 'Task', 'TaskList', 'DeletedTask', 'Batch', 'Changes']) {
       assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     }
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
@@ -180,14 +192,17 @@ describe('the OpenAPI document', () => {
   test('has examples of parameters that the service accepts', async () => {
     for (const { path, method, operation } of api.operations()) {
       if (!path.startsWith('/api')) continue;
+      const body = operation.requestBody && { title: 'y', operations: [] };
       for (const { name, in: where, example } of operation.parameters ?? []) {
-        if (where === 'path') continue;
+        if (where === 'path' || name === 'wait') continue;
         const { id } = await person.create('x');
-        const url = path.replace('{task_id}', id) + (where === 'query' ? `?${name}=${String(example)}` : '');
+        const also =
+          name === 'since' ? '&epoch=29f1d20d-65b1-4dba-ad13-bed0fe5159c3' : name === 'epoch' ? '&since=7' : '';
+        const url = path.replace('{task_id}', id) + (where === 'query' ? `?${name}=${String(example)}${also}` : '');
         const headers: Record<string, string> = where === 'header' ? { [name]: String(example) } : {};
-        const answer = await person.send(method.toUpperCase(), url, { title: 'y' }, headers);
+        const answer = await person.send(method.toUpperCase(), url, body, headers);
         assert.ok(
-          [200, 201, 304, 404, 412, 422].includes(answer.statusCode),
+          [200, 201, 304, 404, 410, 412, 422].includes(answer.statusCode),
           `${method} ${url} ${name}: ${answer.body}`,
         );
       }
@@ -198,6 +213,10 @@ describe('the OpenAPI document', () => {
     const { schemas } = api.document.components;
     for (const example of schemas.TaskCreate?.examples ?? []) {
       assert.equal((await person.send('POST', '/api/tasks', example)).statusCode, 201);
+    }
+    for (const example of schemas.Batch?.examples ?? []) {
+      const { results } = (await person.send('POST', '/api/batch', example)).json<{ results: { status: number }[] }>();
+      assert.deepEqual(new Set(results.map(({ status }) => status)), new Set([201]));
     }
     const task = await person.create('x');
     for (const example of schemas.TaskUpdate?.examples ?? []) {
@@ -211,6 +230,7 @@ describe('the OpenAPI document', () => {
     const task = await person.create('x', { description: 'y' });
     const answers: Readonly<Record<string, object>> = {
       Task: task,
+      Changes: (await person.send('GET', '/api/changes')).json<object>(),
       TaskList: (await person.send('GET', '/api/tasks')).json<object>(),
       DeletedTask: (await person.send('DELETE', `/api/tasks/${task.id}`)).json<object>(),
       Healthy: (await person.send('GET', '/health')).json<object>(),

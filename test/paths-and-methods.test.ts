@@ -11,6 +11,9 @@ const PATHS: Readonly<Record<string, readonly string[]>> = {
   [`/api/tasks/${ID}`]: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'],
   [`/api/tasks/${ID}/toggle`]: ['POST'],
   [`/api/tasks/${ID}/restore`]: ['POST'],
+  '/api/batch': ['POST'],
+  '/api/changes': ['GET', 'HEAD'],
+  '/api/events': ['GET', 'HEAD'],
   '/health': ['GET', 'HEAD'],
   '/ready': ['GET', 'HEAD'],
   '/metrics': ['GET', 'HEAD'],
@@ -168,7 +171,7 @@ onAnyDatabase('paths and methods', (service) => {
   test('a query parameter that a route of /api does not have is 400, named, and ignored elsewhere', async () => {
     const person = await service().person();
     const { id } = await person.create('x');
-    const NONE = 'none. None is needed against caches either: responses are never cached';
+    const NONE = 'none';
     for (const [method, path, body, has] of [
       ['GET', '/api/tasks', undefined, 'deleted'],
       ['HEAD', '/api/tasks', undefined, 'deleted'],
@@ -179,11 +182,14 @@ onAnyDatabase('paths and methods', (service) => {
       ['POST', `/api/tasks/${id}/toggle`, undefined, NONE],
       ['POST', `/api/tasks/${id}/restore`, undefined, NONE],
       ['DELETE', `/api/tasks/${id}`, undefined, 'permanent'],
+      ['POST', '/api/batch', { operations: [] }, NONE],
+      ['GET', '/api/changes', undefined, 'cursor, limit, wait, since, epoch'],
+      ['GET', '/api/events', undefined, 'cursor'],
     ] as const) {
-      const message = `Unknown query parameter: this route has ${has}`;
+      const message = `Unknown query parameter: this route has ${has}. None is needed against caches: responses are never cached`;
       for (const [query, ...fields] of [
         ['_=123', '_'],
-        ['limit=5&limit=6', 'limit'],
+        ['page=5&page=6', 'page'],
         ['a', 'a'],
         ['a&b=&%63%20+d=e', 'a', 'b', 'c  d'],
         ['=', 'query'],

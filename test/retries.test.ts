@@ -16,6 +16,7 @@ onEachDatabase('requests with an idempotency key', (service) => {
   test('a write sent again with its key is not executed again, and answered to the byte', async () => {
     const person = await service().person();
     const task = await person.create('base');
+    const other = await person.create('to be deleted for good');
     const url = `/api/tasks/${task.id}`;
     const requests: [string, string, object | undefined, Record<string, string>][] = [
       ['POST', '/api/tasks', { title: 'once' }, {}],
@@ -24,6 +25,7 @@ onEachDatabase('requests with an idempotency key', (service) => {
       ['POST', `${url}/toggle`, undefined, {}],
       ['DELETE', url, undefined, {}],
       ['DELETE', url, undefined, {}],
+      ['DELETE', `/api/tasks/${other.id}?permanent=true`, undefined, {}],
       ['POST', `${url}/restore`, undefined, {}],
       ['PUT', `/api/tasks/${randomUUID()}`, { title: 'own id' }, { 'if-none-match': '*' }],
       [
@@ -46,7 +48,7 @@ onEachDatabase('requests with an idempotency key', (service) => {
       assert.equal((await person.list()).length, before);
       statuses.push(first.statusCode);
     }
-    assert.deepEqual(statuses, [201, 200, 412, 200, 200, 404, 200, 201, 200, 412]);
+    assert.deepEqual(statuses, [201, 200, 412, 200, 200, 404, 200, 200, 201, 200, 412]);
     const toggled = (await person.list()).find(({ id }) => id === task.id);
     assert.equal(toggled?.is_completed, false, 'toggled twice: alone and in the batch');
   });

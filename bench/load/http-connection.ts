@@ -64,10 +64,12 @@ export class HttpConnection {
     const body = this.#head.subarray(end + 4);
     const status = /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1];
     const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+    const isBodyless = status === '304'; // RFC 9112, 6.3
     if (status === undefined) throw new Error(`Not an HTTP/1.1 response: ${head.slice(0, 80)}`);
-    if (length === undefined && !/\r\ntransfer-encoding: *chunked/i.test(head)) throw new Error('Unframed response');
+    const isFramed = isBodyless || length !== undefined || /\r\ntransfer-encoding: *chunked/i.test(head);
+    if (!isFramed) throw new Error('Unframed response');
     this.#status = Number(status);
-    this.#remaining = length === undefined ? null : Number(length);
+    this.#remaining = isBodyless ? 0 : length === undefined ? null : Number(length);
     this.#head = EMPTY;
     this.#tail = EMPTY;
     return body;

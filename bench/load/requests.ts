@@ -31,7 +31,7 @@ function randomNumbers(): (below: number) => number {
   };
 }
 
-/** Creates are for the users next to the sampled ones, whose lists keep their 20 tasks. */
+/** Creates are for the users next to the sampled ones, whose lists keep their 20 tasks; nothing is written by the third. */
 function operationOf(kind: SingleKind, users: UserSample, random: (below: number) => number): Operation {
   const user = random(users.count) * users.stride;
   const task = 1 + random(TASKS_EACH);
@@ -44,6 +44,15 @@ function operationOf(kind: SingleKind, users: UserSample, random: (below: number
       return { kind, user, task };
     case 'create':
       return { kind, user: user + 1, fields: { title: CREATED_TITLE, description: 'Two cartons' } };
+    case 'batch100':
+      return {
+        kind: 'batch',
+        user: user + 1,
+        fields: Array.from({ length: 100 }, () => ({ title: CREATED_TITLE, description: 'Two cartons' })),
+      };
+    case 'notModified':
+    case 'changes':
+      return { kind, user: user + 2 };
     case 'update':
       return { kind, user, task, fields: { title: 'Buy oat milk', is_completed: random(2) === 1 } };
     case 'toggle':
@@ -51,8 +60,9 @@ function operationOf(kind: SingleKind, users: UserSample, random: (below: number
   }
 }
 
-function serialize({ method, path, token, body, status }: ApiRequest): PreparedRequest {
+function serialize({ method, path, token, known, body, status }: ApiRequest): PreparedRequest {
   const head = [`${method} ${path} HTTP/1.1`, 'Host: 127.0.0.1', `Authorization: Bearer ${token}`];
+  if (known !== null) head.push(`If-None-Match: ${known}`);
   if (body !== null) head.push('Content-Type: application/json');
   if (method !== 'GET') head.push(`Content-Length: ${Buffer.byteLength(body ?? '')}`);
   return { bytes: Buffer.from(`${head.join('\r\n')}\r\n\r\n${body ?? ''}`), status };

@@ -1,7 +1,9 @@
 import type { Api } from '../api.ts';
 
 export const REQUEST_KINDS = ['list', 'list1000', 'get', 'create', 'update', 'toggle', 'mix'] as const;
-export type RequestKind = (typeof REQUEST_KINDS)[number];
+/** Kinds of this service alone: no other contender has them. */
+export const SYNC_KINDS = ['notModified', 'changes', 'batch100'] as const;
+export type RequestKind = (typeof REQUEST_KINDS)[number] | (typeof SYNC_KINDS)[number];
 
 export const REQUEST_LABELS: Readonly<Record<RequestKind, string>> = {
   list: 'list of 20',
@@ -11,10 +13,13 @@ export const REQUEST_LABELS: Readonly<Record<RequestKind, string>> = {
   update: 'update',
   toggle: 'toggle',
   mix: 'mix, 80 % reads',
+  notModified: 'list of 20, not modified (304)',
+  changes: 'changes, one new',
+  batch100: 'batch of 100 creates',
 };
 
 /** Kinds that change the database. */
-export const WRITES: readonly RequestKind[] = ['create', 'update', 'toggle', 'mix'];
+export const WRITES: readonly RequestKind[] = ['create', 'update', 'toggle', 'mix', 'batch100'];
 
 /** The users whose tokens are sent: `count` of them, `stride` numbers apart. */
 export interface UserSample {
@@ -28,6 +33,7 @@ export interface LoadCommand {
   readonly api: Api;
   readonly kind: RequestKind;
   readonly connections: number;
+  /** 0: each connection sends one request. */
   readonly milliseconds: number;
   readonly users: UserSample;
 }

@@ -76,6 +76,66 @@ function steps(results: readonly StepResult[], unit: string): string {
   return table([unit, 'request', 'requests/s', '× the first', ...USAGE], rows);
 }
 
+const cpuOf = (summary: Summary | undefined) =>
+  summary?.serverMicros == null || summary.databaseMicros === null
+    ? null
+    : summary.serverMicros + summary.databaseMicros;
+
+const CREATES_IN_BATCH = 100;
+
+function sync(report: Report): string {
+  const summaryOf = (kind: CellResult['kind'], connections: number) => {
+    const cell = report.sync.find((one) => one.kind === kind && one.connections === connections);
+    return cell === undefined ? undefined : summarize(cell)[0];
+  };
+  const rows = report.sync.map((cell) => {
+    const [summary] = summarize(cell);
+    return [nameOf(cell), orFailed(summary, summary?.rate), plain(cpuOf(summary)), ...usage(summary)];
+  });
+  const quotient = (above: number | null | undefined, below: number | null | undefined) =>
+    above == null || !below ? NOTHING : short(above / below);
+  const connections = [...new Set(report.sync.map((cell) => cell.connections))];
+  const ratios = connections.map((count) => {
+    const notModified = cpuOf(summaryOf('notModified', count));
+    const batches = summaryOf('batch100', count)?.rate?.median ?? 0;
+    return [
+      plain(count),
+      quotient(cpuOf(summaryOf('list', count)), notModified),
+      quotient(cpuOf(summaryOf('list1000', count)), notModified),
+      plain(batches * CREATES_IN_BATCH),
+      quotient(batches * CREATES_IN_BATCH, summaryOf('create', count)?.rate?.median),
+    ];
+  });
+  const head = [
+    'connections',
+    'CPU, list of 20 ÷ 304',
+    'CPU, list of 1000 ÷ 304',
+    'creates/s in batches',
+    '÷ creates/s alone',
+  ];
+  return `${table(['', 'requests/s', 'CPU µs', ...USAGE], rows)}\n\n${table(head, ratios)}`;
+}
+
+function oneUser(report: Report): string {
+  const rows = report.oneUser.flatMap(({ conditions, kind, cell }) =>
+    summarize(cell).map((summary) => {
+      const samples = cell.results.find(({ name }) => name === summary.name)?.samples ?? [];
+      const all = spreadOf(samples.map(({ responses, requestsPerSecond }) => (responses * 1000) / requestsPerSecond));
+      const slowest = spreadOf(samples.flatMap(({ p99Ms }) => p99Ms ?? []));
+      const label = kind === 'burst' ? `${cell.connections} at once` : `${cell.connections} connections`;
+      const rate = orFailed(summary, summary.rate);
+      return [
+        `${conditions}, ${label}, ${labelOf(report, summary.name)}`,
+        rate,
+        spread(summary.serviceRatio),
+        kind === 'burst' ? spread(all) : NOTHING,
+        spread(slowest),
+      ];
+    }),
+  );
+  return table(['', 'creates/s', 'todo-api is ×', 'ms until all are answered', 'slowest (p99) ms'], rows);
+}
+
 function starts(report: Report, results: readonly StartResult[]): string {
   const rows = results.map(({ name, startMs, residentMiB }) => {
     const memory = spreadOf(residentMiB.flatMap((value) => value ?? []));
@@ -151,6 +211,8 @@ export function toMarkdown(report: Report): string {
       section(`At ${count} connection${count === 1 ? '' : 's'}`, cells.length > 0, () => overview(report, count)),
     ),
     ...section('Start and memory', report.starts.length > 0, () => starts(report, report.starts)),
+    ...section('304, changes and batches', report.sync.length > 0, () => sync(report)),
+    ...section('Creates of one user', report.oneUser.length > 0, () => oneUser(report)),
     ...section('Table growth (32 connections)', report.growth.length > 0, () => steps(report.growth, 'tasks')),
     ...section(
       'Several processes (node:cluster, 32 connections, not bound to cores)',

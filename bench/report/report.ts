@@ -3,7 +3,7 @@ import type { Cores, Machine } from '../machine.ts';
 import { type CellResult, type CompetitorResult, nameOf } from '../measure.ts';
 import type { Options } from '../options.ts';
 import type { Absent } from '../peers.ts';
-import type { EmbeddedResult, StartResult, StepResult } from '../sections.ts';
+import type { EmbeddedResult, OneUserResult, StartResult, StepResult } from '../sections.ts';
 import { medianOf, ratioOf, spreadOf } from '../statistics.ts';
 
 export type Described = Pick<Contender, 'name' | 'label' | 'role' | 'components'>;
@@ -24,6 +24,8 @@ export interface Report {
   readonly absent: readonly Absent[];
   readonly starts: readonly StartResult[];
   readonly cells: readonly CellResult[];
+  readonly sync: readonly CellResult[];
+  readonly oneUser: readonly OneUserResult[];
   readonly processes: readonly StepResult[];
   readonly growth: readonly StepResult[];
   readonly embedded: EmbeddedResult | null;
@@ -35,10 +37,12 @@ export interface Report {
 export function failuresOf(report: Report): string[] {
   const peers = new Set(report.contenders.filter(({ role }) => role === 'peer').map(({ name }) => name));
   const steps = [...report.processes, ...report.growth].flatMap(({ cells }) => cells);
-  const cells = [...report.cells, ...steps, ...(report.embedded?.cells ?? [])].flatMap((cell) =>
-    cell.results.flatMap(({ name, failure }) =>
-      failure === null || peers.has(name) ? [] : [`${name}, ${nameOf(cell)}: ${failure}`],
-    ),
+  const oneUser = report.oneUser.map(({ cell }) => cell);
+  const cells = [...report.cells, ...report.sync, ...oneUser, ...steps, ...(report.embedded?.cells ?? [])].flatMap(
+    (cell) =>
+      cell.results.flatMap(({ name, failure }) =>
+        failure === null || peers.has(name) ? [] : [`${name}, ${nameOf(cell)}: ${failure}`],
+      ),
   );
   return [...report.errors, ...cells];
 }

@@ -1,7 +1,7 @@
-import type { Changes, DeletedTask, Task, TaskCreate, TaskList, TaskUpdate } from './api-types.ts';
-import type { BatchAnswer, Operation } from './batch-types.ts';
+import type { BatchResults, Changes, DeletedTask, Task, TaskCreate, TaskList, TaskUpdate } from './api-types.ts';
 import { Http, type HttpOptions, type SendOptions } from './http.ts';
 import { uuidv7 } from './ids.ts';
+import type { Operation } from './operation.ts';
 
 export interface WriteOptions {
   readonly signal?: AbortSignal;
@@ -46,7 +46,7 @@ export interface TodoClient {
   delete(id: string, options?: WriteOptions & { readonly permanent?: boolean }): Promise<DeletedTask>;
   restore(id: string, options?: WriteOptions): Promise<Task>;
   /** At most 100 operations in one transaction; each has its own result. */
-  batch(operations: readonly Operation[], options?: BatchOptions): Promise<BatchAnswer>;
+  batch(operations: readonly Operation[], options?: BatchOptions): Promise<BatchResults>;
   /** One page of changes; `changes()` follows the pages. */
   changes(options?: ChangesOptions): Promise<Changes>;
 }

@@ -1,35 +1,25 @@
-import type { Task } from './api-types.ts';
+import type { ErrorBody, FieldError, Task } from './api-types.ts';
 
-/** One invalid field of a request. */
-export interface ErrorDetail {
-  readonly field: string;
-  readonly message: string;
-}
-
-/** The body of an error answer. A proxy's own error has none of its fields. */
-export interface ErrorBody {
-  readonly error?: string;
-  readonly code?: string;
-  readonly details?: readonly ErrorDetail[];
-  readonly current?: Task;
-}
+/** The body of an error answer, of which a proxy's own error has nothing. */
+export type AnyErrorBody = Partial<Omit<ErrorBody, 'code'>> & { readonly code?: string; readonly current?: Task };
 
 /**
- * Every failure of the client. With a status it is the service's answer and `code` the service's code. With status 0 there
- * was no answer: `NETWORK` (not reached, or the answer was lost), `TIMEOUT`, `TOKEN` (the token function failed), `USER_CHANGED`
- * (the token is of another user), `STORAGE_FULL`, `STORAGE` (the local copy cannot be read or written), `CLOSED`.
+ * Every failure of the client. With a status it is the service's answer and `code` the service's code. With status 0
+ * there was no answer: `NETWORK` (not reached, or the answer was lost), `TIMEOUT`, `TOKEN` (the token function
+ * failed), `USER_CHANGED` (the token is of another user), `STORAGE_FULL`, `STORAGE` (the local copy cannot be read or
+ * written), `CLOSED`.
  */
 export class TodoApiError extends Error {
   override readonly name = 'TodoApiError';
   readonly status: number;
   readonly code: string;
-  readonly details: readonly ErrorDetail[];
+  readonly details: readonly FieldError[];
   /** The task as it is now, of a 412. */
   readonly current: Task | null;
   /** What `Retry-After` asks to wait, or null. */
   readonly retryAfterMs: number | null;
 
-  constructor(status: number, body: ErrorBody, options: { cause?: unknown; retryAfterMs?: number | null } = {}) {
+  constructor(status: number, body: AnyErrorBody, options: { cause?: unknown; retryAfterMs?: number | null } = {}) {
     super(body.error ?? `The answer had the status ${status}`, { cause: options.cause });
     this.status = status;
     this.code = body.code ?? 'UNKNOWN';

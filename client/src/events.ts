@@ -8,7 +8,7 @@ export interface Arrival {
   readonly changes: readonly Change[];
   /** Everything up to here has been handed over. */
   readonly cursor: string;
-  /** Whether nothing was left to hand over at the time. */
+  /** Whether what was missed has been handed over: from here on, changes arrive as they happen. */
   readonly synced: boolean;
 }
 
@@ -35,6 +35,7 @@ class Connection {
   delivered = false;
   /** Whether the service announced the end. */
   inOrder = false;
+  #synced = false;
   readonly #client: TodoClient;
   readonly #parser = new EventStreamParser();
   readonly #began = performance.now();
@@ -90,15 +91,17 @@ class Connection {
     if (typeof cursor !== 'string') return;
     this.delivered = true;
     const changes = known.filter(({ event }) => event === 'change').map(({ data }): Change => JSON.parse(data));
-    yield { changes, cursor, synced: known.at(-1)?.event === 'synced' };
+    this.#synced ||= known.some(({ event }) => event === 'synced'); // sent once; what follows has just happened
+    yield { changes, cursor, synced: this.#synced };
   }
 }
 
 const retryAfterMs = (error: unknown) => (error instanceof TodoApiError ? (error.retryAfterMs ?? 0) : 0);
 
 /**
- * Everything that changes from now on, for as long as it is read: by a stream that is resumed where it ended, or, after three
- * streams that were closed at once (some proxies do), by requests that wait. Nothing is missed and nothing comes twice.
+ * Everything that changes from now on, for as long as it is read: by a stream that is resumed where it ended, or,
+ * after three streams that were closed at once (some proxies do), by requests that wait. Nothing is missed and nothing
+ * comes twice.
  * @throws {TodoApiError} what waiting does not mend: 401, 403, 410 `CURSOR_EXPIRED`, `TOKEN`, `USER_CHANGED`.
  */
 export async function* events(

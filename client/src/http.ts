@@ -1,4 +1,4 @@
-import { type ErrorBody, isTransient, localError, TodoApiError } from './errors.ts';
+import { type AnyErrorBody, isTransient, localError, TodoApiError } from './errors.ts';
 import { type TokenOptions, TokenSource } from './token.ts';
 import { backoff, linked, pause } from './waiting.ts';
 
@@ -48,7 +48,7 @@ function retryAfterMs(headers: Headers, now: number): number | null {
 
 async function errorOf(response: Response, now: number): Promise<TodoApiError> {
   const text = await response.text().catch(() => '');
-  let body: ErrorBody = {};
+  let body: AnyErrorBody = {};
   try {
     body = { ...JSON.parse(text) };
   } catch {
@@ -72,8 +72,8 @@ export class Http {
   }
 
   /**
-   * Sends a request, and again after a 401 with a new token, or if it may succeed then: no answer, 429, 500, 502, 503, 504. Writes
-   * must therefore have an `Idempotency-Key`.
+   * Sends a request, and again after a 401 with a new token, or if it may succeed then: no answer, 429, 500, 502, 503,
+   * 504. Writes must therefore have an `Idempotency-Key`.
    * @throws {TodoApiError} of the last attempt; the reason of `signal` if that is aborted.
    */
   async send<T>(request: ApiRequest, options: SendOptions = {}): Promise<ApiAnswer<T>> {
@@ -96,7 +96,9 @@ export class Http {
     }
   }
 
-  /** Sends a request once, and again after a 401 with a new token. @returns an answer below 400, its body not yet read. */
+  /**
+   * Sends a request once, and again after a 401 with a new token. @returns an answer below 400, its body not yet read.
+   */
   async open(request: ApiRequest, signal: AbortSignal): Promise<Response> {
     for (let refreshed = false; ; refreshed = true) {
       const token = await this.token.get();

@@ -1,8 +1,7 @@
 export type * from './api-types.ts';
-export type { BatchAnswer, BatchResult, Operation } from './batch-types.ts';
 export { changes } from './changes.ts';
 export { type BatchOptions, type ChangesOptions, createClient, type TodoClient, type WriteOptions } from './client.ts';
-export { type ErrorDetail, TodoApiError } from './errors.ts';
+export { TodoApiError } from './errors.ts';
 export { type Arrival, type EventsOptions, events } from './events.ts';
 export type { ApiAnswer, ApiRequest, Http, HttpOptions, SendOptions } from './http.ts';
 export { uuidv7 } from './ids.ts';
@@ -12,3 +11,4 @@ export { memoryStorage } from './mirror/memory-storage.ts';
 export { type Mirror, type MirrorOptions, mirror } from './mirror/mirror.ts';
 export type { Decision } from './mirror/outbox.ts';
 export type * from './mirror/storage.ts';
+export type { Operation } from './operation.ts';

@@ -28,8 +28,9 @@ function claimsOf(token: string): Token['claims'] {
 }
 
 /**
- * Holds one user's token and asks for another shortly before it expires. "Now" is the service's time, learnt from the `Date` of
- * its answers, or where a browser may not read that, from a new token's `iat`: the clock of the device may be wrong.
+ * Holds one user's token and asks for another shortly before it expires. "Now" is the service's time, learnt from the
+ * `Date` of its answers, or where a browser may not read that, from a new token's `iat`: the clock of the device may
+ * be wrong.
  */
 export class TokenSource {
   readonly #options: TokenOptions;

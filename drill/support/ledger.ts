@@ -4,6 +4,7 @@ import { AppError } from '../../dist/core/errors.js';
 import type { Principal, UserId } from '../../dist/core/user.js';
 import type { Database } from '../../dist/database/database.js';
 import type { TaskId } from '../../dist/tasks/task.js';
+import { taskEffects } from '../../dist/tasks/task-effects.js';
 import { createTaskService, type TaskService, type WriteResult } from '../../dist/tasks/task-service.js';
 import { createWriter } from '../../dist/writes/writer.js';
 import { statement } from '../../test/support/statements.ts';
@@ -50,7 +51,7 @@ export const patient = (database: Database): Database => ({
 export function tasksOn(database: Database): TaskService {
   const own = patient(database);
   const writer = createWriter(own, () => undefined);
-  return createTaskService(own, writer, { maxTasksPerUser: 0, deletedTasksDays: 30 });
+  return createTaskService(own, writer, taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 }));
 }
 
 /** @returns the task that a write was answered with. @throws if it was refused. */

@@ -27,7 +27,7 @@ export class AdminError extends Error {
 const STATEMENT_ERROR = /^(08P01|21|22|23|42)/;
 
 function adminError(error: unknown): AdminError {
-  const cause = error instanceof AppError ? error.cause : error;
+  const cause = error instanceof AppError || error instanceof TransactionAbortedError ? error.cause : error;
   const sqlState = sqlStateOf(cause);
   const isStatementError = sqlState !== null && STATEMENT_ERROR.test(sqlState) && !endedSession(cause);
   const retryable = error instanceof AppError && !isStatementError;

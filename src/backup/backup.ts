@@ -1,7 +1,7 @@
 import type { AdminAccess } from './admin-access.ts';
 import { TABLES, type Table } from './admin-sql.ts';
 import { AtomicFile } from './atomic-file.ts';
-import { footerLine, headerLine, rowLine, type Totals } from './file.ts';
+import { footerLine, headerLine, noRows, rowLine, type Totals } from './file.ts';
 
 export interface Progress {
   readonly done: Totals;
@@ -29,26 +29,37 @@ async function* rowsOf(access: AdminAccess, table: Table): AsyncGenerator<Row> {
 
 const isBefore = (a: string, b: string) => Buffer.compare(Buffer.from(a), Buffer.from(b)) < 0;
 
-/** Each user followed by their tasks. A user created meanwhile, with their tasks, may be left out. */
-async function* entriesOf(access: AdminAccess): AsyncGenerator<{ kind: 'user' | 'task'; json: string }> {
-  const tasks = rowsOf(access, 'tasks');
-  let task = await tasks.next();
-  for await (const { userId, json } of rowsOf(access, 'users')) {
-    yield { kind: 'user', json };
-    while (task.done !== true && !isBefore(userId, task.value.userId)) {
-      if (task.value.userId === userId) yield { kind: 'task', json: task.value.json };
-      task = await tasks.next();
+/** @returns a function that gives the rows of `table` up to those of a user, to be called with each user in order. */
+function rowsByUser(access: AdminAccess, table: Table): (userId: string) => AsyncGenerator<string> {
+  const rows = rowsOf(access, table);
+  let next: IteratorResult<Row, unknown> | null = null;
+  return async function* (userId) {
+    next ??= await rows.next();
+    while (next.done !== true && !isBefore(userId, next.value.userId)) {
+      if (next.value.userId === userId) yield next.value.json;
+      next = await rows.next();
     }
+  };
+}
+
+/** Each user followed by their tasks and replies. A user created meanwhile, with what is theirs, may be left out. */
+async function* entriesOf(access: AdminAccess): AsyncGenerator<{ table: Table; json: string }> {
+  const [tasksOf, repliesOf] = [rowsByUser(access, 'tasks'), rowsByUser(access, 'replies')];
+  for await (const { userId, json } of rowsOf(access, 'users')) {
+    yield { table: 'users', json };
+    for await (const task of tasksOf(userId)) yield { table: 'tasks', json: task };
+    for await (const reply of repliesOf(userId)) yield { table: 'replies', json: reply };
   }
 }
 
-async function countRows(access: AdminAccess): Promise<Totals> {
-  const [[[users = '0', tasks = '0'] = []] = []] = await access.run({ kind: 'count' });
-  return { users: Number(users), tasks: Number(tasks) };
+/** @returns the number of rows of each table that a backup would have. */
+export async function countRows(access: AdminAccess): Promise<Totals> {
+  const [[[users = '0', tasks = '0', replies = '0'] = []] = []] = await access.run({ kind: 'count' });
+  return { users: Number(users), tasks: Number(tasks), replies: Number(replies) };
 }
 
 /**
- * Writes all users and tasks to `path`, atomically: the file appears complete and on the disk, or not at all. The
+ * Writes all users, tasks and replies to `path`, atomically: the file appears complete and on the disk, or not at all. The
  * service may serve meanwhile: of a task that is changed at the same time, the state before or after is in the file.
  * @returns how many were written.
  */
@@ -58,13 +69,13 @@ export async function backUp(
   onProgress: (progress: Progress) => void,
 ): Promise<Totals> {
   const total = await countRows(access);
-  const done = { users: 0, tasks: 0 };
+  const done = noRows();
   const file = await AtomicFile.create(path);
   try {
     await file.writeLine(headerLine(new Date()));
-    for await (const { kind, json } of entriesOf(access)) {
-      await file.writeLine(rowLine(kind, json));
-      done[kind === 'user' ? 'users' : 'tasks'] += 1;
+    for await (const { table, json } of entriesOf(access)) {
+      await file.writeLine(rowLine(table, json));
+      done[table] += 1;
       onProgress({ done, total });
     }
     await file.writeLine(footerLine(done));

@@ -2,13 +2,16 @@ import { existsSync } from 'node:fs';
 import type { Database } from '../database/database.ts';
 import { type AdminAccess, adminAccess, withRetries } from './admin-access.ts';
 import { connectAdminSocket } from './admin-socket.ts';
+import type { Existing } from './admin-sql.ts';
 import { backUp, type Progress } from './backup.ts';
-import type { Totals } from './file.ts';
+import { formatTotals } from './file.ts';
+import { renewEpochs } from './new-epoch.ts';
 import { restore } from './restore.ts';
 
 export type BackupCommand =
   | { readonly kind: 'backup'; readonly path: string }
-  | { readonly kind: 'restore'; readonly path: string; readonly existing: 'keep' | 'replace' };
+  | { readonly kind: 'restore'; readonly path: string; readonly existing: Existing }
+  | { readonly kind: 'new-epoch' };
 
 export interface BackupOptions {
   /** The data directory of the embedded database, or the URL of a PostgreSQL database. */
@@ -22,8 +25,6 @@ export interface BackupOptions {
 }
 
 const PROGRESS_INTERVAL_MS = 1_000;
-const number = new Intl.NumberFormat('en');
-const format = ({ users, tasks }: Totals) => `${number.format(users)} users, ${number.format(tasks)} tasks`;
 
 /** @returns a function that prints progress once a second. */
 function progressPrinter(print: (line: string) => void): (progress: Progress) => void {
@@ -32,13 +33,13 @@ function progressPrinter(print: (line: string) => void): (progress: Progress) =>
     if (performance.now() - last < PROGRESS_INTERVAL_MS) return;
     last = performance.now();
     const share = total === null || total.tasks === 0 ? 1 : Math.min(1, done.tasks / total.tasks);
-    print(`${total === null ? 'checked' : `${Math.floor(share * 100)} %`}: ${format(done)}`);
+    print(`${total === null ? 'checked' : `${Math.floor(share * 100)} %`}: ${formatTotals(done)}`);
   };
 }
 
 /**
  * Uses the running service's admin socket if it holds the embedded database; otherwise opens the database directly.
- * @throws {Error} for a backup of a data directory that does not exist.
+ * @throws {Error} if the data directory does not exist, except for a restore.
  */
 async function openAccess(command: BackupCommand, options: BackupOptions): Promise<AdminAccess> {
   const { database, openDatabase, print } = options;
@@ -47,7 +48,7 @@ async function openAccess(command: BackupCommand, options: BackupOptions): Promi
     print(`Database: PostgreSQL, ${decodeURIComponent(pathname.slice(1))} on ${host}`);
     return adminAccess(await openDatabase());
   }
-  if (command.kind === 'backup' && !existsSync(database.directory)) {
+  if (command.kind !== 'restore' && !existsSync(database.directory)) {
     throw new Error(`There is no data directory ${database.directory}: set DATA_DIR, or DATABASE_URL for PostgreSQL`);
   }
   const service = await connectAdminSocket(database.directory);
@@ -56,22 +57,28 @@ async function openAccess(command: BackupCommand, options: BackupOptions): Promi
 }
 
 /**
- * Backs up or restores.
+ * Backs up, restores, or gives every user a new epoch.
  * @throws {BackupFileError} if the file is not a complete backup; {AdminError} if a request cannot succeed, or still
  *   fails after a minute of retries.
  */
 export async function runBackupCommand(command: BackupCommand, options: BackupOptions): Promise<void> {
   const { print } = options;
   const access = withRetries(await openAccess(command, options), print);
-  const { path } = command;
   const onProgress = progressPrinter(print);
   try {
-    if (command.kind === 'backup') {
-      print(`Backed up to ${path}: ${format(await backUp(access, path, onProgress))}`);
-    } else {
-      const { total, written } = await restore(access, { path, existing: command.existing, onProgress });
-      const existed = { users: total.users - written.users, tasks: total.tasks - written.tasks };
-      print(`Restored from ${path}: ${format(written)}; existed already: ${format(existed)}`);
+    switch (command.kind) {
+      case 'backup': {
+        const done = await backUp(access, command.path, onProgress);
+        return print(`Backed up to ${command.path}: ${formatTotals(done)}`);
+      }
+      case 'restore': {
+        const { written, existed } = await restore(access, { ...command, onProgress });
+        return print(
+          `Restored from ${command.path}: ${formatTotals(written)}; existed already: ${formatTotals(existed)}`,
+        );
+      }
+      case 'new-epoch':
+        return print(`New epochs: ${await renewEpochs(access)} users`);
     }
   } finally {
     await access.close();

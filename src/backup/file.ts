@@ -1,11 +1,11 @@
 import { createReadStream } from 'node:fs';
 import { z } from 'zod';
-import { TableRow } from './admin-sql.ts';
+import { TABLES, type Table, TableRow } from './admin-sql.ts';
 
 /*
- * A backup is newline-delimited JSON in UTF-8: a header, each user followed by that user's tasks, and a footer with the
- * totals, without which the file is incomplete. A row has every column that its table had; version 1 had a
- * fixed list of columns.
+ * A backup is newline-delimited JSON in UTF-8: a header, each user followed by that user's tasks and replies to retries,
+ * and a footer with the totals, without which the file is incomplete. A row has every column that its table had;
+ * version 1 had a fixed list of columns, version 2 neither versions nor replies.
  */
 
 const count = z.int().nonnegative();
@@ -21,24 +21,33 @@ const row = <Key extends z.ZodRawShape>(key: Key) =>
 
 const Header = z.looseObject({
   format: z.literal('todo-api backup'),
-  version: z.literal([1, 2], 'is unknown: the file was made by a newer todo-api'),
+  version: z.literal([1, 2, 3], 'is unknown: the file was made by a newer todo-api'),
 });
 
 const User = row({ id });
 const Task = row({ user_id: id, id: z.guid() });
+const Reply = row({ user_id: id, key: z.string(), part: z.int() });
+const End = z.strictObject({ users: count, tasks: count, replies: count.default(0) });
 const Line = z
-  .strictObject({ user: User, task: Task, end: z.strictObject({ users: count, tasks: count }) })
+  .strictObject({ user: User, task: Task, reply: Reply, end: End })
   .partial()
-  .refine((line) => Object.keys(line).length === 1, 'is neither a user, a task nor the end');
+  .refine((line) => Object.keys(line).length === 1, 'is neither a user, a task, a reply nor the end');
 
-export interface Totals {
-  readonly users: number;
-  readonly tasks: number;
-}
+/** The number of rows of each table. */
+export type Totals = Readonly<Record<Table, number>>;
+
+const number = new Intl.NumberFormat('en');
+
+export const formatTotals = (totals: Totals) =>
+  Object.entries(totals)
+    .map(([table, rows]) => `${number.format(rows)} ${table}`)
+    .join(', ');
+
+export const noRows = (): Record<Table, number> => ({ users: 0, tasks: 0, replies: 0 });
 
 /** One row of a backup, with the number of its line. */
 export interface Entry {
-  readonly kind: 'user' | 'task';
+  readonly table: Table;
   readonly row: TableRow;
   readonly line: number;
 }
@@ -51,11 +60,14 @@ export class BackupFileError extends Error {
   }
 }
 
+/** The version that is written, and the first with versions of tasks. */
+export const VERSION = 3;
+
 export const headerLine = (now: Date) =>
-  JSON.stringify({ format: 'todo-api backup', version: 2, created_at: now.toISOString() });
+  JSON.stringify({ format: 'todo-api backup', version: VERSION, created_at: now.toISOString() });
 export const footerLine = (totals: Totals) => JSON.stringify({ end: totals });
 /** @param json the row as the database wrote it. */
-export const rowLine = (kind: Entry['kind'], json: string) => `{"${kind}":${json}}`;
+export const rowLine = (table: Table, json: string) => `{"${TABLES[table].entry}":${json}}`;
 
 const NEWLINE = 0x0a;
 const MAX_LINE_BYTES = 1_048_576;
@@ -89,53 +101,61 @@ function parseLine<Schema extends z.ZodType>(schema: Schema, bytes: Buffer): z.o
 
 /** Checks each line against those before it. */
 class BackupValidator {
+  readonly totals = noRows();
   readonly #users = new Set<string>();
   #user = '';
-  #ids = new Set<string>();
-  #tasks = 0;
-  readonly #columns = new Map<Entry['kind'], string>();
+  /** The keys of the rows of `#user`. */
+  #keys = new Set<string>();
+  readonly #columns = new Map<Table, string>();
 
-  get totals(): Totals {
-    return { users: this.#users.size, tasks: this.#tasks };
+  addUser(row: z.output<typeof User>): void {
+    this.#addRow('users', row);
+    if (this.#users.has(row.id)) throw new TypeError('is a duplicate of a user');
+    this.#users.add(row.id);
+    this.#user = row.id;
+    this.#keys = new Set();
   }
 
-  /** Every row of a kind must have the columns of the first: a missing one would not keep its value or default. */
-  addColumns(kind: Entry['kind'], row: TableRow): void {
+  addTask(row: z.output<typeof Task>): void {
+    this.#addRow('tasks', row);
+    this.#addKey('task', row.user_id, row.id.toLowerCase());
+  }
+
+  addReply(row: z.output<typeof Reply>): void {
+    this.#addRow('replies', row);
+    this.#addKey('reply', row.user_id, `${row.part} ${row.key}`);
+  }
+
+  verify(end: Totals): void {
+    if (JSON.stringify(end) === JSON.stringify(this.totals)) return;
+    throw new TypeError(`counts ${formatTotals(end)}, but the file has ${formatTotals(this.totals)}`);
+  }
+
+  /** Every row of a table must have the columns of the first: a missing one would not keep its value or default. */
+  #addRow(table: Table, row: TableRow): void {
     const columns = Object.keys(row).sort().join(', ');
-    const expected = this.#columns.get(kind) ?? columns;
-    if (columns !== expected) throw new TypeError(`has the columns ${columns}, but the first ${kind} has ${expected}`);
-    this.#columns.set(kind, columns);
+    const expected = this.#columns.get(table) ?? columns;
+    if (columns !== expected) {
+      throw new TypeError(`has the columns ${columns}, but the first ${TABLES[table].entry} has ${expected}`);
+    }
+    this.#columns.set(table, columns);
+    this.totals[table] += 1;
   }
 
-  addUser(userId: string): void {
-    if (this.#users.has(userId)) throw new TypeError('is a duplicate of a user');
-    this.#users.add(userId);
-    this.#user = userId;
-    this.#ids = new Set();
-  }
-
-  addTask(userId: string, taskId: string): void {
-    if (userId !== this.#user) throw new TypeError('is a task that does not follow its user');
-    if (this.#ids.has(taskId)) throw new TypeError('is a duplicate of a task');
-    this.#ids.add(taskId);
-    this.#tasks += 1;
-  }
-
-  verify({ users, tasks }: Totals): void {
-    const { totals } = this;
-    if (users === totals.users && tasks === totals.tasks) return;
-    throw new TypeError(
-      `counts ${users} users and ${tasks} tasks, but the file has ${totals.users} and ${totals.tasks}`,
-    );
+  #addKey(entry: 'task' | 'reply', userId: string, key: string): void {
+    if (userId !== this.#user) throw new TypeError(`is a ${entry} that does not follow its user`);
+    if (this.#keys.has(`${entry} ${key}`)) throw new TypeError(`is a duplicate of a ${entry}`);
+    this.#keys.add(`${entry} ${key}`);
   }
 }
 
 /**
  * Reads a backup from its first line to its last. Values are not checked: the database does that.
+ * @param oldest the oldest version of the format that will do.
  * @returns the totals, after every entry has been given.
  * @throws {BackupFileError} at the first faulty line, or if the file has no end.
  */
-export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
+export async function* readBackup(path: string, oldest: number): AsyncGenerator<Entry, Totals> {
   const validator = new BackupValidator();
   let number = 0;
   let ended = false;
@@ -143,20 +163,23 @@ export async function* readBackup(path: string): AsyncGenerator<Entry, Totals> {
     for await (const bytes of readLines(path)) {
       number += 1;
       if (number === 1) {
-        parseLine(Header, bytes);
+        const { version } = parseLine(Header, bytes);
+        if (version < oldest) throw new TypeError(`has version ${version}: such a file has no versions to keep`);
         continue;
       }
       if (ended) throw new TypeError('is after the end');
-      const { user, task, end } = parseLine(Line, bytes);
+      const { user, task, reply, end } = parseLine(Line, bytes);
       if (user !== undefined) {
-        validator.addColumns('user', user);
-        validator.addUser(user.id);
-        yield { kind: 'user', row: user, line: number };
+        validator.addUser(user);
+        yield { table: 'users', row: user, line: number };
       }
       if (task !== undefined) {
-        validator.addColumns('task', task);
-        validator.addTask(task.user_id, task.id.toLowerCase());
-        yield { kind: 'task', row: task, line: number };
+        validator.addTask(task);
+        yield { table: 'tasks', row: task, line: number };
+      }
+      if (reply !== undefined) {
+        validator.addReply(reply);
+        yield { table: 'replies', row: reply, line: number };
       }
       if (end !== undefined) {
         validator.verify(end);

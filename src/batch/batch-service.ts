@@ -5,11 +5,11 @@ import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { Outcome } from '../writes/outcome.ts';
 import type { Writer } from '../writes/writer.ts';
-import { type Batch, type BatchOperation, parseOperation } from './batch.ts';
+import { type BatchBody, type BatchOperation, parseOperation } from './batch.ts';
 import { abortIfChanged, readCounter } from './batch-sql.ts';
 
 /** What became of a batch. */
-export type BatchResult =
+type BatchResult =
   | {
       readonly kind: 'executed';
       /** Of each operation, in order: the outcome, or what is wrong with it. */
@@ -26,7 +26,7 @@ export interface BatchService {
    * Executes the operations in order, in one transaction.
    * @throws {AppError} `VALIDATION_ERROR` for a malformed operation of an atomic batch.
    */
-  execute(user: Principal, batch: Batch, retry: Retry | null): Promise<BatchResult>;
+  execute(user: Principal, batch: BatchBody, retry: Retry | null): Promise<BatchResult>;
 }
 
 function malformed({ issues }: z.ZodError, index?: number): AppError {
@@ -40,13 +40,13 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
     const expected = version === undefined ? null : [version];
     switch (operation.op) {
       case 'create':
-        return tasks.create(user, operation.id ?? null, operation.task);
+        return tasks.create(user, operation.id ?? null, operation);
       case 'put':
         return version === 0
-          ? tasks.create(user, operation.id, operation.task)
-          : tasks.put(user, operation.id, operation.task, expected);
+          ? tasks.create(user, operation.id, operation)
+          : tasks.put(user, operation.id, operation, expected);
       case 'update':
-        return tasks.update(user, operation.id, operation.changes, expected);
+        return tasks.update(user, operation.id, operation, expected);
       case 'toggle':
         return tasks.toggle(user, operation.id, expected);
       case 'delete':

@@ -3,7 +3,7 @@ import { EXAMPLE, Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';
 
-const EXAMPLE_CURSOR = 'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA';
+export const EXAMPLE_CURSOR = 'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA';
 const EXAMPLE_EPOCH = '29f1d20d-65b1-4dba-ad13-bed0fe5159c3';
 
 const MAX_LIMIT = 1_000;
@@ -13,14 +13,14 @@ const MAX_WAIT_S = 25;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** A query parameter with an integer in decimal digits. */
-const integer = (label: string, min: number, max: number, description: string) => {
+const integer = (label: string, min: number, max: number, description: string, example: number) => {
   const message = `${label} must be an integer from ${min} to ${max}`;
   return z
     .string()
     .refine((text) => /^\d{1,16}$/.test(text) && Number(text) >= min && Number(text) <= max, message)
     .transform(Number)
     .optional()
-    .meta({ description, type: 'integer', minimum: min, maximum: max });
+    .meta({ description, type: 'integer', minimum: min, maximum: max, examples: [example] });
 };
 
 /** @returns the position in `text`, a cursor; null if it is none that this service could have given. */
@@ -53,9 +53,15 @@ export type EventsQuery = z.output<typeof EventsQuery>;
 export const ChangesQuery = z
   .object({
     cursor,
-    limit: integer('Limit', 1, MAX_LIMIT, `How many changes at most; ${DEFAULT_LIMIT} if absent.`),
-    wait: integer('Wait', 1, MAX_WAIT_S, 'Seconds to wait for a change if there is none.'),
-    since: integer('Since', 0, Number.MAX_SAFE_INTEGER, 'In place of a cursor: the version that has been reached.'),
+    limit: integer('Limit', 1, MAX_LIMIT, `How many changes at most; ${DEFAULT_LIMIT} if absent.`, 100),
+    wait: integer('Wait', 1, MAX_WAIT_S, 'Seconds to wait for a change if there is none.', MAX_WAIT_S),
+    since: integer(
+      'Since',
+      0,
+      Number.MAX_SAFE_INTEGER,
+      'In place of a cursor: the version that has been reached. Above 0 it needs `epoch`.',
+      EXAMPLE.version,
+    ),
     epoch: z
       .string()
       .refine((text) => UUID.test(text), 'Epoch must be a UUID')
@@ -88,6 +94,21 @@ export function rangeOf({ cursor: given, since, epoch, limit }: ChangesQuery): {
 
 const version = z.int().nonnegative();
 
+const EXAMPLE_CHANGE = { type: 'task', id: EXAMPLE.id, version: EXAMPLE.version, deleted: false, task: EXAMPLE };
+
+/** What a stream begins with, for the document. */
+export const EVENTS_EXAMPLE = `retry: 2345
+
+id: ${EXAMPLE_CURSOR}
+event: change
+data: ${JSON.stringify(EXAMPLE_CHANGE)}
+
+id: ${EXAMPLE_CURSOR}
+event: synced
+data: {"version":${EXAMPLE.version}}
+
+`;
+
 const Change = z
   .object({
     type: z.literal('task'),
@@ -99,7 +120,7 @@ const Change = z
   .meta({
     id: 'Change',
     description: 'The newest change of one task.',
-    examples: [{ type: 'task', id: EXAMPLE.id, version: EXAMPLE.version, deleted: false, task: EXAMPLE }],
+    examples: [EXAMPLE_CHANGE],
   });
 
 export const Changes = z
@@ -115,7 +136,7 @@ export const Changes = z
     description: 'Changes by version, each task once, at its newest state.',
     examples: [
       {
-        changes: [{ type: 'task', id: EXAMPLE.id, version: EXAMPLE.version, deleted: false, task: EXAMPLE }],
+        changes: [EXAMPLE_CHANGE],
         cursor: EXAMPLE_CURSOR,
         version: EXAMPLE.version,
         epoch: EXAMPLE_EPOCH,

@@ -1,5 +1,6 @@
 import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
+import type { Notifications } from '../database/notifications.ts';
 import type { Rows } from '../database/sql.ts';
 import { createUser, readChanges } from './change-sql.ts';
 import { Follower } from './follower.ts';
@@ -8,6 +9,7 @@ import { type ChangePage, type PageSize, type Position, toPage } from './page.ts
 import { PageJson } from './page-json.ts';
 import { Slots } from './slots.ts';
 import { WatchedUser } from './watched-user.ts';
+import { WatchedUsers } from './watched-users.ts';
 
 /** JSON of the schema `Changes`. */
 interface ChangesResult {
@@ -31,7 +33,7 @@ export interface ChangeFeed {
   ): Promise<ChangesResult>;
   /** @returns the user's changes from now on, in pages of about 64 Ki characters; to be closed. */
   follow(user: Principal, from: Position): Follower;
-  /** Makes those who wait for changes of the user look for them. To be called after each commit of a write. */
+  /** Makes those who wait for changes of the user, here and in other processes, look for them; to be called after each write. */
   wake(user: UserId): void;
 }
 
@@ -45,9 +47,15 @@ const MAX_WATCHED_READS = 32;
 
 const exactly = (limit: number): PageSize => ({ rows: limit, characters: Number.POSITIVE_INFINITY });
 
-export function createChangeFeed(database: Database, onWarning: OnWarning): ChangeFeed {
-  const users = new Map<UserId, WatchedUser>();
-  const look = new Look(database, users, onWarning);
+interface ChangeFeedOptions {
+  readonly database: Database;
+  readonly notifications: Notifications | null;
+  readonly onWarning: OnWarning;
+}
+
+export function createChangeFeed({ database, notifications, onWarning }: ChangeFeedOptions): ChangeFeed {
+  const users = new WatchedUsers();
+  const look = new Look({ database, notifications, users, onWarning });
   const largeReads = new Slots(MAX_LARGE_READS);
   const watchedReads = new Slots(MAX_WATCHED_READS);
   const json = new PageJson();
@@ -67,7 +75,7 @@ export function createChangeFeed(database: Database, onWarning: OnWarning): Chan
 
   const follow = ({ userId }: Principal, from: Position, size: PageSize): Follower => {
     const user = users.get(userId) ?? new WatchedUser((at, upTo) => watchedReads.run(() => readPage(userId, at, upTo)));
-    users.set(userId, user);
+    users.add(userId, user);
     look.start();
     return new Follower(user, from, size, () => {
       if (!user.isWatched) users.delete(userId);
@@ -97,6 +105,9 @@ export function createChangeFeed(database: Database, onWarning: OnWarning): Chan
       }
     },
     follow: (user, from) => follow(user, from, STREAM_PAGE),
-    wake: (userId) => users.get(userId)?.wake(null),
+    wake: (userId) => {
+      users.get(userId)?.wake(null);
+      notifications?.publish(userId);
+    },
   };
 }

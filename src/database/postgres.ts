@@ -3,6 +3,7 @@ import pg from 'pg';
 import { connectClient } from './client.ts';
 import type { Database } from './database.ts';
 import { DatabaseUnusableError } from './errors.ts';
+import { type Notifications, PostgresNotifications } from './notifications.ts';
 import { ConnectionPool, type PoolOptions } from './pool/pool.ts';
 import { connectWhenReady } from './schema/ready.ts';
 import { migrateAndVerify, migrateOnly } from './schema/verify.ts';
@@ -21,7 +22,22 @@ export interface PostgresOptions extends Omit<PoolOptions, 'connect' | 'depth'> 
 const PIPELINE_DEPTH = 16;
 /** NAT gateways forget idle connections after minutes. */
 const KEEP_ALIVE_DELAY_MS = 30_000;
+const NOTIFICATION_TIMEOUT_MS = 5_000;
 const FIRST_ATTEMPT_MS = 3_000;
+
+const configOf = (url: string): pg.ClientConfig => ({
+  connectionString: url,
+  application_name: 'todo-api',
+  keepAlive: true,
+  keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
+  enableChannelBinding: true,
+});
+
+/** Notifications between the processes that share the database at `url`, which `database` is opened for. */
+export function notificationsOf(url: string, database: Database): Notifications {
+  const config = { ...configOf(url), query_timeout: NOTIFICATION_TIMEOUT_MS };
+  return new PostgresNotifications({ connect: () => connectClient(config), database });
+}
 
 /**
  * Opens PostgreSQL 15 or newer. Resolves after the first attempt, or after 3 s: while the server cannot be reached,
@@ -29,13 +45,7 @@ const FIRST_ATTEMPT_MS = 3_000;
  * @throws {DatabaseUnusableError} if a parameter of the URL cannot be used.
  */
 export async function openPostgres(options: PostgresOptions): Promise<Database> {
-  const config: pg.ClientConfig = {
-    connectionString: options.url,
-    application_name: 'todo-api',
-    keepAlive: true,
-    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
-    enableChannelBinding: true,
-  };
+  const config = configOf(options.url);
   try {
     new pg.Client(config); // reads the URL's parameters, and the files they name
   } catch (error) {

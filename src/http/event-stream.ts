@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { Clock } from '../core/clock.ts';
-import type { Gauge } from './metrics.ts';
 import { onceClosed, onceLeft } from './open-responses.ts';
 
 type CloseReason = 'token_expired' | 'slow_reader' | 'shutting_down' | 'max_age';
@@ -21,7 +20,7 @@ const MAX_RETRY_MS = 5_000;
 export const eventText = (event: string, id: string, data: string) => `id: ${id}\nevent: ${event}\ndata: ${data}\n\n`;
 
 /** Where the client is once it has read what it was sent. */
-export interface Reached {
+interface Reached {
   readonly cursor: string;
   readonly version: number;
 }
@@ -143,10 +142,6 @@ export class EventStreams {
     else raw.write(`retry: ${Math.round(MIN_RETRY_MS + Math.random() * (MAX_RETRY_MS - MIN_RETRY_MS))}\n\n`);
     if (this.#app.draining.aborted) setImmediate(() => stream.close('shutting_down'));
     return stream;
-  }
-
-  get gauge(): Gauge {
-    return { name: 'http_event_streams', help: 'Open event streams.', value: () => this.#count };
   }
 
   #onTick(): void {

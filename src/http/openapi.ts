@@ -24,6 +24,8 @@ declare module 'fastify' {
     readonly responses?: Readonly<Record<string, DocumentedResponse>>;
     /** The request headers that the route reads itself, for the document alone. */
     readonly requestHeaders?: z.ZodObject;
+    /** The body in the document, where the route checks parts of it itself. */
+    readonly requestBody?: z.ZodType;
   }
 }
 
@@ -31,11 +33,18 @@ const FieldError = z
   .object({ field: z.string(), message: z.string() })
   .meta({ id: 'FieldError', description: 'An invalid field of a request.' });
 
+/** The fields of every error. */
+export const ERROR_FIELDS = {
+  error: z.string().meta({ description: 'Human-readable message.', examples: ['Task not found'] }),
+  code: z
+    .enum(ERROR_CODES)
+    .meta({ id: 'ErrorCode', description: 'Machine-readable error code.', examples: ['NOT_FOUND'] }),
+  details: z.array(FieldError).optional().meta({ description: 'One entry for each invalid field.' }),
+};
+
 const ErrorBody = z
   .object({
-    error: z.string().meta({ description: 'Human-readable message.' }),
-    code: z.enum(ERROR_CODES).meta({ description: 'Machine-readable error code.' }),
-    details: z.array(FieldError).optional().meta({ description: 'One entry for each invalid field.' }),
+    ...ERROR_FIELDS,
     current: z.unknown().optional().meta({ type: 'object', description: 'Of a 412: what is there now.' }),
     index: z.int().nonnegative().optional().meta({ description: 'Of a batch: the operation that failed.' }),
   })
@@ -67,14 +76,27 @@ const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
 
 const componentUri = (id: string) => `#/components/schemas/${id}`;
 
+/** Each alternative has an `id`, and one value of the property. */
+function discriminatorOf({ def: { discriminator: propertyName, options } }: z.ZodDiscriminatedUnion): object {
+  const mapping = options.flatMap((option) => {
+    const id = z.globalRegistry.get(option)?.id;
+    const values = option._zod.propValues?.[propertyName] ?? [];
+    return id === undefined ? [] : [...values].map((value) => [value, componentUri(id)]);
+  });
+  return { propertyName, mapping: Object.fromEntries(mapping) };
+}
+
 /**
  * zod omits the examples of schemas with a transform from input schemas; ours are valid as input too. It closes the
- * objects of answers, so that generated clients would reject those with the new fields of a later version.
+ * objects of answers, so that generated clients would reject those with the new fields of a later version. It leaves out
+ * which property tells the alternatives of a union apart (OpenAPI 3.1, Discriminator Object).
  */
 const override = (context: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
-  const examples = z.globalRegistry.get(context.zodSchema)?.examples;
-  if (Array.isArray(examples)) context.jsonSchema.examples = examples;
-  if (context.jsonSchema.additionalProperties === false) delete context.jsonSchema.additionalProperties;
+  const { zodSchema, jsonSchema } = context;
+  const examples = z.globalRegistry.get(zodSchema)?.examples;
+  if (Array.isArray(examples)) jsonSchema.examples = examples;
+  if (Object.keys(jsonSchema.additionalProperties ?? {}).length === 0) delete jsonSchema.additionalProperties;
+  if (zodSchema instanceof z.ZodDiscriminatedUnion) jsonSchema.discriminator = discriminatorOf(zodSchema);
 };
 
 /** A schema with an `id` becomes a reference to `components.schemas`; others are inlined. */
@@ -83,13 +105,26 @@ function toJsonSchema(schema: z.ZodType): JsonSchema {
   return id === undefined ? z.toJSONSchema(schema, { io: 'input', override }) : { $ref: componentUri(id) };
 }
 
-/** All schemas with an `id`; `requestBodies` are the ids of those that describe the value before parsing. */
-function componentSchemas(requestBodies: ReadonlySet<string>): Record<string, JsonSchema> {
-  const convert = (io: 'input' | 'output') =>
+type Schemas = Readonly<Record<string, JsonSchema>>;
+
+/** The ids of the schemas that those with `ids` refer to at any depth, and these. */
+function withReferences(schemas: Schemas, ids: Iterable<string>): Set<string> {
+  const all = new Set(ids);
+  for (const id of all) {
+    const references = JSON.stringify(schemas[id] ?? {}).matchAll(/"\$ref":"[^"]*\/([^"/]+)"/g);
+    for (const [, reference = ''] of references) all.add(reference);
+  }
+  return all;
+}
+
+/** All schemas with an `id`; those with the ids `requestBodies` describe the value before parsing. */
+function componentSchemas(requestBodies: ReadonlySet<string>): Schemas {
+  const convert = (io: 'input' | 'output'): Schemas =>
     z.toJSONSchema(z.globalRegistry, { io, uri: componentUri, override, unrepresentable: 'any' }).schemas;
   const input = convert('input');
+  const requested = withReferences(input, requestBodies);
   const schemas = Object.entries(convert('output')).map(([id, output]) => {
-    const { $schema, $id, ...schema } = (requestBodies.has(id) && input[id]) || output;
+    const { $schema, $id, ...schema } = (requested.has(id) && input[id]) || output;
     return [id, schema];
   });
   return Object.fromEntries(schemas);
@@ -120,10 +155,14 @@ export function textResponse(description: string): DocumentedResponse {
   return { description, headers: REQUEST_ID, content: { 'text/plain': { schema: { type: 'string' } } } };
 }
 
-/** A response of Server-Sent Events. */
-export function streamResponse(description: string): DocumentedResponse {
+/** A response of Server-Sent Events; `value` is an example. */
+export function streamResponse(description: string, value: string): DocumentedResponse {
   const headers = { ...REQUEST_ID, 'X-Accel-Buffering': { type: 'string', description: '`no`: not to be buffered.' } };
-  return { description, headers, content: { 'text/event-stream': { schema: { type: 'string' } } } };
+  return {
+    description,
+    headers,
+    content: { 'text/event-stream': { schema: { type: 'string' }, examples: { events: { value } } } },
+  };
 }
 
 /** The errors of every route. */
@@ -156,10 +195,7 @@ const CONTENT_SECURITY_POLICY =
   "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /** Adds the examples of each request body's schema as Example Objects, where Postman and others look for them. */
-function showExamples(
-  paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject,
-  schemas: Readonly<Record<string, JsonSchema>>,
-): void {
+function showExamples(paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject, schemas: Schemas): void {
   for (const path of Object.values(paths)) {
     for (const method of ['post', 'put', 'patch'] as const) {
       const body = path?.[method]?.requestBody;
@@ -197,7 +233,8 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
     },
     transform: ({ schema, url, route }) => {
       const documented = { security: [], ...schema, response: route.config?.responses };
-      const { body, params, querystring } = documented;
+      const { params, querystring } = documented;
+      const body = route.config?.requestBody ?? documented.body;
       if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
       if (querystring instanceof z.ZodType) documented.querystring = toJsonSchema(querystring);
       if (route.config?.requestHeaders !== undefined) documented.headers = toJsonSchema(route.config.requestHeaders);

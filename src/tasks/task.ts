@@ -41,15 +41,13 @@ function trimmed(value: string, label: string, limit: number, context: z.Refinem
   return text;
 }
 
-/** @returns `body`; adds an issue to `context` that names the fields if it has none of those that users write. */
-function requireField(body: unknown, context: z.RefinementCtx): unknown {
+/** Adds an issue to `context` that names the fields if none of those that users write is among `given`. */
+export function requireField(given: readonly string[], context: z.RefinementCtx): void {
   const names = Object.keys(TaskFields.shape);
-  const given = Object.keys(body ?? {});
-  if (given.some((name) => names.includes(name))) return body;
+  if (given.some((name) => names.includes(name))) return;
   const ignored = given.slice(0, 5).map((name) => name.slice(0, 50));
   const more = ignored.length === 0 ? '' : `: ${names.join(', ')}. Ignored: ${ignored.join(', ')}`;
   context.addIssue({ code: 'custom', path: ['body'], message: `At least one field must be provided${more}` });
-  return body;
 }
 
 /** @param absent the message for a title that is missing or null. */
@@ -118,8 +116,16 @@ const NAMES = Object.keys(TaskFields.shape)
   .map((name) => `\`${name}\``)
   .join(', ');
 
+/** The fields of an update; at least one has to be given. */
+export const TaskChanges = TaskFields.partial();
+
+const withAField = (body: unknown, context: z.RefinementCtx) => {
+  requireField(Object.keys(body ?? {}), context);
+  return body;
+};
+
 /** The body of an update: any non-empty subset of the fields that users write. */
-export const TaskUpdate = z.preprocess(requireField, TaskFields.partial()).meta({
+export const TaskUpdate = z.preprocess(withAField, TaskChanges).meta({
   id: 'TaskUpdate',
   description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
   minProperties: 1,

@@ -20,10 +20,10 @@ const EXPECTED = '($versions::bigint[] is null or version = any($versions::bigin
 const WITHIN_LIMIT = '($limit::integer = 0 or users.tasks < $limit)';
 
 /** `updated_at` increases strictly, even if the clock does not. */
-const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
+export const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
 
 const IS_LIVE = 'deleted_at is null';
-const IS_IN_TRASH = 'deleted_at is not null and title is not null';
+export const IS_IN_TRASH = 'deleted_at is not null and title is not null';
 
 const found = (condition: string) => `found as (select * from todo.tasks where ${OWN} and ${condition})`;
 const isFound = (condition = 'true') => `exists (select from found where ${condition})`;

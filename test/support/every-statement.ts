@@ -92,7 +92,7 @@ const OF_NO_USER = /^(changes_look$|job_)/;
 /** The names of the statements that requests run, as the source defines them. @throws if it defines one otherwise. */
 export function statementNames(): string[] {
   const files = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts') && !/^(database|backup)\//.test(path))
+    .filter((path) => path.endsWith('.ts') && !/^(database|backup)\/|\/job-sql\.ts$/.test(path))
     .map((path) => ({ path, text: readFileSync(SRC + path, 'utf8') }))
     .filter(({ text }) => IMPORTER.test(text));
   const definers = files.flatMap(({ text }) => [...text.matchAll(DEFINER)].map(([, name = '']) => name));

@@ -4,12 +4,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { type JWTPayload, SignJWT } from 'jose';
 import { type AppOptions, createApp } from '../../dist/app.js';
 import { openEmbedded } from '../../dist/database/embedded/embedded.js';
 import { createLogger } from '../../dist/log.js';
+import type { Answered } from './envelope.ts';
 import {
   createMigratedDatabase,
   type OpenDatabase,
@@ -79,6 +81,21 @@ export class Person {
     };
     if (payload === undefined) return this.#app.inject(request);
     return this.#app.inject({ ...request, payload: payload as NonNullable<InjectOptions['payload']> });
+  }
+
+  /** Sends a request whose answer may have no end. @returns the answer; without a body unless it is an error. */
+  async begin(method: string, url: string, payload?: unknown, headers: Record<string, string> = {}): Promise<Answered> {
+    const answer = await this.#app.inject({
+      method: method as NonNullable<InjectOptions['method']>,
+      url,
+      headers: { authorization: `Bearer ${this.token}`, ...headers },
+      ...(payload === undefined ? {} : { payload: payload as NonNullable<InjectOptions['payload']> }),
+      payloadAsStream: true,
+    });
+    const { statusCode } = answer;
+    const body = answer.stream();
+    if (statusCode === 200) body.destroy();
+    return { statusCode, headers: answer.headers, body: statusCode === 200 ? '' : await text(body) };
   }
 
   async create(title: string, rest: object = {}): Promise<Task> {
@@ -188,6 +205,9 @@ export class Service {
   }
 }
 
+/** The longest that a timer can wait. */
+const NEVER_MS = 2 ** 31 - 1;
+
 export interface ServiceOptions {
   readonly config?: Partial<AppOptions['config']>;
   readonly clock?: () => number;
@@ -198,6 +218,8 @@ export interface ServiceOptions {
   readonly maxEventLoopDelayMs?: number;
   readonly maxUnsentBytes?: number;
   readonly maxAnswerMs?: number;
+  /** The time between two turns of background jobs; without it they have none. */
+  readonly jobsEveryMs?: number;
   readonly streamTickMs?: number;
   /** Timeout of a fetch of the key set; the service's own by default. */
   readonly keySetTimeoutMs?: number;
@@ -225,6 +247,7 @@ export async function startService(kind: DatabaseKind | OpenDatabase, options: S
     ...(options.maxUnsentBytes === undefined ? {} : { maxUnsentBytes: options.maxUnsentBytes }),
     ...(options.streamTickMs === undefined ? {} : { streamTickMs: options.streamTickMs }),
     ...(options.maxAnswerMs === undefined ? {} : { maxAnswerMs: options.maxAnswerMs }),
+    jobsEveryMs: options.jobsEveryMs ?? NEVER_MS,
     maxEventLoopDelayMs: options.maxEventLoopDelayMs ?? Number.POSITIVE_INFINITY,
     ...(options.keySetTimeoutMs === undefined ? {} : { keySetTimeoutMs: options.keySetTimeoutMs }),
   });

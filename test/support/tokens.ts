@@ -53,7 +53,7 @@ class CountingDatabase implements Database {
 
   async transaction() {
     this.uses += 1;
-    return [[['{"tasks":[]}']]];
+    return [[['state', '{"tasks":[]}']]];
   }
 
   async ping() {}

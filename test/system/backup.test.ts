@@ -5,89 +5,10 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, mock, test } from 'node:test';
 import { backUp } from '../../dist/backup/backup.js';
-import { RunningService, temporaryFolder } from '../support/process.ts';
+import { embedded, Installation, inBatches, postgres, rowsIn, tasksIn, unnumbered } from '../support/installation.ts';
+import { RunningService } from '../support/process.ts';
 import { Relay } from '../support/relay.ts';
-import {
-  asAdmin,
-  createPostgresDatabase,
-  onPostgres,
-  POSTGRES_URL,
-  SECRET,
-  signToken,
-  type Task,
-} from '../support/service.ts';
-
-const JWT_SECRET = new TextDecoder().decode(SECRET);
-
-interface Place {
-  readonly settings: Record<string, string>;
-  readonly remove: () => Promise<void>;
-}
-
-/** The program with a database of its own, and the backup commands. */
-class Installation {
-  readonly folder = temporaryFolder();
-  readonly #place: Place;
-  #service: RunningService | null = null;
-  #origin = '';
-
-  constructor(place: Place) {
-    this.#place = place;
-  }
-
-  async start(): Promise<void> {
-    this.#service = new RunningService({ JWT_SECRET, ...this.#place.settings }, this.folder.path);
-    this.#origin = await this.#service.listening();
-  }
-
-  get settings(): Readonly<Record<string, string>> {
-    return this.#place.settings;
-  }
-
-  async stop(): Promise<void> {
-    assert.equal(await this.#service?.stop(), 0);
-    this.#service = null;
-  }
-
-  async remove(): Promise<void> {
-    await this.#service?.stop('SIGKILL');
-    await this.#place.remove();
-    this.folder.remove();
-  }
-
-  /** Starts `backup FILE` or `restore FILE` beside the service. */
-  command(...args: string[]): RunningService {
-    return new RunningService(this.#place.settings, this.folder.path, args);
-  }
-
-  async run(...args: string[]): Promise<{ code: number | null; said: string }> {
-    const command = this.command(...args);
-    return { code: await command.ended(), said: command.stderr };
-  }
-
-  async ask(sub: string, method = 'GET', path = '', body?: object, claims = {}): Promise<string> {
-    const headers = { authorization: `Bearer ${await signToken(sub, claims)}`, 'content-type': 'application/json' };
-    const answer = await fetch(`${this.#origin}/api/tasks${path}`, {
-      method,
-      headers,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
-    const text = await answer.text();
-    assert.ok(answer.ok, `${method} ${path} was answered ${answer.status}: ${text}`);
-    return text;
-  }
-
-  async create(sub: string, body: object, claims = {}): Promise<Task> {
-    return JSON.parse(await this.ask(sub, 'POST', '', body, claims)) as Task;
-  }
-}
-
-const embedded = () => new Installation({ settings: {}, remove: async () => undefined });
-
-async function postgres(): Promise<Installation> {
-  const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
-  return new Installation({ settings: { DATABASE_URL: url }, remove });
-}
+import { asAdmin, createPostgresDatabase, onPostgres, POSTGRES_URL, type Task } from '../support/service.ts';
 
 const TITLES = [
   'oat milk',
@@ -98,16 +19,6 @@ const TITLES = [
   '"quoted" \\ {',
   "'; drop table",
 ];
-
-/** Runs `create` for each index, 20 at a time. */
-async function inBatches(count: number, create: (index: number) => Promise<Task>): Promise<Task[]> {
-  const tasks: Task[] = [];
-  for (let start = 0; start < count; start += 20) {
-    const length = Math.min(20, count - start);
-    tasks.push(...(await Promise.all(Array.from({ length }, (_, index) => create(start + index)))));
-  }
-  return tasks;
-}
 
 /** Tasks of several users, with text that encodings and quoting can damage. */
 async function fill(place: Installation): Promise<string[]> {
@@ -140,20 +51,26 @@ describe('backup and restore of the embedded database', () => {
     const changed = await place.create('ann', { title: 'changed', description: 'as it was' });
     const backedUp = await place.run('backup', 'all.ndjson');
     assert.equal(backedUp.code, 0, backedUp.said);
-    assert.match(backedUp.said, /through the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks\n$/);
+    assert.match(
+      backedUp.said,
+      /through the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks, \d+ replies\n$/,
+    );
     assert.equal(statSync(join(place.folder.path, 'all.ndjson')).mode & 0o777, 0o600);
 
     await place.ask('ann', 'DELETE', `/${gone.id}`);
     await place.ask('ann', 'PUT', `/${changed.id}`, { title: 'changed since', description: null });
     const later = await place.create('ann', { title: 'later' });
     const kept = await place.run('restore', 'all.ndjson');
-    assert.match(kept.said, /Restored from all\.ndjson: 0 users, 1 tasks; existed already: \d+ users, \d+ tasks\n$/);
-    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`)), gone);
+    assert.match(
+      kept.said,
+      /all\.ndjson: 0 users, 1 tasks, 0 replies; existed already: \d+ users, \d+ tasks, 0 replies\n$/,
+    );
+    assert.deepEqual(unnumbered(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`))), unnumbered(gone));
     assert.equal((JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)) as Task).title, 'changed since');
 
     const replaced = await place.run('restore', 'all.ndjson', '--replace');
-    assert.match(replaced.said, /: 0 users, 1 tasks; existed already/);
-    assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)), changed);
+    assert.match(replaced.said, /: 0 users, 1 tasks, 0 replies; existed already/);
+    assert.deepEqual(unnumbered(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`))), unnumbered(changed));
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${later.id}`)), later);
   });
 
@@ -186,7 +103,7 @@ describe('backup and restore of the embedded database', () => {
       ['a file cut off within a line', [...lines.slice(0, -1), end.slice(0, 5)], /Line \d+ of .* is not JSON/],
       ['a missing line', [...lines.slice(0, 2), end], /counts/],
       ['something else', ['{"hello":1}'], /Line 1 of .*format/],
-      ['a later version', [head.replace('"version":2', '"version":3'), ...lines.slice(1)], /Line 1 .*version/],
+      ['a later version', [head.replace('"version":3', '"version":4'), ...lines.slice(1)], /Line 1 .*version/],
       ['lines behind the end', [...lines, JSON.stringify({ user })], /is after the end/],
       ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3: .*tasks_title_check/],
       ['an empty title', of(task({ title: '' })), /Line 3: .*tasks_title_check/],
@@ -224,7 +141,11 @@ describe('backup and restore of the embedded database', () => {
       ['a task of nobody', of(task({ user_id: 'other' })), /does not follow its user/],
       ['a task twice', [...of(task({})).slice(0, 3), ...of(task({}), 1, 2).slice(2)], /is a duplicate of a task/],
       ['a user twice', [head, ...Array(2).fill(JSON.stringify({ user })), end], /is a duplicate of a user/],
-      ['wrong totals', of(task({}), 1, 2), /counts 1 users and 2 tasks/],
+      [
+        'wrong totals',
+        of(task({}), 1, 2),
+        /counts 1 users, 2 tasks, 0 replies, but the file has 1 users, 1 tasks, 0 replies/,
+      ],
     ];
     for (const [what, content, expected] of faults) {
       writeFileSync(file, content.map((line) => `${line}\n`).join(''));
@@ -237,7 +158,9 @@ describe('backup and restore of the embedded database', () => {
     assert.match((await place.run('restore', 'faulty.ndjson')).said, /Line 2 of .* is not UTF-8/);
     writeFileSync(file, of(task({})).join('\n'));
     assert.equal((await place.run('restore', 'faulty.ndjson')).code, 0, 'without a fault it is taken');
-    assert.deepEqual(JSON.parse(await place.ask('new')), { tasks: [{ ...good }] });
+    const [{ version, ...restored } = good] = (JSON.parse(await place.ask('new')) as { tasks: (typeof good)[] }).tasks;
+    assert.deepEqual(restored, { ...good, deleted_at: null });
+    assert.equal(version, 2 ** 32 + 1);
   });
 
   test('tasks of the first and the last year can be restored, changed, backed up and restored again', async () => {
@@ -254,12 +177,16 @@ describe('backup and restore of the embedded database', () => {
     writeFileSync(file, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     const restored = await place.run('restore', 'timeless.ndjson');
     assert.equal(restored.code, 0, restored.said);
-    assert.deepEqual(JSON.parse(await place.ask('timeless')), { tasks: tasks.toReversed() });
+    const listed = tasksIn(await place.ask('timeless'));
+    assert.deepEqual(
+      listed.map(unnumbered),
+      tasks.toReversed().map((task) => ({ ...task, deleted_at: null })),
+    );
     for (const { id } of tasks) await place.ask('timeless', 'POST', `/${id}/toggle`);
     const toggled = await place.ask('timeless');
     assert.equal((await place.run('backup', 'timeless.ndjson')).code, 0);
     const other = embedded();
-    const again = await other.run('restore', file);
+    const again = await other.run('restore', file, '--move');
     assert.equal(again.code, 0, again.said);
     await other.start();
     assert.equal(await other.ask('timeless'), toggled);
@@ -342,8 +269,9 @@ describe('backup and restore of the embedded database', () => {
     );
     assert.match(
       (await place.run('restore', 'many.ndjson')).said,
-      /: 0 users, 0 tasks; existed already: 1 users, 15,000 tasks/,
+      /: 0 users, 0 tasks, 0 replies; existed already: 1 users, 15,000 tasks/,
     );
+    await rowsIn(place);
   });
 
   test('with the service stopped the database is opened directly; a backup without a data directory is refused', async () => {
@@ -355,7 +283,7 @@ describe('backup and restore of the embedded database', () => {
     const nothing = await elsewhere.run('backup', 'nothing.ndjson');
     assert.equal(nothing.code, 1);
     assert.match(nothing.said, /no data directory/);
-    const restored = await elsewhere.run('restore', join(place.folder.path, 'stopped.ndjson'));
+    const restored = await elsewhere.run('restore', join(place.folder.path, 'stopped.ndjson'), '--move');
     assert.equal(restored.code, 0, restored.said);
     await elsewhere.start();
     assert.deepEqual(await lists(elsewhere, ['ann']), before);
@@ -369,6 +297,8 @@ describe('backup and restore of the embedded database', () => {
       ['backup'],
       ['restore', 'a', 'b'],
       ['backup', 'a', '--replace'],
+      ['restore', 'a', '--replace', '--move'],
+      ['new-epoch', 'a'],
       ['--nonsense'],
     ]) {
       const { code, said } = await place.run(...args);
@@ -386,16 +316,16 @@ onPostgres('moving between the databases', () => {
     const people = await fill(from);
     const file = join(from.folder.path, 'everything.ndjson');
     assert.equal((await from.run('backup', file)).code, 0);
-    const restored = await to.run('restore', file);
+    const restored = await to.run('restore', file, '--move');
     assert.equal(restored.code, 0, restored.said);
-    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks; existed already: 0 users, 0 tasks/);
+    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks, 0 replies; existed already: 0 users, 0 tasks/);
     assert.deepEqual(await lists(to, people), await lists(from, people));
 
     const again = join(to.folder.path, 'everything.ndjson');
     assert.equal((await to.run('backup', again)).code, 0);
     const withoutHead = (path: string) => readFileSync(path, 'utf8').split('\n').slice(1);
     assert.deepEqual(withoutHead(again), withoutHead(file));
-    assert.equal((await back.run('restore', again)).code, 0);
+    assert.equal((await back.run('restore', again, '--move')).code, 0);
     assert.deepEqual(await lists(back, people), await lists(from, people));
   });
 
@@ -414,9 +344,12 @@ onPostgres('moving between the databases', () => {
     const code = await command.ended();
     relay.close();
     assert.equal(code, 0, command.stderr);
-    assert.match(command.stderr, /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 1 tasks;/);
+    assert.match(
+      command.stderr,
+      /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 1 tasks, 0 replies;/,
+    );
     assert.equal(relay.timeouts.remaining, 0);
-    assert.deepEqual(JSON.parse(await place.ask('ann')), { tasks: [task] });
+    assert.deepEqual(tasksIn(await place.ask('ann')).map(unnumbered), [unnumbered(task)]);
   });
 
   test("a role granted todo_operator alone can back up and restore, where functions are nobody's by default", async (t) => {
@@ -438,10 +371,10 @@ onPostgres('moving between the databases', () => {
       assert.equal(await running.ended(), 0, running.stderr);
       return running.stderr;
     };
-    assert.match(await run('backup'), /Backed up to all\.ndjson: 1 users, 1 tasks/);
+    assert.match(await run('backup'), /Backed up to all\.ndjson: 1 users, 1 tasks, 0 replies/);
     await place.ask('ann', 'DELETE', `/${task.id}`);
-    assert.match(await run('restore'), /: 0 users, 1 tasks;/);
-    assert.deepEqual(JSON.parse(await place.ask('ann')).tasks, [task]);
+    assert.match(await run('restore'), /: 0 users, 1 tasks, 0 replies;/);
+    assert.deepEqual(tasksIn(await place.ask('ann')).map(unnumbered), [unnumbered(task)]);
   });
 
   for (const [kind, make] of [
@@ -467,7 +400,9 @@ onPostgres('moving between the databases', () => {
         const { tasks } = JSON.parse(await other.ask(`user ${user}`)) as { tasks: Task[] };
         const there = new Map(tasks.map((task) => [task.id, task]));
         for (const task of before.filter(({ user_id }) => user_id === `user ${user}`)) {
-          assert.deepEqual(there.get(task.id), task);
+          const restoredTask = there.get(task.id);
+          assert.ok(restoredTask !== undefined, 'a task is missing');
+          assert.deepEqual(unnumbered(restoredTask), unnumbered(task));
         }
       }
     });

@@ -1,26 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
+import { launchChromium, skipWithoutChromium } from '../support/chromium.ts';
 import { OpenApi } from '../support/openapi-document.ts';
-import { temporaryFolder } from '../support/process.ts';
-import { skipUnless } from '../support/requirements.ts';
 import { ANY_DATABASE, type Service, startService } from '../support/service.ts';
-
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) =>
-  existsSync(path),
-);
-const skip = skipUnless(CHROMIUM !== undefined, 'CHROMIUM', 'Chromium is not installed');
-
-const ARGUMENTS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-  '--no-first-run',
-];
 
 /** A page that records its console messages, errors, failed requests and URLs. */
 class RecordedPage {
@@ -63,29 +46,23 @@ class RecordedPage {
   }
 }
 
-describe('/docs in a browser', { skip }, () => {
-  const profile = temporaryFolder();
+describe('/docs in a browser', { skip: skipWithoutChromium }, () => {
   let service: Service;
   let origin: string;
-  let browser: BrowserContext | null = null;
+  let chromium: Awaited<ReturnType<typeof launchChromium>> | null = null;
   before(async () => {
     service = await startService(ANY_DATABASE);
     origin = await service.app.listen({ host: '127.0.0.1', port: 0 });
-    browser = await chromium.launchPersistentContext(profile.path, {
-      executablePath: CHROMIUM ?? '',
-      args: ARGUMENTS,
-      viewport: { width: 1200, height: 1400 },
-    });
+    chromium = await launchChromium({ viewport: { width: 1200, height: 1400 } });
   });
   after(async () => {
-    await browser?.close();
+    await chromium?.close();
     await service.close();
-    profile.remove();
   });
 
   const newPage = async () => {
-    if (browser === null) throw new Error('The browser has not been started');
-    return new RecordedPage(await browser.newPage());
+    if (chromium === null) throw new Error('The browser has not been started');
+    return new RecordedPage(await chromium.browser.newPage());
   };
   const picture = async (page: Page, name: string) => {
     const folder = process.env.TEST_SCREENSHOTS;

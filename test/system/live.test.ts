@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { EventClient } from '../support/event-client.ts';
 import { HttpClient } from '../support/http-client.ts';
 import { findPgbouncer, Pooler } from '../support/pooler.ts';
@@ -9,6 +10,10 @@ import { asAdmin, createPostgresDatabase, POSTGRES_URL, SECRET, signToken } from
 
 const PGBOUNCER = findPgbouncer();
 const WRITES = 7;
+/** Of processes, by the locks that they hold. */
+const LISTENERS = `select pid from pg_locks where locktype = 'advisory' and classid = 1723405911`;
+/** Two notifications to oneself, 5 s apart. */
+const PROVEN_AFTER_MS = 12_000;
 
 const isThere = skipUnless(POSTGRES_URL !== null, 'POSTGRES', 'TEST_DATABASE_URL is not set');
 const hasPooler = isThere || skipUnless(PGBOUNCER !== null, 'PGBOUNCER', 'pgbouncer is not installed');
@@ -71,6 +76,32 @@ for (const [title, skip, through] of [
       );
       const [median = Number.NaN] = took.toSorted((a, b) => a - b).slice(Math.floor(WRITES / 2));
       assert.ok(median < 1_000, `took ${took.map(Math.round)} ms`);
+    });
+
+    test('notifications are used where they come, and nowhere else; none is needed', async () => {
+      const [one = '', other = ''] = origins;
+      const token = await signToken('notified');
+      const listeners = async () => (await asAdmin(place, LISTENERS)).rows.length;
+      const client = await EventClient.open(one, token);
+      await client.synced();
+      if (through === 'server') while ((await listeners()) === 0) await delay(50);
+      await delay(PROVEN_AFTER_MS);
+      assert.equal(await listeners(), through === 'server' ? 1 : 0);
+      const writer = new HttpClient(other, token);
+      const took: number[] = [];
+      for (let count = 1; count <= WRITES; count += 1) {
+        await writer.create(`${count}`);
+        const written = performance.now();
+        await client.until(({ changes }) => changes.length === count);
+        took.push(performance.now() - written);
+      }
+      const [median = Number.NaN] = took.toSorted((a, b) => a - b).slice(Math.floor(WRITES / 2));
+      assert.ok(median < 1_000, `took ${took.map(Math.round)} ms`);
+      await asAdmin(place, `select pg_terminate_backend(pid) from (${LISTENERS}) as listeners`);
+      await writer.create('unheard');
+      await client.until(({ changes }) => changes.length === WRITES + 1);
+      client.close();
+      while ((await listeners()) > 0) await delay(50);
     });
 
     test('nor does a long transaction of somebody else on the same server keep it from being seen', async () => {

@@ -36,7 +36,7 @@ type Schema = { readonly properties: object; readonly examples?: readonly Partia
 
 /** A copy of the program with the field. @returns the path of its `main.js`. */
 function buildWithField(folder: string): string {
-  for (const name of ['src', 'scripts', 'dist', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
+  for (const name of ['src', 'client', 'scripts', 'dist', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
     cpSync(join(ROOT, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
@@ -133,7 +133,7 @@ describe('a program with one more field of a task', () => {
     const list = (await send('GET', '/api/tasks')).json;
     await command(settings.DATA_DIR, ['backup', 'new.ndjson'], main);
     const copy = join(folder.path, 'copy');
-    await command(copy, ['restore', 'new.ndjson'], main);
+    await command(copy, ['restore', 'new.ndjson', '--move'], main);
     const older = join(folder.path, 'older');
     await command(older, ['restore', 'old.ndjson'], main);
     await service.stop();
@@ -141,7 +141,9 @@ describe('a program with one more field of a task', () => {
     assert.deepEqual((await send('GET', '/api/tasks')).json, list);
     await service.stop();
     await start(main, older);
-    assert.deepEqual((await send('GET', '/api/tasks')).json, { tasks: [{ ...old, energy: null }] });
+    const { tasks } = (await send('GET', '/api/tasks')).json as { tasks: Task[] };
+    assert.ok((tasks[0]?.version ?? 0) > 2 ** 32);
+    assert.deepEqual(tasks, [{ ...old, version: tasks[0]?.version, energy: null }]);
   });
 
   test('leaves a database that the program before refuses, and a backup that it refuses too', async () => {

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
+import { EventClient } from '../support/event-client.ts';
 import { findPostgres, PostgresServer } from '../support/postgres-server.ts';
 import { skipUnless } from '../support/requirements.ts';
 import { asAdmin, createPostgresDatabase, openPostgresAt, type Service, startService } from '../support/service.ts';
+import { listen } from '../support/socket.ts';
 import { runAs, statement } from '../support/statements.ts';
 
 const programs = findPostgres(process.env.TEST_POSTGRES_BIN);
@@ -51,7 +53,8 @@ describe('a PostgreSQL server of its own', { skip }, () => {
   test('no user’s transaction can create temporary tables, and the login role has no right of others before it takes their role', async () => {
     await asAdmin(server.url(), 'create role plain_owner login createrole');
     // As PostgreSQL grants it to whoever creates a role; the roles may be of another database's owner.
-    const administer = 'grant todo_app, todo_operator to plain_owner with admin true, inherit false, set false';
+    const administer =
+      'grant todo_app, todo_operator, todo_watcher to plain_owner with admin true, inherit false, set false';
     await asAdmin(server.url(), administer).catch(() => undefined);
     await asAdmin(server.url(), 'create database plain owner plain_owner');
     const url = server.url('plain', 'plain_owner');
@@ -64,10 +67,47 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     const { rows } = await asAdmin(
       url,
       `select role, pg_has_role(role, 'usage') as has, pg_has_role(role, 'member') as is_member
-       from unnest(array['todo_app', 'todo_operator']) as role
+       from unnest(array['todo_app', 'todo_operator', 'todo_watcher']) as role
        where current_setting('server_version_num')::int >= 160000`,
     );
     for (const { role, has, is_member } of rows) assert.deepEqual([has, is_member], [false, true], role);
+  });
+
+  test('todo_watcher reads ids and counters of users, and nothing else', async () => {
+    const service = await serve();
+    const { database } = service.opened;
+    const person = await service.person();
+    await person.create('mine');
+    const watch = (text: string) => database.transaction({ kind: 'watcher' }, [statement(text)]);
+    assert.deepEqual(await watch('select id, version from todo.users'), [[[person.sub, '1']]]);
+    for (const text of [
+      'select email from todo.users',
+      'select epoch from todo.users',
+      'select from todo.tasks',
+      'select from todo.replies',
+      'update todo.users set version = version + 1',
+      'insert into todo.users (id) values (1)',
+      'delete from todo.users',
+    ]) {
+      await assert.rejects(
+        watch(text),
+        (error: Error) => /permission denied for table/.test(String(error.cause)),
+        text,
+      );
+    }
+    await service.close();
+  });
+
+  test('a default isolation level other than read committed is refused', async () => {
+    const { url } = await createPostgresDatabase(server.url());
+    await asAdmin(
+      url,
+      `alter database ${new URL(url).pathname.slice(1)} set default_transaction_isolation = 'repeatable read'`,
+    );
+    const unusable: unknown[] = [];
+    const refused = await open(url, unusable);
+    assert.match(String(unusable[0]), /default_transaction_isolation is repeatable read .*must be read committed/);
+    await refused.remove();
   });
 
   test('a role that only serves can neither become todo_operator nor create anything', async () => {
@@ -82,8 +122,12 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     own.username = 'serving';
     const service = await serve(own.href);
     const person = await service.person();
+    const client = await EventClient.open(`http://127.0.0.1:${await listen(service.app)}`, person.token);
+    await client.synced();
+    await service.log.until(({ msg }) => msg === 'The database role may not become todo_watcher: streams are slow');
     const task = await person.create('mine');
     assert.deepEqual(await person.list(), [task]);
+    await client.until(({ changes }) => changes.length === 1);
     const refusals: [string, RegExp][] = [
       [`perform set_config('role', 'todo_operator', true)`, /permission denied to set role/],
       ['create temporary table mine (id text)', /permission denied to create temporary/],
@@ -103,7 +147,7 @@ describe('a PostgreSQL server of its own', { skip }, () => {
 
   test('times that no backup can hold are replaced by the migration, and the tasks can be changed again', async () => {
     await asAdmin(server.url(), 'create role timely_owner login createrole');
-    await asAdmin(server.url(), 'grant todo_app, todo_operator to timely_owner').catch(() => undefined);
+    await asAdmin(server.url(), 'grant todo_app, todo_operator, todo_watcher to timely_owner').catch(() => undefined);
     await asAdmin(server.url(), 'create database timely owner timely_owner');
     const url = server.url('timely', 'timely_owner');
     const before = await serve(url);
@@ -201,7 +245,7 @@ describe('a PostgreSQL server of its own', { skip }, () => {
 
   test('an owner who forgets to step down sees and changes nothing, and is not served from where that does not hold', async () => {
     await asAdmin(server.url(), 'create role careless_owner login createrole');
-    await asAdmin(server.url(), 'grant todo_app, todo_operator to careless_owner').catch(() => undefined);
+    await asAdmin(server.url(), 'grant todo_app, todo_operator, todo_watcher to careless_owner').catch(() => undefined);
     await asAdmin(server.url(), 'create database carelessdb owner careless_owner');
     const url = server.url('carelessdb', 'careless_owner');
     const service = await serve(url);
@@ -381,7 +425,9 @@ describe('a PostgreSQL server of its own', { skip }, () => {
       server.url(),
       `create role limited_${name} login createrole; alter database ${name} owner to limited_${name}`,
     );
-    await asAdmin(server.url(), `grant todo_app, todo_operator to limited_${name}`).catch(() => undefined);
+    await asAdmin(server.url(), `grant todo_app, todo_operator, todo_watcher to limited_${name}`).catch(
+      () => undefined,
+    );
     const own = new URL(url);
     own.username = `limited_${name}`;
     const service = await serve(own.href);

@@ -1,5 +1,4 @@
-import type { Task } from '../api-types.ts';
-import type { BatchAnswer, BatchResult } from '../batch-types.ts';
+import type { BatchResult, BatchResults, Task } from '../api-types.ts';
 import type { TodoClient } from '../client.ts';
 import { isTransient, TodoApiError } from '../errors.ts';
 import { backoff, linked, pause } from '../waiting.ts';
@@ -116,6 +115,7 @@ export class Leader {
         if (signal.aborted) return;
         failures += 1;
         this.#drained(isTransient(error) ? null : error); // what waiting mends is told by the connection that reads
+        if (error instanceof TodoApiError && error.status === 0) this.#pulling.abort(); // which may be dead as well
         await pause(this.#backoff(failures), controller.signal);
       } finally {
         release();
@@ -159,7 +159,7 @@ export class Leader {
     const { client, signal } = this.#options;
     const options = { signal, attempts: 1 };
     try {
-      if (flight.seqs.length > 1) return (await client.http.send<BatchAnswer>(flight, options)).body;
+      if (flight.seqs.length > 1) return (await client.http.send<BatchResults>(flight, options)).body;
       const { status, headers, body } = await client.http.send<Task>(flight, options);
       if (flight.method !== 'DELETE') return { results: [{ status, task: body }], version: null };
       const version = /\d+/.exec(headers.get('ETag') ?? '')?.[0];

@@ -44,7 +44,10 @@ class MemoryStorage implements MirrorStorage {
   }
 }
 
-/** Storage in memory. What one mirror left is there for the next that is opened with the same function, for the same user. */
+/**
+ * Storage in memory. What one mirror left is there for the next that is opened with the same function, for the same
+ * user.
+ */
 export function memoryStorage(): OpenStorage {
   const all = new Map<string, Kept>();
   return async (name) => {

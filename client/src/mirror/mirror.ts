@@ -28,9 +28,15 @@ export interface Mirror {
   get(id: string): Task | undefined;
   /** The writes that the service has not confirmed, in their order. */
   readonly pending: () => readonly PendingWrite[];
-  /** Calls `listener` after each change of the tasks, of what is pending or of the status. @returns a function that ends it. */
+  /**
+   * Calls `listener` after each change of the tasks, of what is pending or of the status. @returns a function that
+   * ends it.
+   */
   readonly subscribe: (listener: () => void) => () => void;
-  /** Writes resolve when they are stored here. @throws {TodoApiError} STORAGE_FULL, STORAGE, CLOSED; 404 if there is no such task. */
+  /**
+   * Writes resolve when they are stored here. @throws {TodoApiError} STORAGE_FULL, STORAGE, CLOSED; 404 if there is no
+   * such task.
+   */
   create(task: TaskCreate): Promise<Task>;
   update(id: string, change: TaskUpdate): Promise<void>;
   toggle(id: string): Promise<void>;
@@ -171,10 +177,18 @@ class LocalMirror implements Mirror {
       }
       const isFirst = writes.every((write) => write.id !== id);
       const base = isFirst ? (byId.get(id)?.task.version ?? null) : null;
-      const at = new Date(this.#client.http.token.now()).toISOString().replace('Z', '000Z');
+      const at = this.#time(kind === 'create' ? copy.tasks()[0]?.created_at : undefined);
       return { add: [{ kind, id, fields: fieldsOf(task), base, at, refusal: null }] };
     });
     this.#leader?.drain();
+  }
+
+  /**
+   * The service's time, as far as it is known, and later than `before`, so that a new task is the first of the list.
+   */
+  #time(before = ''): string {
+    const ms = Math.max(this.#client.http.token.now(), (Date.parse(before) || 0) + 1);
+    return new Date(ms).toISOString().replace('Z', '000Z');
   }
 
   #receive(message: Message): void {
@@ -220,6 +234,9 @@ class LocalMirror implements Mirror {
  */
 export async function mirror(options: MirrorOptions): Promise<Mirror> {
   const opened = new LocalMirror(await options.client.http.token.user(), options.client);
-  await opened.open(options);
+  await opened.open(options).catch(async (error: unknown) => {
+    await opened.close();
+    throw error;
+  });
   return opened;
 }

@@ -1,8 +1,8 @@
-import type { Task, TaskUpdate } from '../api-types.ts';
-import type { BatchResult, Operation } from '../batch-types.ts';
+import type { BatchResult, Task, TaskUpdate } from '../api-types.ts';
 import { taskPath } from '../client.ts';
 import type { TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
+import type { Operation } from '../operation.ts';
 import type { Contents } from './contents.ts';
 import type { Flight, NewWrite, PendingWrite, Refusal, StorageChange } from './storage.ts';
 
@@ -38,8 +38,8 @@ function requestOf(contents: Contents, write: PendingWrite): Pick<Flight, 'metho
 }
 
 /**
- * The next request of the outbox, with at most one write of each task: several changes of one are merged, others wait for the
- * result of the first. Null if nothing can be sent.
+ * The next request of the outbox, with at most one write of each task: several changes of one are merged, others wait
+ * for the result of the first. Null if nothing can be sent.
  */
 export function nextFlight(contents: Contents): { flight: Flight; change: StorageChange } | null {
   const chosen = new Map<string, PendingWrite>();
@@ -99,7 +99,8 @@ const isLater = (status: number) => status >= 500 || [401, 403, 429].includes(st
 
 /**
  * What the results of a flight change.
- * @param gone versions of deletions by id, to which those of the flight are added; a task that is older is not put back.
+ * @param gone versions of deletions by id, to which those of the flight are added; a task that is older is not put
+ * back.
  * @param version the user's counter after the flight, or null.
  */
 export function settled(
@@ -121,7 +122,8 @@ export function settled(
     const stored = contents.byId.get(id);
     const { current } = result;
     const isThere = kind === 'create' && result.status === 412 && current !== undefined && holds(current, write.fields);
-    const isDone = result.status < 300 || isThere || (kind === 'delete' && result.status === 404);
+    const wasDone = result.status === 404 && (kind === 'delete' || (kind === 'restore' && stored !== undefined));
+    const isDone = result.status < 300 || isThere || wasDone;
     const task = result.task ?? current;
     if (isDone && kind === 'delete') {
       remove.push(id);

@@ -1,5 +1,4 @@
-import type { Task, TaskUpdate } from '../api-types.ts';
-import type { ErrorDetail } from '../errors.ts';
+import type { FieldError, Task, TaskUpdate } from '../api-types.ts';
 
 /** A task as the service last told it. */
 export interface StoredTask {
@@ -16,7 +15,7 @@ export interface Refusal {
   readonly status: number;
   readonly code: string;
   readonly message: string;
-  readonly details: readonly ErrorDetail[];
+  readonly details: readonly FieldError[];
   /** The task as it is now, or null. */
   readonly current: Task | null;
 }

@@ -1,4 +1,4 @@
-import type { ErrorBody } from '../errors.ts';
+import type { AnyErrorBody } from '../errors.ts';
 import type { Status } from './leader.ts';
 import type { Announcement } from './local-copy.ts';
 
@@ -8,7 +8,7 @@ export type Message =
   | {
       readonly type: 'status';
       readonly status: Status;
-      readonly error: (ErrorBody & { readonly status: number }) | null;
+      readonly error: (AnyErrorBody & { readonly status: number }) | null;
     }
   | { readonly type: 'hello' }
   | { readonly type: 'retry' };

@@ -11,7 +11,7 @@ interface ReadyOptions {
 }
 
 /** How long `prepare` may take, a large migration included. */
-const MAX_PREPARE_MS = 60_000;
+const MAX_PREPARE_MS = 900_000;
 
 /** What to do, by the class of an SQLSTATE: its first two characters. */
 const HINTS: ReadonlyMap<string, string> = new Map([

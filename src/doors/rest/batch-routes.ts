@@ -1,14 +1,60 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Batch, BatchResults, MAX_BATCH_BYTES } from '../../batch/batch.ts';
+import { z } from 'zod';
+import { Batch, BatchBody, MAX_BATCH_BYTES, MAX_OPERATIONS } from '../../batch/batch.ts';
 import type { BatchService } from '../../batch/batch-service.ts';
 import { AppError } from '../../core/errors.ts';
 import { principalOf } from '../../http/authenticate.ts';
 import { errorReply, JSON_TYPE } from '../../http/error-reply.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
-import { jsonResponse } from '../../http/openapi.ts';
+import { ERROR_FIELDS, jsonResponse } from '../../http/openapi.ts';
+import { EXAMPLE, Task } from '../../tasks/task.ts';
 import type { Outcome } from '../../writes/outcome.ts';
+import {
+  invalidField,
+  KEY,
+  LIMIT,
+  operation,
+  REPLAYED,
+  responses,
+  STALE,
+  WRITE,
+  type ZodRequestTypes,
+} from './documents.ts';
 import type { Failures } from './failures.ts';
-import { KEY, LIMIT, operation, REPLAYED, responses, STALE, WRITE, type ZodRequestTypes } from './routes.ts';
+
+const BatchResult = z
+  .object({
+    status: z.int().meta({ description: 'As the status of the route for this operation.', examples: [201] }),
+    id: z
+      .string()
+      .optional()
+      .meta({ format: 'uuid', description: 'Of a deleted task.', examples: [EXAMPLE.id] }),
+    task: Task.optional(),
+    current: Task.optional(),
+    ...z.object(ERROR_FIELDS).partial().shape,
+  })
+  .meta({
+    id: 'BatchResult',
+    description: 'What became of one operation: the `task` as it is now, the `id` of a deleted one, or an error.',
+    examples: [
+      { status: 201, task: EXAMPLE },
+      { status: 404, error: 'Task not found', code: 'NOT_FOUND' },
+    ],
+  });
+
+const BatchResults = z
+  .object({
+    results: z.array(BatchResult).max(MAX_OPERATIONS).meta({ description: 'In the order of the operations.' }),
+    version: z
+      .int()
+      .nonnegative()
+      .meta({ description: "The user's counter after the batch.", examples: [EXAMPLE.version] }),
+  })
+  .meta({
+    id: 'BatchResults',
+    description: 'What became of the operations of a batch.',
+    examples: [{ results: [{ status: 201, task: EXAMPLE }], version: EXAMPLE.version }],
+  });
 
 /** @returns JSON of the schema `BatchResult`: what the route for this operation would respond with. */
 function resultJson(result: Outcome | AppError, failures: Failures): string {
@@ -22,9 +68,14 @@ function resultJson(result: Outcome | AppError, failures: Failures): string {
   return `{"status":${kind === 'created' ? 201 : 200},"task":${json}}`;
 }
 
-/** The batch: several operations in one request and one transaction. */
-export function mountBatchRoute(scope: FastifyInstance, batches: BatchService, failures: Failures): void {
-  scope.withTypeProvider<ZodRequestTypes>().post('/api/batch', {
+/** Of an atomic batch. */
+const FAILED = { index: 0 };
+
+/** The route of batches: several operations in one request and one transaction. */
+export function mountBatchRoutes(scope: FastifyInstance, batches: BatchService, failures: Failures): void {
+  const app = scope.withTypeProvider<ZodRequestTypes>();
+
+  app.post('/api/batch', {
     bodyLimit: MAX_BATCH_BYTES,
     schema: {
       ...operation(
@@ -32,16 +83,26 @@ export function mountBatchRoute(scope: FastifyInstance, batches: BatchService, f
         'Execute several operations',
         'At most 100, in order and in one transaction; one that fails leaves the others alone, unless `atomic`.',
       ),
-      body: Batch,
+      body: BatchBody,
     },
-    config: responses(
-      KEY,
-      { 200: jsonResponse('What became of each operation.', BatchResults, REPLAYED) },
-      ['INVALID_REQUEST', new AppError('VALIDATION_ERROR', { index: 0 })],
-      [new AppError('NOT_FOUND', { index: 0 }), new AppError('CONFLICT', { index: 0 }), ...LIMIT],
-      [...STALE, ...WRITE],
-    ),
-    handler: async (request: Pick<FastifyRequest, keyof FastifyRequest> & { readonly body: Batch }, reply) => {
+    config: {
+      ...responses(
+        KEY,
+        { 200: jsonResponse('What became of each operation.', BatchResults, REPLAYED) },
+        [
+          'INVALID_REQUEST',
+          new AppError('VALIDATION_ERROR', { ...invalidField('title', 'Title cannot be empty'), ...FAILED }),
+        ],
+        [new AppError('NOT_FOUND', FAILED), new AppError('CONFLICT', FAILED)],
+        [
+          new AppError('LIMIT_REACHED', { ...LIMIT, ...FAILED }),
+          new AppError('PRECONDITION_FAILED', { ...STALE, ...FAILED }),
+        ],
+        WRITE,
+      ),
+      requestBody: Batch,
+    },
+    handler: async (request: Pick<FastifyRequest, keyof FastifyRequest> & { readonly body: BatchBody }, reply) => {
       const result = await batches.execute(principalOf(request), request.body, retryOf(request));
       if (result.isReplayed) void reply.header('idempotency-replayed', 'true');
       if (result.kind === 'undone') {

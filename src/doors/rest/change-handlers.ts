@@ -66,6 +66,7 @@ export function changeHandlers(changes: ChangeFeed, streams: EventStreams) {
       const { wait } = request.query;
       const { draining } = request.server;
       const onStop = (stop: () => void) => {
+        if (draining.aborted) stop();
         draining.addEventListener('abort', stop);
         onceLeft(request, stop);
         onceClosed(request, () => draining.removeEventListener('abort', stop));

@@ -1,18 +1,26 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { Changes, ChangesQuery, EventsQuery, INVALID_CURSOR } from '../../changes/change.ts';
+import {
+  Changes,
+  ChangesQuery,
+  EVENTS_EXAMPLE,
+  EventsQuery,
+  EXAMPLE_CURSOR,
+  INVALID_CURSOR,
+} from '../../changes/change.ts';
 import type { ChangeFeed } from '../../changes/feed.ts';
+import { AppError } from '../../core/errors.ts';
 import type { EventStreams } from '../../http/event-stream.ts';
 import { jsonResponse, streamResponse } from '../../http/openapi.ts';
 import { changeHandlers } from './change-handlers.ts';
-import { header, invalidField, operation, responses, type ZodRequestTypes } from './routes.ts';
+import { header, invalidField, operation, responses, type ZodRequestTypes } from './documents.ts';
 
-const CURSOR = ['CURSOR_EXPIRED', invalidField('cursor', INVALID_CURSOR)] as const;
+const CURSOR = ['CURSOR_EXPIRED', new AppError('VALIDATION_ERROR', invalidField('cursor', INVALID_CURSOR))] as const;
 const NO_HEADERS = z.object({});
 const LAST_EVENT_ID = header(
-  'last-event-id',
+  'Last-Event-ID',
   'The `id` of the last event received, as browsers send it; wins over `cursor`.',
-  'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA',
+  EXAMPLE_CURSOR,
 );
 
 const CHANGES = `What has changed since \`cursor\`, by version; without one everything that is there. Ask again with the
@@ -29,15 +37,15 @@ export function mountChangeRoutes(scope: FastifyInstance, changes: ChangeFeed, s
   const handlers = changeHandlers(changes, streams);
 
   app.get('/api/changes', {
-    schema: { ...operation('listChanges', 'List changes', CHANGES.replace(/\s+/g, ' ')), querystring: ChangesQuery },
+    schema: { ...operation('listChanges', 'List changes', CHANGES), querystring: ChangesQuery },
     config: { ...responses(NO_HEADERS, { 200: jsonResponse('The changes.', Changes) }, CURSOR), isLong: hasWait },
     handler: handlers.list,
   });
 
   app.get('/api/events', {
-    schema: { ...operation('streamEvents', 'Stream changes', EVENTS.replace(/\s+/g, ' ')), querystring: EventsQuery },
+    schema: { ...operation('streamEvents', 'Stream changes', EVENTS), querystring: EventsQuery },
     config: {
-      ...responses(LAST_EVENT_ID, { 200: streamResponse('The events, for at most an hour.') }, CURSOR),
+      ...responses(LAST_EVENT_ID, { 200: streamResponse('The events, for at most an hour.', EVENTS_EXAMPLE) }, CURSOR),
       isLong: () => true,
     },
     handler: handlers.events,

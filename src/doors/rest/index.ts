@@ -4,10 +4,10 @@ import type { ChangeFeed } from '../../changes/feed.ts';
 import type { EventStreams } from '../../http/event-stream.ts';
 import { checkQuery } from '../../http/query.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
-import { mountBatchRoute } from './batch-routes.ts';
+import { mountBatchRoutes } from './batch-routes.ts';
 import { mountChangeRoutes } from './change-routes.ts';
 import { failuresWith } from './failures.ts';
-import { mountRoutes } from './routes.ts';
+import { mountTaskRoutes } from './task-routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
@@ -30,8 +30,8 @@ export async function mountRest(
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });
     const failures = failuresWith(maxTasksPerUser);
-    mountRoutes(scope, tasks, failures);
-    mountBatchRoute(scope, batches, failures);
+    mountTaskRoutes(scope, tasks, failures);
+    mountBatchRoutes(scope, batches, failures);
     mountChangeRoutes(scope, changes, streams);
   });
 }

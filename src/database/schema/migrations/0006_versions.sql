@@ -14,6 +14,14 @@ alter table todo.tasks
   add column deleted_at timestamptz,
   alter column title drop not null;
 
+-- No copies of what users wrote in the planner's statistics, where they would outlive it. Setting a type, be it the same,
+-- drops those that there are.
+alter table todo.tasks
+  alter column title type text,
+  alter column title set statistics 0,
+  alter column description type text,
+  alter column description set statistics 0;
+
 alter table todo.users no force row level security;
 alter table todo.tasks no force row level security;
 
@@ -58,6 +66,7 @@ create table todo.replies (
   created_at timestamptz not null default now(),
   primary key (user_id, key, part)
 );
+alter table todo.replies alter column task set statistics 0;
 create index replies_of_task on todo.replies (user_id, task_id);
 create index replies_oldest_first on todo.replies (created_at);
 
@@ -121,12 +130,12 @@ create trigger number_changed_task before update on todo.tasks for each row
   )
   execute function todo.number_task();
 
--- What was kept of a task for retries of its requests goes with its content.
+-- What was kept of a task for retries of its requests goes with its content. That it was deleted says nothing of it.
 create function todo.blank_replies() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update todo.replies set kind = 'missing', version = null, task = null
-  where user_id = old.user_id and task_id = old.id;
+  where user_id = old.user_id and task_id = old.id and kind <> 'deleted';
   return null;
 end
 $$;
@@ -149,7 +158,7 @@ begin
   ) as gone
   where users.id = gone.user_id;
   update todo.replies set kind = 'missing', version = null, task = null
-  from deleted where (replies.user_id, replies.task_id) = (deleted.user_id, deleted.id);
+  from deleted where (replies.user_id, replies.task_id) = (deleted.user_id, deleted.id) and kind <> 'deleted';
   return null;
 end
 $$;

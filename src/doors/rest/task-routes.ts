@@ -1,17 +1,9 @@
-import type { FastifyInstance, FastifyTypeProvider } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
-import {
-  type DocumentedResponse,
-  emptyResponse,
-  errorResponses,
-  jsonResponse,
-  SERVICE_ERRORS,
-} from '../../http/openapi.ts';
-import { unknownParameter } from '../../http/query.ts';
+import { type DocumentedResponse, emptyResponse, jsonResponse } from '../../http/openapi.ts';
 import {
   DeletedTask,
-  EXAMPLE,
   Task,
   TaskCreate,
   TaskDeletionQuery,
@@ -21,44 +13,33 @@ import {
   TaskUpdate,
 } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
+import {
+  ETAG,
+  header,
+  invalidField,
+  KEY,
+  LIMIT,
+  operation,
+  REPLAYED,
+  responses,
+  STALE,
+  text,
+  WRITE,
+  type ZodRequestTypes,
+} from './documents.ts';
 import type { Failures } from './failures.ts';
 import { taskHandlers } from './task-handlers.ts';
-
-/** Request types are inferred from the zod schemas. */
-export interface ZodRequestTypes extends FastifyTypeProvider {
-  readonly validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
-}
 
 const TASKS = '/api/tasks';
 const TASK = `${TASKS}/:task_id`;
 const params = z.object({ task_id: TaskId });
 
-const text = (description: string, example?: string) => ({
-  type: 'string',
-  description,
-  ...(example === undefined ? {} : { examples: [example] }),
-});
-const ETAG = { ETag: text('The version of the task, in double quotes.', '"7"') };
 const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opaque.') };
 const LOCATION = { Location: text('Path of the new task.') };
-export const REPLAYED = { 'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true') };
 const WRITTEN = { ...ETAG, ...REPLAYED };
 
-/** Request headers; their values are checked where they are read, for one form of error. */
-export const header = (name: string, description: string, example: string) =>
-  z.object({
-    [name]: z
-      .string()
-      .optional()
-      .meta({ description, examples: [example] }),
-  });
 const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has: 304 if one is still right.', '"7"');
 const IF_MATCH = header('If-Match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
-export const KEY = header(
-  'Idempotency-Key',
-  'Unique to this request: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ASCII characters.',
-  '5f0c2a8e-1b7d-4a4e-9a51-3d2f1c0b9e8a',
-);
 const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.', '*');
 const GUARDED = IF_MATCH.extend(KEY.shape);
 
@@ -70,40 +51,21 @@ const TASK_LINKS = Object.fromEntries(
   ]),
 );
 
-export const invalidField = (field: string, message: string) =>
-  new AppError('VALIDATION_ERROR', { details: [{ field, message }] });
-
-/** The errors that a route can respond with, beside those of every route. */
-const TOKEN = ['UNAUTHORIZED', 'INVALID_TOKEN', 'TOKEN_EXPIRED', 'RATE_LIMITED'] as const;
-const QUERY = [invalidField('limit', unknownParameter())] as const;
-const DATABASE = ['DATABASE_ERROR', 'SERVICE_UNAVAILABLE'] as const;
-const TASK_ID = [invalidField('task_id', 'Task id must be a UUID'), 'NOT_FOUND'] as const;
-const BODY = ['INVALID_REQUEST', invalidField('title', 'Title cannot be empty')] as const;
-export const LIMIT = [new AppError('LIMIT_REACHED', { message: 'The limit of 100000 tasks is reached' })];
-/** Methods other than GET read the body, even if they ignore it. */
-export const WRITE = ['PAYLOAD_TOO_LARGE', 'IDEMPOTENCY_MISMATCH'] as const;
-export const STALE = [new AppError('PRECONDITION_FAILED', { current: JSON.stringify(EXAMPLE) })];
-
-export const operation = (operationId: string, summary: string, description: string) => ({
-  operationId,
-  summary,
-  description,
-  tags: ['Tasks'],
-});
-
-export const responses = (
-  requestHeaders: z.ZodObject,
-  success: Readonly<Record<number, DocumentedResponse>>,
-  ...errors: Parameters<typeof errorResponses>[0][]
-) => ({
-  requestHeaders,
-  responses: { ...success, ...errorResponses([...SERVICE_ERRORS, ...TOKEN, ...QUERY, ...DATABASE, ...errors.flat()]) },
-});
+const TASK_ID = [
+  new AppError('VALIDATION_ERROR', invalidField('task_id', 'Task id must be a UUID')),
+  'NOT_FOUND',
+] as const;
+const BODY = [
+  'INVALID_REQUEST',
+  new AppError('VALIDATION_ERROR', invalidField('title', 'Title cannot be empty')),
+] as const;
+const LIMIT_REACHED = new AppError('LIMIT_REACHED', LIMIT);
+const CHANGED_SINCE = new AppError('PRECONDITION_FAILED', STALE);
 
 const NOT_MODIFIED = (headers: DocumentedResponse['headers']) => emptyResponse('The client has it already.', headers);
 
-/** The REST API: path, operation, request schemas and responses of every route. */
-export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures: Failures): void {
+/** The routes of tasks: path, operation, request schemas and responses of each. */
+export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, failures: Failures): void {
   const app = scope.withTypeProvider<ZodRequestTypes>();
   const handlers = taskHandlers(tasks, TASKS, failures);
 
@@ -127,7 +89,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures
     config: responses(
       KEY,
       { 201: jsonResponse('The new task.', Task, { ...LOCATION, ...WRITTEN }) },
-      LIMIT,
+      [LIMIT_REACHED],
       BODY,
       WRITE,
     ),
@@ -160,8 +122,8 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures
         200: jsonResponse('The changed task.', Task, WRITTEN),
         201: jsonResponse('The new task.', Task, { ...LOCATION, ...WRITTEN }),
       },
-      [...TASK_ID, 'CONFLICT', ...LIMIT],
-      [...BODY, ...STALE, ...WRITE],
+      [...TASK_ID, 'CONFLICT', LIMIT_REACHED],
+      [...BODY, CHANGED_SINCE, ...WRITE],
     ),
     handler: handlers.put,
   });
@@ -176,7 +138,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures
       GUARDED,
       { 200: jsonResponse('The changed task.', Task, WRITTEN) },
       [...TASK_ID, ...BODY],
-      [...STALE, ...WRITE],
+      [CHANGED_SINCE, ...WRITE],
     ),
     handler: handlers.update,
   });
@@ -188,7 +150,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures
       querystring: TaskDeletionQuery,
     },
     config: responses(GUARDED, { 200: jsonResponse('Task deleted.', DeletedTask, WRITTEN) }, TASK_ID, [
-      ...STALE,
+      CHANGED_SINCE,
       ...WRITE,
     ]),
     handler: handlers.delete,
@@ -200,7 +162,7 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures
       params,
     },
     config: responses(GUARDED, { 200: jsonResponse('The changed task.', Task, WRITTEN) }, TASK_ID, [
-      ...STALE,
+      CHANGED_SINCE,
       ...WRITE,
     ]),
     handler: handlers.toggle,
@@ -214,8 +176,8 @@ export function mountRoutes(scope: FastifyInstance, tasks: TaskService, failures
     config: responses(
       GUARDED,
       { 200: jsonResponse('The task.', Task, WRITTEN) },
-      [...TASK_ID, ...LIMIT],
-      [...STALE, ...WRITE],
+      [...TASK_ID, LIMIT_REACHED],
+      [CHANGED_SINCE, ...WRITE],
     ),
     handler: handlers.restore,
   });
