@@ -55,8 +55,6 @@ const PARAMETERS: Readonly<
   'get /api/events': { query: ['cursor'], headers: ['Last-Event-ID'] },
 };
 
-/** Parameters that are only sent with another. */
-
 /** The routes that have other statuses than 200 or more, beside those of their method. */
 const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks': ['201', '409'],

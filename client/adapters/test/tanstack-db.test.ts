@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import type { LeaderElection, OnlineDetector, StorageAdapter } from '@tanstack/offline-transactions';
 import { newTask } from 'todo-api/client/adapters/tanstack-db';
-import { openTasks } from './pages/tanstack-db/tasks.ts';
 import { example } from './pages/tanstack-db/example.ts';
+import { openTasks } from './pages/tanstack-db/tasks.ts';
 import { createMany, startWorld, titlesOf, until } from './world.ts';
 
 type Opened = ReturnType<typeof openTasks>;
@@ -126,7 +126,7 @@ describe('TanStack DB', () => {
     assert.deepEqual(titlesOf(await app.client.list()), ['kept']);
   });
 
-  test("keeps a write that a proxy answers with 401 or 403 in an error page", async (t) => {
+  test('keeps a write that a proxy answers with 401 or 403 in an error page', async (t) => {
     const app = start(t);
     await app.load();
     app.local.network.answer('POST', '/api/batch', 403);
@@ -177,7 +177,10 @@ describe('TanStack DB', () => {
   test('merges what two devices did offline: different fields of a task, creations, a deletion', async (t) => {
     const one = start(t);
     const other = start(t, { user: one.user });
-    const [shared, removed] = [await one.client.create({ title: 'shared' }), await one.client.create({ title: 'gone' })];
+    const [shared, removed] = [
+      await one.client.create({ title: 'shared' }),
+      await one.client.create({ title: 'gone' }),
+    ];
     for (const app of [one, other]) {
       await app.load();
       await hasTitles(app, ['gone', 'shared']);
@@ -185,9 +188,17 @@ describe('TanStack DB', () => {
       app.online.isThere = false;
     }
     const saved = [
-      one.save(() => one.tasks.update(shared.id, (draft) => { draft.title = 'renamed'; })),
+      one.save(() =>
+        one.tasks.update(shared.id, (draft) => {
+          draft.title = 'renamed';
+        }),
+      ),
       one.save(() => one.tasks.insert(newTask({ title: 'of one' }))),
-      other.save(() => other.tasks.update(shared.id, (draft) => { draft.is_completed = true; })),
+      other.save(() =>
+        other.tasks.update(shared.id, (draft) => {
+          draft.is_completed = true;
+        }),
+      ),
       other.save(() => other.tasks.insert(newTask({ title: 'of the other' }))),
       other.save(() => other.tasks.delete(removed.id)),
     ];
@@ -207,7 +218,11 @@ describe('TanStack DB', () => {
     const app = start(t);
     const { id } = await app.client.create({ title: 'right' });
     await app.load();
-    const saved = app.save(() => app.tasks.update(id, (draft) => { draft.title = ' '; }));
+    const saved = app.save(() =>
+      app.tasks.update(id, (draft) => {
+        draft.title = ' ';
+      }),
+    );
     await assert.rejects(saved, { message: 'Validation failed' });
     assert.equal(app.tasks.get(id)?.title, 'right');
     assert.deepEqual(await app.outbox.peekOutbox(), []);
