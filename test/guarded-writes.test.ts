@@ -59,7 +59,13 @@ onEachDatabase('guarded writes', (service) => {
   test('If-Match accepts its tag, a weak one, one of several, and *', async () => {
     const person = await service().person();
     let task = await person.create('0');
-    for (const header of [(t: Task) => tag(t), (t: Task) => `W/${tag(t)}`, (t: Task) => `"0", ${tag(t)}`, () => '*']) {
+    for (const header of [
+      (t: Task) => tag(t),
+      (t: Task) => `W/${tag(t)}`,
+      (t: Task) => `"0", ${tag(t)}`,
+      (t: Task) => `"a,b",W/"" ,${tag(t)}`,
+      () => '*',
+    ]) {
       const sent = { 'if-match': header(task) };
       const answer = await person.send('PATCH', `/api/tasks/${task.id}`, { title: `${task.version}` }, sent);
       assert.equal(answer.statusCode, 200, header(task));
