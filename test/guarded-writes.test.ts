@@ -71,7 +71,7 @@ onEachDatabase('guarded writes', (service) => {
       assert.equal(answer.statusCode, 200, header(task));
       task = answer.json<Task>();
     }
-    assert.equal(task.version, 5);
+    assert.equal(task.version, 6);
   });
 
   test('an If-Match that is no list of tags is 400', async () => {
