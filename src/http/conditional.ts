@@ -4,8 +4,9 @@ interface WithHeaders {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
 }
 
-/** An entity tag as sent, and whether it is weak (RFC 9110, 8.8.3). */
-const TAG = /^[ \t]*(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"[ \t]*$/;
+/** Entity tags as sent, each perhaps weak (RFC 9110, 8.8.3); a comma within quotes is part of the tag. */
+const TAG = '(?:W/)?"([\\x21\\x23-\\x7e\\x80-\\xff]*)"';
+const TAGS = new RegExp(`^[ \\t]*${TAG}(?:[ \\t]*,[ \\t]*${TAG})*[ \\t]*$`);
 const VERSION = /^(?:0|[1-9]\d{0,15})$/;
 
 const invalid = (message: string) => new AppError('INVALID_REQUEST', { message });
@@ -13,11 +14,8 @@ const invalid = (message: string) => new AppError('INVALID_REQUEST', { message }
 /** @returns the opaque parts of the tags in `value`, or '*'. @throws {AppError} `INVALID_REQUEST` for anything else. */
 function parseTags(header: string, value: string): readonly string[] | '*' {
   if (value.trim() === '*') return '*';
-  return value.split(',').map((part) => {
-    const [, , opaque] = TAG.exec(part) ?? [];
-    if (opaque === undefined) throw invalid(`${header} must be *, or tags in double quotes, as in ${header}: "7"`);
-    return opaque;
-  });
+  if (!TAGS.test(value)) throw invalid(`${header} must be *, or tags in double quotes, as in ${header}: "7"`);
+  return [...value.matchAll(new RegExp(TAG, 'g'))].map(([, opaque = '']) => opaque);
 }
 
 const headerOf = ({ headers }: WithHeaders, name: 'if-match' | 'if-none-match') => headers[name]?.toString();

@@ -28,8 +28,11 @@ const ORDER = [
   ['Liveness', 200],
 ] as const;
 
-/** The bodies are the document's examples, not made up from its schemas. */
-const RESOLUTION = 'requestParametersResolution=Example,parametersResolution=Example';
+/**
+ * The bodies are the document's examples, not made up from its schemas. Optional parameters are there, but not selected:
+ * with the example of `Idempotency-Key` in each of them, the second write is 422.
+ */
+const RESOLUTION = 'requestParametersResolution=Example,parametersResolution=Example,enableOptionalParameters=false';
 
 const EMOJI_TITLE = '🥛 Buy oat milk';
 
