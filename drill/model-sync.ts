@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openEmbedded } from '../dist/database/embedded/embedded.js';
@@ -135,6 +136,7 @@ async function checkModel(run: DrillRun, place: Place, size: Size): Promise<Figu
   });
 
   const end = AbortSignal.timeout(size.seconds * 1_000);
+  setMaxListeners(0, end);
   // Some mirrors begin in the middle.
   const later = (index: number) => delay((index % 3) * size.seconds * 250);
   await Promise.all([
@@ -221,7 +223,7 @@ export const modelSync: Drill = {
   timeoutSeconds: { short: 90, long: 300 },
   run: async (run) =>
     checkModel(run, await onPostgres(run), {
-      ...{ users: 4, writers: 20, readers: 3, clientMirrors: 2, processes: 2, pauseMs: 80 },
+      ...{ users: 4, writers: 20, readers: 3, clientMirrors: 2, processes: 2, pauseMs: 30 },
       seconds: run.scale === 'short' ? 8 : 120,
     }),
 };

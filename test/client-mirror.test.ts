@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MirrorStorage, memoryStorage, type OpenStorage, TodoApiError } from '../client/dist/index.js';
 import { newDevice, newEpoch, settled, titles, until } from './support/mirrors.ts';
 import { gate } from './support/network.ts';
@@ -199,6 +200,7 @@ describe('a mirror', () => {
     await until(first, () => first.pending().some(({ refusal }) => refusal !== null));
     await until(first, () => first.pending().length === 1);
     await first.update(task.id, { description: 'Written while it is open' });
+    await nextTurn();
     await first.close();
     device.decide = () => 'mine';
     const second = await device.open();

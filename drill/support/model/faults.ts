@@ -31,14 +31,14 @@ export class Faults {
     while (!signal.aborted) {
       await delay(50 + random.below(250), undefined, { signal }).catch(() => undefined);
       const [choice, count] = [random.below(100), 1 + random.below(6)];
-      if (choice < 30) {
+      if (choice < 25) {
         spread.cut(count, random);
         this.cut += count;
-      } else if (choice < 65) {
+      } else if (choice < 55) {
         spread.loseAnswers(count);
         this.lost += count;
-      } else if (choice < 88) this.terminated += await terminate(choice < 84 ? 1 : 100);
-      else this.#replace(choice < 97 ? 'SIGKILL' : 'SIGTERM', count);
+      } else if (choice < 78) this.terminated += await terminate(choice < 74 ? 1 : 100);
+      else this.#replace(choice < 95 ? 'SIGKILL' : 'SIGTERM', count);
     }
     await this.#replacing;
     spread.loseAnswers(0);
