@@ -272,6 +272,7 @@ onEachDatabase('changes', (service) => {
     const person = await service().person();
     const { cursor, epoch } = await changesOf(person);
     const integer = (label: string, from: number, to: number) => `${label} must be an integer from ${from} to ${to}`;
+    const UNKNOWN = 'Unknown query parameter: this route has cursor, limit, wait, since, epoch';
     const unknownCursor = 'Cursor must be one that this service has given';
     for (const [query, field, message] of [
       ['limit=0', 'limit', integer('Limit', 1, 1000)],
@@ -291,11 +292,7 @@ onEachDatabase('changes', (service) => {
       [`since=-1&epoch=${epoch}`, 'since', integer('Since', 0, Number.MAX_SAFE_INTEGER)],
       [`since=1&epoch=${epoch}&cursor=${cursor}`, 'since', 'Either cursor or since, not both'],
       ['limit=1&limit=1', 'limit', 'Query parameter must be sent once'],
-      [
-        'from=1',
-        'from',
-        'Unknown query parameter: this route has cursor, limit, wait, since, epoch. None is needed against caches: responses are never cached',
-      ],
+      ['from=1', 'from', `${UNKNOWN}. None is needed against caches: responses are never cached`],
     ] as const) {
       const answer = await person.send('GET', `/api/changes?${query}`);
       assert.deepEqual(

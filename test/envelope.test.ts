@@ -70,6 +70,10 @@ const NOT_JSON: Expected = [
   'Request body is not valid JSON',
   [{ field: 'body', message: 'JSON has double quotes around names and texts, and no comma after the last field' }],
 ];
+const NO_CURSOR = 'Cursor must be one that this service has given';
+/** Of version 7, which the user of the stub has not reached. */
+const CURSOR = 'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA';
+const EXPIRED: Expected = [410, 'CURSOR_EXPIRED', 'Start again without a cursor'];
 const LARGE = 'x'.repeat(65_537);
 
 const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
@@ -126,6 +130,21 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
     post('{"title":"x"}', { 'Idempotency-Key': 'a b' }),
     [400, 'INVALID_REQUEST', 'Idempotency-Key must be 1 to 255 visible ASCII characters'],
   ],
+  [
+    'the validation of a batch',
+    { ...post('{"operations":1}'), path: '/api/batch' },
+    invalid('operations', 'operations must be an array'),
+  ],
+  ['the body parser, for a large batch', { ...post('x'.repeat(262_145)), path: '/api/batch' }, TOO_LARGE],
+  ['the check of a cursor', { path: '/api/changes?cursor=x' }, invalid('cursor', NO_CURSOR)],
+  ['the check of a cursor of a stream', { path: '/api/events?cursor=x' }, invalid('cursor', NO_CURSOR)],
+  [
+    'the check of Last-Event-ID',
+    { path: '/api/events', headers: { 'Last-Event-ID': 'x' } },
+    invalid('last-event-id', NO_CURSOR),
+  ],
+  ['the changes, for a cursor that is ahead', { path: `/api/changes?cursor=${CURSOR}` }, EXPIRED],
+  ['the event stream, for a cursor that is ahead', { path: `/api/events?cursor=${CURSOR}` }, EXPIRED],
   ['the validation of a query', { path: `${TASKS}?deleted=x` }, invalid('deleted', 'Must be true or false')],
   ['the validation of a path', { path: `${TASKS}/{x}` }, invalid('task_id', 'Task id must be a UUID')],
   [
@@ -145,6 +164,11 @@ const SOURCES: readonly (readonly [string, Asked, Expected])[] = [
   ],
   ['the static files of /docs', { path: '/docs/static/%00' }, [400, 'INVALID_REQUEST', 'Request is not valid']],
   ['the database', { from: 'failing' }, [500, 'DATABASE_ERROR', 'A database error occurred']],
+  [
+    'the database, before a stream',
+    { from: 'failing', path: '/api/events' },
+    [500, 'DATABASE_ERROR', 'A database error occurred'],
+  ],
   ['a bug', { from: 'throwing' }, [500, 'INTERNAL_ERROR', 'An internal server error occurred']],
 ];
 

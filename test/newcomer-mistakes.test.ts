@@ -80,6 +80,25 @@ const MISTAKES: Readonly<Record<string, readonly [Mistake, Said]>> = {
     [405, 'METHOD_NOT_ALLOWED', 'This path has GET, HEAD, OPTIONS, POST'],
   ],
   'GET to toggle': [{ path: `${TASKS}/ID/toggle` }, [405, 'METHOD_NOT_ALLOWED', 'This path has OPTIONS, POST']],
+  'POST of a batch to the tasks': [
+    post('{"operations":[]}'),
+    [400, 'VALIDATION_ERROR', '"title"', 'Title is required'],
+  ],
+  'a batch that is a list': [{ ...post('[]'), path: '/api/batch' }, [400, 'INVALID_REQUEST', 'must be a JSON object']],
+  'a batch of one operation': [
+    { ...post('{"op":"create","title":"x"}'), path: '/api/batch' },
+    [400, 'VALIDATION_ERROR', '"operations"', 'must be an array'],
+  ],
+  'an operation that there is not': [
+    { ...post('{"operations":[{"op":"remove","id":"ID"}],"atomic":true}'), path: '/api/batch' },
+    [400, 'VALIDATION_ERROR', '"op"', 'must be one of create, put, update, toggle, delete, restore', '"index":0'],
+  ],
+  'completed instead of is_completed in a batch': [
+    { ...post('{"operations":[{"op":"update","id":"ID","completed":true}],"atomic":true}'), path: '/api/batch' },
+    [400, 'VALIDATION_ERROR', FIELDS, 'Ignored: completed'],
+  ],
+  'a cursor of their own': [{ path: '/api/changes?cursor=5' }, [400, 'VALIDATION_ERROR', '"cursor"', 'has given']],
+  'since without an epoch': [{ path: '/api/changes?since=5' }, [400, 'VALIDATION_ERROR', '"epoch"', 'needs the epoch']],
   'a query against caches': [{ path: `${TASKS}?_=123` }, [400, 'VALIDATION_ERROR', '"_"', 'never cached']],
 };
 

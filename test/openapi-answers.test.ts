@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { AppError, type ErrorCode } from '../dist/core/errors.js';
 import type { Answered } from './support/envelope.ts';
+import { answerTo } from './support/event-client.ts';
 import { OpenApi } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
@@ -11,6 +12,7 @@ import { stubDatabase } from './support/stub-database.ts';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const OVERSIZED = 'x'.repeat(70_000);
+const OVERSIZED_BATCH = 'x'.repeat(300_000);
 
 interface Route {
   readonly method: string;
@@ -41,29 +43,22 @@ const urlOf = ({ path }: Route, id = UNKNOWN_ID) => path.replace('{task_id}', ()
 const takesToken = ({ path }: Route) => path.startsWith('/api/');
 const takesId = ({ path }: Route) => path.includes('{task_id}');
 const restores = ({ path }: Route) => path.endsWith('/restore');
+const isBatch = ({ path }: Route) => path === '/api/batch';
+const isStream = ({ path }: Route) => path === '/api/events';
+
+/** The body of a batch that fails as its operation does. */
+const atomic = (operation: object) => ({ operations: [operation], atomic: true });
 
 /** Whether only a bug could cause the error: no database or input can make these routes fail. */
 const needsBug = (route: Route, code: string) => !takesToken(route) && code === 'INTERNAL_ERROR';
 
-const isBatch = ({ path }: Route) => path === '/api/batch';
-/** A batch that fails if its one operation does. */
-const atomic = (operation: object) => ({ operations: [operation], atomic: true });
-
 interface Request {
-  readonly query?: string;
   readonly id?: string;
   readonly body?: unknown;
   readonly headers?: Record<string, string>;
+  /** What follows the path. */
+  readonly ending?: string;
 }
-
-const ask = (
-  by: Person,
-  route: Route,
-  { id = UNKNOWN_ID, body = route.body, headers = {}, query = '' }: Request = {},
-): Promise<Answered> => {
-  const send = route.path === '/api/events' ? by.begin : by.send;
-  return send.call(by, route.method.toUpperCase(), urlOf(route, id) + query, body, headers);
-};
 
 /** A database that fails everything with `error`. */
 const failingDatabase = (error: Error) => {
@@ -74,6 +69,8 @@ const failingDatabase = (error: Error) => {
 describe('responses are as documented in OpenAPI', () => {
   let api: OpenApi;
   let port: number;
+  /** Where a user's requests go that are not injected, if it is not the service of the others. */
+  const ports = new Map<Person, number>();
   let service: Service;
   let person: Person;
   let expired: Person;
@@ -93,22 +90,36 @@ describe('responses are as documented in OpenAPI', () => {
     expired = await service.person('expired', { exp: 1 });
     api = await OpenApi.read(service.app);
     port = await listen(service.app);
-    limited = await (await start(stubDatabase(), { config: { rateLimitPerMinute: 1 } })).person();
+    const startWithPerson = async (...of: Parameters<typeof start>) => {
+      const started = await start(...of);
+      const user = await started.person();
+      ports.set(user, await listen(started.app));
+      return user;
+    };
+    limited = await startWithPerson(stubDatabase(), { config: { rateLimitPerMinute: 1 } });
     await limited.send('GET', '/api/tasks');
-    full = await (await start(ANY_DATABASE, { config: { maxTasksPerUser: 1 } })).person();
+    full = await startWithPerson(ANY_DATABASE, { config: { maxTasksPerUser: 1 } });
     await person.send('POST', '/api/tasks', { title: 'x' }, { 'idempotency-key': 'used' });
     for (const [code, error] of [
       ['DATABASE_ERROR', new AppError('DATABASE_ERROR')],
       ['INTERNAL_ERROR', new TypeError('a bug')],
       ['SERVICE_UNAVAILABLE', new AppError('SERVICE_UNAVAILABLE')],
     ] as const) {
-      failing.set(code, await (await start(failingDatabase(error))).person());
+      failing.set(code, await startWithPerson(failingDatabase(error)));
     }
   });
   after(async () => {
     await Promise.all(services.map((each) => each.close()));
   });
 
+  const ask = (by: Person, route: Route, request: Request = {}): Promise<Answered> => {
+    const { id = UNKNOWN_ID, headers = {}, ending = '' } = request;
+    const body = 'body' in request ? request.body : route.body;
+    const url = urlOf(route, id) + ending;
+    if (!isStream(route)) return by.send(route.method.toUpperCase(), url, body, headers);
+    const origin = `http://127.0.0.1:${ports.get(by) ?? port}`;
+    return answerTo(origin + url, { authorization: `Bearer ${by.token}`, ...headers });
+  };
   /** The response to a request that cannot be injected, on a connection of its own. */
   const overSocket = async (route: Route, headers: Record<string, string | null>) => {
     const authorization = `Bearer ${person.token}`;
@@ -116,6 +127,17 @@ describe('responses are as documented in OpenAPI', () => {
     const [answer] = await exchange(port, request);
     assert.ok(answer, `${titleOf(route)} was not answered`);
     return answer;
+  };
+  /** The id of a task that was deleted. */
+  const deletedTask = async () => {
+    const { id } = await person.create('x');
+    await person.send('DELETE', `/api/tasks/${id}`);
+    return id;
+  };
+  /** A cursor of `by`, who has written something. */
+  const cursorOf = async (by: Person) => {
+    await by.create('x');
+    return (await by.send('GET', '/api/changes')).json<{ cursor: string; epoch: string }>();
   };
   /** The id of a task of `by` on which `route` can succeed. */
   const taskFor = async (by: Person, route: Route) => {
@@ -132,6 +154,31 @@ describe('responses are as documented in OpenAPI', () => {
   /** Requests that make a route respond with a status that is no error. */
   const requestsByStatus: Readonly<Record<number, (route: Route) => Promise<Answered[]>>> = {
     200: async (route) => {
+      if (route.path === '/api/changes') {
+        const { cursor } = await cursorOf(person);
+        await person.send('DELETE', `/api/tasks/${await deletedTask()}?permanent=true`);
+        await deletedTask();
+        const endings = ['', '?since=0&limit=1', `?cursor=${cursor}`, `?cursor=${cursor}&wait=25`];
+        return Promise.all(endings.map((ending) => ask(person, route, { ending })));
+      }
+      if (isBatch(route)) {
+        const [kept, gone, key] = [(await person.create('x')).id, await deletedTask(), `${Math.random()}`];
+        const operations = [
+          ...[
+            { op: 'create', title: 'x' },
+            { op: 'put', id: kept, title: 'y' },
+            { op: 'restore', id: gone },
+          ],
+          ...[{ op: 'toggle', id: kept, if_version: 0 }, { op: 'create', id: kept, title: 'x' }, { op: 'none' }, null],
+          ...[
+            { op: 'delete', id: kept },
+            { op: 'create', id: kept, title: 'x' },
+            { op: 'toggle', id: randomUUID() },
+          ],
+        ];
+        const request = { body: { operations }, headers: { 'idempotency-key': key } };
+        return [await ask(person, route, request), await ask(person, route, request)];
+      }
       const [id, headers] = [await taskFor(person, route), { 'idempotency-key': `${Math.random()}` }];
       const guarded = {
         'if-match': restores(route) ? '*' : String((await person.send('GET', `/api/tasks/${id}`)).headers.etag),
@@ -157,9 +204,9 @@ describe('responses are as documented in OpenAPI', () => {
     INVALID_TOKEN: async (route) => [await ask(service.stranger(), route)],
     TOKEN_EXPIRED: async (route) => [await ask(expired, route)],
     VALIDATION_ERROR: async (route) => [
-      await ask(person, route, { query: '?limit=0' }),
-      ...(route.path === '/api/changes' ? [await ask(person, route, { query: '?cursor=x' })] : []),
-      ...(isBatch(route) ? [await ask(person, route, { body: atomic({ op: 'create' }) })] : []),
+      await ask(person, route, { ending: '?offset=5' }),
+      ...(isStream(route) ? [await ask(person, route, { headers: { 'last-event-id': 'x' } })] : []),
+      ...(isBatch(route) ? [await ask(person, route, { body: atomic({ op: 'update', id: UNKNOWN_ID }) })] : []),
       ...(takesId(route) ? [await ask(person, route, { id: 'x' })] : []),
       ...(route.body === undefined ? [] : [await ask(person, route, { body: { title: '', description: 1 } })]),
     ],
@@ -172,28 +219,41 @@ describe('responses are as documented in OpenAPI', () => {
       ...(takesId(route) && route.method !== 'get' ? [await ask(person, route, { headers: { 'if-match': '7' } })] : []),
     ],
     PRECONDITION_FAILED: async (route) => {
+      if (isBatch(route)) {
+        const { id } = await person.create('x');
+        const request = { body: atomic({ op: 'create', id, title: 'x' }), headers: { 'idempotency-key': id } };
+        const since = { ...atomic({ op: 'toggle', id }), if_unchanged_since: 0 };
+        return [
+          ...[await ask(person, route, request), await ask(person, route, request)],
+          await ask(person, route, { body: since }),
+        ];
+      }
       const id = await taskFor(person, route);
-      if (isBatch(route)) return [await ask(person, route, { body: atomic({ op: 'toggle', id, if_version: 0 }) })];
       const headers = { 'if-match': 'W/"900719925474099"', 'idempotency-key': `${Math.random()}` };
       const answers = [await ask(person, route, { id, headers }), await ask(person, route, { id, headers })];
       const create = { id, headers: { 'if-none-match': '*' } };
       return route.method === 'put' ? [...answers, await ask(person, route, create)] : answers;
     },
-    CURSOR_EXPIRED: async (route) => [
-      await ask(person, route, { query: '?cursor=ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA' }),
-    ],
     CONFLICT: async (route) => {
-      const { id } = await person.create('x');
-      await person.send('DELETE', `/api/tasks/${id}`);
-      if (isBatch(route)) return [await ask(person, route, { body: atomic({ op: 'put', id, title: 'x' }) })];
+      const id = await deletedTask();
+      if (isBatch(route)) return [await ask(person, route, { body: atomic({ op: 'create', id, title: 'x' }) })];
       return [await ask(person, route, { id, headers: { 'if-none-match': '*' } })];
     },
     IDEMPOTENCY_MISMATCH: async (route) => [
       await ask(person, route, {
-        body: isBatch(route) ? route.body : { title: 'another' },
+        body: { title: 'another', operations: [] },
         headers: { 'idempotency-key': '"used"' },
       }),
     ],
+    CURSOR_EXPIRED: async (route) => {
+      const { cursor, epoch } = await cursorOf(await service.person());
+      return Promise.all([
+        ask(person, route, { ending: `?cursor=${cursor}` }),
+        isStream(route)
+          ? ask(person, route, { headers: { 'last-event-id': cursor } })
+          : ask(person, route, { ending: `?since=1&epoch=${epoch}` }),
+      ]);
+    },
     LIMIT_REACHED: async (route) => {
       for (const { id } of await full.list()) await full.send('DELETE', `/api/tasks/${id}`);
       const id = restores(route) ? await taskFor(full, route) : randomUUID();
@@ -207,7 +267,7 @@ describe('responses are as documented in OpenAPI', () => {
       await ask(person, route, isBatch(route) ? { body: atomic({ op: 'toggle', id: UNKNOWN_ID }) } : {}),
     ],
     PAYLOAD_TOO_LARGE: async (route) => [
-      await ask(person, route, { body: { title: OVERSIZED.repeat(isBatch(route) ? 4 : 1) } }),
+      await ask(person, route, { body: { title: isBatch(route) ? OVERSIZED_BATCH : OVERSIZED } }),
     ],
     RATE_LIMITED: async (route) => [await ask(limited, route)],
     HEADERS_TOO_LARGE: async (route) => [await overSocket(route, { 'X-Long': 'x'.repeat(20_000) })],
@@ -247,15 +307,26 @@ describe('responses are as documented in OpenAPI', () => {
   for (const route of ROUTES) {
     test(`${titleOf(route)}: no undocumented response occurs`, async () => {
       const { id } = await person.create('x');
+      const { cursor, epoch } = await cursorOf(person);
       const odd = ['%00', '%zz', '%2F', 'x'.repeat(300), `${id}.json`, `{${id}}`];
+      /** The client of an event stream sends a request as it is meant to be sent. */
       const optional = (name: string, ...values: readonly string[]) =>
-        fc.oneof(
-          { weight: 4, arbitrary: fc.constant({}) },
-          { weight: 1, arbitrary: fc.constantFrom(...values).map((value) => ({ [name]: value })) },
-        );
+        isStream(route) && /^(expect|content-length)$/.test(name)
+          ? fc.constant({})
+          : fc.oneof(
+              { weight: 4, arbitrary: fc.constant({}) },
+              { weight: 1, arbitrary: fc.constantFrom(...values).map((value) => ({ [name]: value })) },
+            );
       const headers = fc
         .tuple(
-          optional('authorization', '', 'Basic eDp5', 'Bearer x', `Bearer ${expired.token}`, `Bearer ${OVERSIZED}`),
+          optional(
+            'authorization',
+            '',
+            'Basic eDp5',
+            'Bearer x',
+            `Bearer ${expired.token}`,
+            isStream(route) ? '' : `Bearer ${OVERSIZED}`,
+          ),
           optional('content-type', 'application/json', 'application/json; charset=utf-8', 'text/plain', 'nonsense'),
           optional('content-encoding', 'gzip', 'identity'),
           optional('content-length', '1', 'x'),
@@ -265,6 +336,7 @@ describe('responses are as documented in OpenAPI', () => {
           optional('if-none-match', '*', '"x"', 'W/"1"', 'x'),
           optional('if-match', '*', '"x"', '"1", W/"2"', '1', ''),
           optional('idempotency-key', 'used', '"a"', 'b', 'x'.repeat(256), ''),
+          optional('last-event-id', cursor, 'x', ''),
           optional('x-http-method-override', 'DELETE', 'TRACE'),
           optional('origin', 'http://localhost:3000', 'null'),
         )
@@ -272,6 +344,10 @@ describe('responses are as documented in OpenAPI', () => {
       const body = fc.constantFrom<unknown>(
         ...[undefined, route.body, {}, [], '', 'null', '{"title":', '{"title":" "}', '{"title":"\\ud800"}'],
         ...[Buffer.of(0x22, 0xff, 0x22), JSON.stringify({ title: OVERSIZED }), OVERSIZED],
+        ...[{ operations: [{ op: 'toggle', id }, 1, { op: 'update', id, if_version: 1 }] }, { operations: 1 }],
+        ...['toggle', 'restore', 'none'].map((op) => atomic({ op, id })),
+        ...['create', 'put', 'update'].map((op) => atomic({ op, id, title: 'x', if_version: 0 })),
+        { ...atomic({ op: 'delete', id }), if_unchanged_since: 1 },
       );
       const users = fc.constantFrom(person, person, full, limited, ...failing.values());
       const ids = fc.constantFrom(id, id.toUpperCase(), UNKNOWN_ID, ...odd);
@@ -285,10 +361,11 @@ describe('responses are as documented in OpenAPI', () => {
         '?permanent=x',
         '?title[]=1&title=2',
         '?%zz',
+        ...['?cursor=x', `?cursor=${cursor}`, `?since=1&epoch=${epoch}`, '?since=1', '?limit=2&since=0'],
       );
       await fc.assert(
         fc.asyncProperty(users, ids, ending, body, headers, async (user, id, ending, body, headers) => {
-          const answer = await ask(user, route, { id, query: ending, body, headers });
+          const answer = await ask(user, route, { id, ending, body, headers });
           const code = answer.statusCode < 400 ? null : api.codeOf(answer);
           const documented = api.answersOf(route.path, route.method);
           assert.ok(

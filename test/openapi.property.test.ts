@@ -102,6 +102,37 @@ function withTrimmedTexts(body: unknown): unknown {
   return { ...body, ...Object.fromEntries(texts.map(([name, text]) => [name, trimmed(text)])) };
 }
 
+const present = (name: string, values: fc.Arbitrary<unknown>) =>
+  fc.oneof(
+    { weight: 1, arbitrary: fc.constant({}) },
+    { weight: 19, arbitrary: values.map((one) => ({ [name]: one })) },
+  );
+
+/** An operation of a batch, or something like one. */
+const operation = fc.oneof(
+  {
+    weight: 9,
+    arbitrary: fc
+      .tuple(
+        present('op', fc.constantFrom('create', 'put', 'update', 'update', 'toggle', 'delete', 'restore', 'none', 1)),
+        present('id', fc.oneof({ weight: 18, arbitrary: uuid }, almostUuid, otherTypes)),
+        fc.oneof(
+          { weight: 4, arbitrary: fc.constantFrom({}, { if_version: 0 }, { if_version: 7 }) },
+          {
+            weight: 1,
+            arbitrary: fc.constantFrom(1.5, -1, 2 ** 53, '0', null).map((version) => ({ if_version: version })),
+          },
+        ),
+        fc.oneof(
+          bodyText.map((text) => Object(JSON.parse(text))),
+          fc.record({ title: sound }),
+        ),
+      )
+      .map(([op, id, version, body]): unknown => ({ ...body, ...version, ...id, ...op })),
+  },
+  { weight: 1, arbitrary: otherTypes },
+);
+
 const isText = (value: unknown) => typeof value === 'string';
 
 /** Whether a body is not valid for a reason that no portable schema can express. */
@@ -109,6 +140,12 @@ function isBeyondSchemas({ title, description, ...rest }: Body, method: string):
   const texts = [title, description].filter(isText);
   if (texts.some((text) => !text.isWellFormed())) return true;
   return method !== 'post' && title === undefined && description === undefined && rest.is_completed === undefined;
+}
+
+function isOperationBeyondSchemas(operation: unknown): boolean {
+  const body: Body = Object(operation);
+  if (body.op === 'update') return isBeyondSchemas(body, 'patch');
+  return (body.op === 'create' || body.op === 'put') && isBeyondSchemas(body, 'post');
 }
 
 describe('the OpenAPI schema', () => {
@@ -151,6 +188,26 @@ describe('the OpenAPI schema', () => {
       assert.ok(seen.accepted > 80 && seen.refused > 80, `too few bodies of one kind: ${JSON.stringify(seen)}`);
     });
   }
+
+  test('of a batch accepts exactly the trimmed operations that the service accepts', async () => {
+    const valid = api.named('BatchOperation');
+    const seen = { accepted: 0, refused: 0 };
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { minLength: 1, maxLength: 20 }), async (operations) => {
+        const answer = await person.send('POST', '/api/batch', { operations });
+        const { results } = answer.json<{ results: { status: number }[] }>();
+        for (const [index, { status }] of results.entries()) {
+          const one = operations[index];
+          const fits = valid(withTrimmedTexts(one)) && !isOperationBeyondSchemas(one);
+          assert.equal(status !== 400, fits, `${JSON.stringify(one)} ${JSON.stringify(valid.errors)}`);
+          assert.ok(!valid(one) || valid(withTrimmedTexts(one)), 'valid only untrimmed');
+          seen[fits ? 'accepted' : 'refused'] += 1;
+        }
+      }),
+      { numRuns: 150 },
+    );
+    assert.ok(seen.accepted > 80 && seen.refused > 80, `too few operations of one kind: ${JSON.stringify(seen)}`);
+  });
 
   test('of a text treats white space and invisible characters as the service does', async () => {
     const valid = api.named('TaskUpdate');

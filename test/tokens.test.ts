@@ -84,6 +84,11 @@ describe('tokens', () => {
       ['DELETE', `/api/tasks/${id}`],
       ['POST', `/api/tasks/${id}/toggle`],
       ['GET', '/api/tasks/'],
+      ['POST', '/api/batch'],
+      ['GET', '/api/changes?cursor=x'],
+      ['HEAD', '/api/changes'],
+      ['GET', '/api/events?cursor=x'],
+      ['HEAD', '/api/events'],
     ] as const) {
       const answer = await gate.service.app.inject({ method, url, payload: method.startsWith('P') ? '{' : '' });
       assert.equal(answer.statusCode, 401, `${method} ${url}`);
@@ -207,6 +212,9 @@ describe('tokens', () => {
         ['GET', '/api/tasks'],
         ['POST', '/api/tasks'],
         ['DELETE', '/api/tasks/00000000-0000-4000-8000-000000000000'],
+        ['POST', '/api/batch'],
+        ['GET', '/api/changes'],
+        ['GET', '/api/events'],
       ] as const) {
         const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' };
         const payload = method === 'POST' ? { payload: '{"title":"x"}' } : {};

@@ -2,26 +2,80 @@
 
 /** Operations to be executed in order, in one transaction. */
 export interface Batch {
-  readonly operations: readonly ({ readonly op: 'create' | 'put' | 'update' | 'toggle' | 'delete' | 'restore'; })[];
+  readonly operations: readonly (BatchOperation)[];
   readonly atomic?: boolean;
   readonly if_unchanged_since?: number;
 }
 
-/** What became of one operation. */
+/** Creates a task, under an id of its own or of the client. */
+export interface BatchCreate {
+  readonly op: 'create';
+  readonly id?: string;
+  readonly if_version?: 0;
+  readonly title: string;
+  readonly description?: string | null;
+  readonly is_completed?: boolean;
+}
+
+/** Deletes the task; a success also if it is gone. */
+export interface BatchDelete {
+  readonly op: 'delete';
+  readonly id: string;
+  readonly if_version?: number;
+}
+
+/** One operation of a batch. */
+export type BatchOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore;
+
+/** Replaces the task, or creates it; with `if_version` 0 it must not exist. */
+export interface BatchPut {
+  readonly op: 'put';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly title: string;
+  readonly description?: string | null;
+  readonly is_completed?: boolean;
+}
+
+/** Restores the deleted task. */
+export interface BatchRestore {
+  readonly op: 'restore';
+  readonly id: string;
+  readonly if_version?: number;
+}
+
+/** What became of one operation: the `task` as it is now, the `id` of a deleted one, or an error. */
 export interface BatchResult {
   readonly status: number;
   readonly id?: string;
   readonly task?: Task;
   readonly current?: Task;
   readonly error?: string;
-  readonly code?: string;
-  readonly details?: readonly ({ readonly field: string; readonly message: string; })[];
+  readonly code?: ErrorCode;
+  readonly details?: readonly (FieldError)[];
 }
 
 /** What became of the operations of a batch. */
 export interface BatchResults {
   readonly results: readonly (BatchResult)[];
   readonly version: number;
+}
+
+/** Inverts `is_completed` of the task. */
+export interface BatchToggle {
+  readonly op: 'toggle';
+  readonly id: string;
+  readonly if_version?: number;
+}
+
+/** Changes the given fields of the task, at least one. */
+export interface BatchUpdate {
+  readonly op: 'update';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly title?: string;
+  readonly description?: string | null;
+  readonly is_completed?: boolean;
 }
 
 /** The newest change of one task. */
@@ -51,11 +105,14 @@ export interface DeletedTask {
 /** Body of every error response. */
 export interface ErrorBody {
   readonly error: string;
-  readonly code: 'UNAUTHORIZED' | 'INVALID_TOKEN' | 'TOKEN_EXPIRED' | 'VALIDATION_ERROR' | 'NOT_FOUND' | 'CONFLICT' | 'LIMIT_REACHED' | 'PRECONDITION_FAILED' | 'IDEMPOTENCY_MISMATCH' | 'CURSOR_EXPIRED' | 'RATE_LIMITED' | 'DATABASE_ERROR' | 'INTERNAL_ERROR' | 'SERVICE_UNAVAILABLE' | 'INVALID_REQUEST' | 'METHOD_NOT_ALLOWED' | 'PAYLOAD_TOO_LARGE' | 'HEADERS_TOO_LARGE';
+  readonly code: ErrorCode;
   readonly details?: readonly (FieldError)[];
   readonly current?: object;
   readonly index?: number;
 }
+
+/** Machine-readable error code. */
+export type ErrorCode = 'UNAUTHORIZED' | 'INVALID_TOKEN' | 'TOKEN_EXPIRED' | 'VALIDATION_ERROR' | 'NOT_FOUND' | 'CONFLICT' | 'LIMIT_REACHED' | 'PRECONDITION_FAILED' | 'IDEMPOTENCY_MISMATCH' | 'CURSOR_EXPIRED' | 'RATE_LIMITED' | 'DATABASE_ERROR' | 'INTERNAL_ERROR' | 'SERVICE_UNAVAILABLE' | 'INVALID_REQUEST' | 'METHOD_NOT_ALLOWED' | 'PAYLOAD_TOO_LARGE' | 'HEADERS_TOO_LARGE';
 
 /** An invalid field of a request. */
 export interface FieldError {

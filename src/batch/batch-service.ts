@@ -9,7 +9,7 @@ import { type BatchBody, type BatchOperation, parseOperation } from './batch.ts'
 import { abortIfChanged, readCounter } from './batch-sql.ts';
 
 /** What became of a batch. */
-export type BatchResult =
+type BatchResult =
   | {
       readonly kind: 'executed';
       /** Of each operation, in order: the outcome, or what is wrong with it. */

@@ -12,7 +12,7 @@ const expected = z
 const absent = z
   .literal(0, 'if_version of a create can only be 0')
   .optional()
-  .meta({ description: '0: a create is never executed on a task that exists.', examples: [0] });
+  .meta({ type: 'integer', description: '0: a create is never executed on a task that exists.', examples: [0] });
 const target = { id: TaskId, if_version: expected };
 
 const create = z.object({ op: z.literal('create'), id: TaskId.optional(), if_version: absent, ...TaskCreate.shape });

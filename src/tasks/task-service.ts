@@ -14,7 +14,7 @@ import { getState, getTask, listDeletedTasks, listLongTasks, listShortTasks, lis
 import type { Expected } from './write-sql.ts';
 
 /** A task as the database built it: `json` is text of the schema `Task`, which the REST handlers send unparsed. */
-export interface TaskResult {
+interface TaskResult {
   readonly id: string;
   readonly version: number;
   readonly json: string;
@@ -34,7 +34,7 @@ export interface WriteResult {
 }
 
 /** How a write is guarded. */
-export interface Guard {
+interface Guard {
   /** The versions on which it may be made; null for any. */
   readonly expected: Expected;
   readonly retry: Retry | null;

@@ -11,7 +11,7 @@ export interface Retry {
 export const OPERATION_FAILED = 'TD003';
 
 /** Where an operation stands: its index in the request, and whether its failure aborts all of them. */
-export interface Position {
+interface Position {
   readonly owner: string;
   readonly part: number;
   readonly isAtomic: boolean;

@@ -6,7 +6,7 @@ import type { BoundStatement } from '../database/sql.ts';
 import { deleteOldReplies, STEP_ROWS } from './job-sql.ts';
 
 /** What a step of a job did. */
-export interface Step {
+interface Step {
   /** The users of the rows that it wrote, each once. */
   readonly users: ReadonlySet<UserId>;
   /** Whether nothing was left for another step. */

@@ -1,7 +1,7 @@
 import type { Row } from '../database/sql.ts';
 
 /** What became of one operation. Only the first three changed something, or had nothing left to change. */
-export const OUTCOME_KINDS = [
+const OUTCOME_KINDS = [
   'created',
   'changed',
   'deleted',

@@ -9,7 +9,7 @@ import { type Outcome, toOutcome } from './outcome.ts';
 import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser } from './write-sql.ts';
 
 /** What a request is to change. */
-export interface WriteRequest {
+interface WriteRequest {
   readonly effects: readonly Effect[];
   /** Whether the first effect that fails undoes the others. */
   readonly isAtomic: boolean;
@@ -22,7 +22,7 @@ export interface WriteRequest {
 }
 
 /** What became of a request. */
-export interface Written {
+interface Written {
   /** Of each effect in order; of the first that failed alone if all were undone. */
   readonly outcomes: readonly Outcome[];
   /** The index of the effect whose failure undid all; null if none was undone. */

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Change } from './changes.ts';
+import type { Answered } from './envelope.ts';
 
 export interface StreamEvent {
   readonly event: string;
@@ -13,6 +14,24 @@ const DEADLINE_MS = 60_000;
 function parseEvent(block: string): StreamEvent {
   const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1] ?? null;
   return { event: field('event') ?? '', id: field('id'), data: field('data') ?? '' };
+}
+
+function get(url: string | URL, headers: Readonly<Record<string, string>>): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    request(url, { headers, agent: false }, resolve).once('error', reject).end();
+  });
+}
+
+/** The answer to a GET: all of it, but of an event stream what comes up to `synced`, where the client closes it. */
+export async function answerTo(url: string, headers: Readonly<Record<string, string>>): Promise<Answered> {
+  const response = await get(url, headers);
+  response.setEncoding('utf8');
+  let body = '';
+  for await (const text of response) {
+    body += text;
+    if (body.includes('\nevent: synced\n')) break;
+  }
+  return { statusCode: response.statusCode ?? 0, headers: response.headers, body };
 }
 
 /** A client of `/api/events`, which reads until it is closed. */
@@ -48,9 +67,7 @@ export class EventClient {
       authorization: `Bearer ${token}`,
       ...(lastId === undefined ? {} : { 'last-event-id': lastId }),
     };
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      request(url, { headers, agent: false }, resolve).once('error', reject).end();
-    });
+    const response = await get(url, headers);
     if (response.statusCode !== 200) throw new Error(`events was answered ${response.statusCode}`);
     return new EventClient(response);
   }

@@ -65,14 +65,20 @@ function closed(value: unknown): unknown {
   return { ...('properties' in value ? { additionalProperties: false } : {}), ...Object.fromEntries(inside) };
 }
 
+/** The names of the components that are referred to in `value`. */
+const referencesIn = (value: unknown) =>
+  schemasIn(value).flatMap(({ schema: { $ref } }) => (typeof $ref === 'string' ? [$ref.split('/').at(-1) ?? ''] : []));
+
 /** The document with the schemas of answers closed, so that a field that the document does not name is a fault. */
 function strict(document: Document): Document {
-  const requests = Object.values(document.paths)
+  const bodies = Object.values(document.paths)
     .flatMap((methods) => Object.values(methods))
-    .map(({ requestBody }) => requestBody?.content['application/json']?.schema.$ref);
+    .map(({ requestBody }) => requestBody?.content['application/json']?.schema);
+  const requests = new Set(bodies.flatMap(referencesIn));
+  for (const name of requests) for (const inner of referencesIn(document.components.schemas[name])) requests.add(inner);
   const schemas = Object.entries(document.components.schemas).map(([name, schema]) => [
     name,
-    requests.includes(`#/components/schemas/${name}`) ? schema : closed(schema),
+    requests.has(name) ? schema : closed(schema),
   ]);
   return { ...document, components: { ...document.components, schemas: Object.fromEntries(schemas) } };
 }
@@ -158,6 +164,6 @@ export function schemasIn(value: unknown, path: readonly string[] = []): { path:
   const inside = Object.entries(value)
     .filter(([key]) => key !== 'examples' && key !== 'example')
     .flatMap(([key, child]) => schemasIn(child, [...path, key]));
-  const isSchema = 'type' in value || 'anyOf' in value || '$ref' in value;
+  const isSchema = 'type' in value || 'anyOf' in value || 'oneOf' in value || '$ref' in value;
   return isSchema ? [{ path, schema: value as Schema }, ...inside] : inside;
 }

@@ -4,7 +4,7 @@
  */
 export function skipUnless(
   isThere: boolean,
-  name: 'POSTGRES' | 'PGBOUNCER' | 'CHROMIUM' | 'CURL' | 'PYTHON',
+  name: 'POSTGRES' | 'PGBOUNCER' | 'CHROMIUM' | 'CURL' | 'PYTHON' | 'PACKAGES',
   reason: string,
 ): string | false {
   if (isThere) return false;

@@ -3,6 +3,7 @@ import type { LightMyRequestResponse } from 'fastify';
 import { loadConfig } from '../../dist/config.js';
 import type { Database } from '../../dist/database/database.js';
 import { type OpenDatabase, SECRET, type Service, type ServiceOptions, startService } from './service.ts';
+import { stubRows } from './stub-database.ts';
 
 const HASHES = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' } as const;
 
@@ -51,10 +52,10 @@ export class TestClock {
 class CountingDatabase implements Database {
   uses = 0;
 
-  async transaction() {
+  readonly transaction: Database['transaction'] = async (_identity, statements) => {
     this.uses += 1;
-    return [[['state', '{"tasks":[]}']]];
-  }
+    return statements.map((bound) => stubRows(bound, '{"tasks":[]}'));
+  };
 
   async ping() {}
   async close() {}

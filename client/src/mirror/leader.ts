@@ -1,9 +1,9 @@
-import type { BatchResult, BatchResults, Task } from '../api-types.ts';
+import type { BatchResults, Task } from '../api-types.ts';
 import type { TodoClient } from '../client.ts';
 import { isTransient, TodoApiError } from '../errors.ts';
 import { backoff, linked, pause } from '../waiting.ts';
 import type { LocalCopy } from './local-copy.ts';
-import { type Decision, decided, isFinal, nextFlight, refusedResult, settled } from './outbox.ts';
+import { type Decision, decided, isFinal, nextFlight, type OperationResult, refusedResult, settled } from './outbox.ts';
 import { pull, startAgain } from './pull.ts';
 import type { Flight, PendingWrite, Refusal } from './storage.ts';
 
@@ -154,7 +154,7 @@ export class Leader {
     if (later !== undefined) throw new TodoApiError(later.status, later);
   }
 
-  async #send(flight: Flight): Promise<{ results: readonly BatchResult[]; version: number | null }> {
+  async #send(flight: Flight): Promise<{ results: readonly OperationResult[]; version: number | null }> {
     const { client, signal } = this.#options;
     const options = { signal, attempts: 1 };
     try {

@@ -83,8 +83,11 @@ function holds(task: Task, fields: TaskUpdate): boolean {
   return Object.entries(fields).every(([name, value]) => values.get(name) === value);
 }
 
+/** What became of one write; the code of an error may be one that this version does not know. */
+export type OperationResult = Omit<BatchResult, 'code'> & { readonly code?: string };
+
 /** The result of a write that was refused as a whole request. */
-export const refusedResult = ({ status, code, message, details, current }: TodoApiError): BatchResult => ({
+export const refusedResult = ({ status, code, message, details, current }: TodoApiError): OperationResult => ({
   status,
   code,
   error: message,
@@ -109,7 +112,7 @@ const wasTold = ({ byId, position }: Contents, { id, version }: Task) => !byId.h
 export function settled(
   contents: Contents,
   { seqs }: Flight,
-  results: readonly BatchResult[],
+  results: readonly OperationResult[],
   version: number | null,
   gone: Map<string, number>,
 ): StorageChange {
@@ -144,7 +147,7 @@ export function settled(
   return { put, remove, drop, replace, flight: null };
 }
 
-const refusalOf = ({ status, code, error, details, current }: BatchResult): Refusal => ({
+const refusalOf = ({ status, code, error, details, current }: OperationResult): Refusal => ({
   status,
   code: code ?? 'UNKNOWN',
   message: error ?? '',

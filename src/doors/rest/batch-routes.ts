@@ -24,7 +24,11 @@ import type { Failures } from './failures.ts';
 
 const BatchResult = z
   .object({
-    status: z.int().meta({ description: 'As the status of the route for this operation.', examples: [201] }),
+    status: z
+      .int()
+      .min(200)
+      .max(599)
+      .meta({ description: 'As the status of the route for this operation.', examples: [201] }),
     id: z
       .string()
       .optional()

@@ -1,0 +1,206 @@
+import {
+  type Arrival,
+  type BatchResult,
+  type Change,
+  changes,
+  type Operation,
+  type Task,
+  type TodoClient,
+} from 'todo-api-client';
+import { follow } from './follow.ts';
+import { hasCode, inBatches, newTask } from './tasks.ts';
+
+export { newTask } from './tasks.ts';
+
+/** A task as RxDB replicates it. */
+export type TaskDocument = Task & { readonly _deleted: boolean };
+
+export interface TaskCheckpoint {
+  readonly cursor: string;
+}
+
+interface Row {
+  readonly newDocumentState: TaskDocument;
+  readonly assumedMasterState?: TaskDocument;
+}
+
+interface Master {
+  readonly realMasterState: TaskDocument;
+}
+
+type StreamItem = 'RESYNC' | { documents: TaskDocument[]; checkpoint: TaskCheckpoint };
+
+interface Subscriber {
+  next(item: StreamItem): void;
+}
+
+export interface TaskReplicationOptions<Stream> {
+  readonly client: TodoClient;
+  /** The collection that is replicated. */
+  readonly collection: { find(): { exec(): Promise<readonly { toJSON(): Task }[]> } };
+  /** That of `rxjs`. */
+  readonly Observable: new (
+    subscribe: (subscriber: Subscriber) => () => void,
+  ) => Stream;
+  /** Told of a write that the service refuses for good (400, 409), after which the document is again as it is there. */
+  readonly onRefused?: (task: Task, refusal: BatchResult) => void;
+  /** Told of what keeps changes from arriving, before the next attempt. */
+  readonly onError?: (error: unknown) => void;
+}
+
+const text = { type: 'string' } as const;
+
+/** The schema of the collection. */
+export const taskSchema = {
+  version: 0,
+  primaryKey: 'id',
+  type: 'object',
+  properties: {
+    id: { type: 'string', maxLength: 36 },
+    user_id: text,
+    title: { type: 'string', maxLength: 200 },
+    description: { type: ['string', 'null'], maxLength: 2000 },
+    is_completed: { type: 'boolean' },
+    created_at: text,
+    updated_at: text,
+    deleted_at: { type: ['string', 'null'] },
+    version: { type: 'integer' },
+  },
+  required: ['id', 'title', 'description', 'is_completed', 'version'],
+} as const;
+
+const FIELDS = ['title', 'description', 'is_completed'] as const;
+type Fields = Pick<Task, (typeof FIELDS)[number]>;
+
+/** What a user may change, as the service stores it. */
+const fieldsOf = ({ title, description, is_completed }: Task): Fields => ({
+  title: title.trim(),
+  description: description?.trim() || null,
+  is_completed,
+});
+const isSame = (a: Task, b: Task) => JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b));
+
+/** RxDB wants whole documents, of a task whose content is gone too. */
+const documentOf = ({
+  id,
+  version,
+  deleted,
+  task,
+}: Pick<Change, 'id' | 'version' | 'deleted' | 'task'>): TaskDocument => ({
+  ...(task ?? { ...newTask({ title: '' }), id, version }),
+  _deleted: deleted,
+});
+const deletedDocument = (task: Task): TaskDocument => ({ ...task, _deleted: true });
+
+/** RxDB's conflict handler: what was changed here is put on what the service has. Of a deletion the service's side is kept. */
+export const taskConflictHandler = {
+  isEqual: (a: TaskDocument, b: TaskDocument): boolean =>
+    a.version === b.version && a._deleted === b._deleted && FIELDS.every((name) => a[name] === b[name]),
+
+  async resolve({ newDocumentState: ours, assumedMasterState: base, realMasterState: theirs }: Row & Master) {
+    // Of the same version only if the service refused the write.
+    if (ours._deleted || theirs._deleted || theirs.version === base?.version) return theirs;
+    const changed = FIELDS.filter((name) => ours[name] !== base?.[name]);
+    return { ...theirs, ...Object.fromEntries(changed.map((name) => [name, ours[name]])) };
+  },
+};
+
+/** A row to be pushed, and the version that it is to be based on. */
+interface Push {
+  readonly row: Row;
+  readonly version: number | undefined;
+}
+
+function operationsOf({ row: { newDocumentState: task, assumedMasterState: base }, version }: Push): Operation[] {
+  const { id } = task;
+  const guard = version === undefined ? {} : { if_version: version };
+  if (task._deleted) return [{ op: 'delete', id, ...guard }];
+  if (base === undefined) return [{ op: 'create', id, ...fieldsOf(task) }];
+  const put: Operation = { op: 'put', id, ...fieldsOf(task) };
+  return base._deleted ? [{ op: 'restore', id }, put] : [{ op: 'update', id, ...guard, ...fieldsOf(task) }];
+}
+
+/** What `replicateRxCollection` needs to replicate a collection with the schema `taskSchema` and one user's tasks. */
+export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>) {
+  const { client, collection, Observable, onRefused = () => {}, onError = () => {} } = options;
+  let reached = (_cursor: string): void => {};
+
+  /** A checkpoint cannot be reset: everything that is there, and deletions of what is here alone. */
+  async function copy() {
+    const here = await collection.find().exec();
+    const documents = new Map<string, TaskDocument>();
+    let cursor = '';
+    for await (const page of changes(client, { limit: 1000 })) {
+      for (const change of page.changes) documents.set(change.id, documentOf(change));
+      cursor = page.cursor;
+    }
+    const gone = here.map((document) => document.toJSON()).filter(({ id }) => !documents.has(id));
+    reached(cursor);
+    return { documents: [...documents.values(), ...gone.map(deletedDocument)], checkpoint: { cursor } };
+  }
+
+  async function pull(checkpoint: TaskCheckpoint | undefined, limit: number) {
+    try {
+      const page = await client.changes({ cursor: checkpoint?.cursor ?? null, limit });
+      if (!page.has_more) reached(page.cursor);
+      return { documents: page.changes.map(documentOf), checkpoint: { cursor: page.cursor } };
+    } catch (error) {
+      if (hasCode(error, 'CURSOR_EXPIRED')) return copy();
+      throw error;
+    }
+  }
+
+  /** @returns the task as it is at the service if that is a conflict, and what is to be pushed again. */
+  function settle({ row }: Push, result: BatchResult): { conflict?: TaskDocument; again?: Push } {
+    const { newDocumentState: task, assumedMasterState: base } = row;
+    const { status, code, current } = result;
+    if (status < 300) return {};
+    if (current !== undefined) {
+      if (!task._deleted && isSame(current, task)) return {};
+      // Only the version is another: after a write of our own that has not come back yet.
+      if (base !== undefined && isSame(current, base)) return { again: { row, version: current.version } };
+      return { conflict: { ...current, _deleted: false } };
+    }
+    if (status === 404 || code === 'CONFLICT') return { conflict: deletedDocument(base ?? task) };
+    onRefused(task, result);
+    return { conflict: base ?? deletedDocument(task) };
+  }
+
+  async function push(rows: readonly Row[]): Promise<TaskDocument[]> {
+    const conflicts: TaskDocument[] = [];
+    let waiting = rows.map((row): Push => ({ row, version: row.assumedMasterState?.version }));
+    while (waiting.length > 0) {
+      const again: Push[] = [];
+      for (const part of inBatches(waiting, operationsOf)) {
+        const { results } = await client.batch(part.flatMap(operationsOf));
+        let next = 0;
+        for (const one of part) {
+          next += operationsOf(one).length;
+          const result = results[next - 1];
+          if (result === undefined) throw new Error('The service did not answer every operation');
+          const { conflict, again: retry } = settle(one, result);
+          if (conflict !== undefined) conflicts.push(conflict);
+          if (retry !== undefined) again.push(retry);
+        }
+      }
+      waiting = again;
+    }
+    return conflicts;
+  }
+
+  const stream$ = new Observable((subscriber) => {
+    const end = new AbortController();
+    const resync = () =>
+      new Promise<string>((resolve) => {
+        reached = resolve;
+        subscriber.next('RESYNC');
+      });
+    const take = ({ changes: arrived, cursor }: Arrival) => {
+      if (arrived.length > 0) subscriber.next({ documents: arrived.map(documentOf), checkpoint: { cursor } });
+    };
+    void follow(client, { signal: end.signal, copy: resync, take, onError });
+    return () => end.abort();
+  });
+
+  return { pull: { handler: pull, batchSize: 500, stream$ }, push: { handler: push, batchSize: 100 } };
+}

@@ -1,0 +1,32 @@
+import { type Operation, type Task, type TaskCreate, TodoApiError, uuidv7 } from 'todo-api-client';
+
+/** A task as it is until the service has seen it: of version 0. */
+export function newTask({ title, description = null, is_completed = false }: TaskCreate): Task {
+  const now = new Date().toISOString();
+  const dates = { created_at: now, updated_at: now, deleted_at: null };
+  return { id: uuidv7(), user_id: '', title, description, is_completed, ...dates, version: 0 };
+}
+
+const MAX_OPERATIONS = 100;
+/** The service takes 256 KiB. */
+const MAX_BYTES = 200 * 1024;
+
+/** The operations in their order, in parts that the service takes as one batch. */
+export function inBatches<T>(items: readonly T[], operationsOf: (item: T) => readonly Operation[]): T[][] {
+  const batches: T[][] = [];
+  let [count, bytes] = [MAX_OPERATIONS, 0];
+  for (const item of items) {
+    const operations = operationsOf(item);
+    const size = new TextEncoder().encode(JSON.stringify(operations)).length;
+    if (count + operations.length > MAX_OPERATIONS || bytes + size > MAX_BYTES) {
+      batches.push([]);
+      [count, bytes] = [0, 0];
+    }
+    count += operations.length;
+    bytes += size;
+    batches.at(-1)?.push(item);
+  }
+  return batches;
+}
+
+export const hasCode = (error: unknown, code: string) => error instanceof TodoApiError && error.code === code;

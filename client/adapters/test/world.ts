@@ -1,0 +1,59 @@
+import { randomBytes } from 'node:crypto';
+import { after, before, type TestContext } from 'node:test';
+import type { TodoClient } from 'todo-api/client';
+import { type Device, newDevice } from '../../../test/support/mirrors.ts';
+import { gate } from '../../../test/support/network.ts';
+import { asAdmin, type Service, startService } from '../../../test/support/service.ts';
+import { listen } from '../../../test/support/socket.ts';
+
+const DEADLINE_MS = 30_000;
+
+/** A service for the tests of one file. */
+export function startWorld() {
+  let service: Service;
+  let url = '';
+  before(async () => {
+    service = await startService('postgres');
+    url = `http://127.0.0.1:${await listen(service.app)}`;
+  });
+  after(() => service.close());
+  const admin = (sql: string) => asAdmin(service.opened.place, sql);
+  return {
+    admin,
+    /** A device of `user`, by default a new one. */
+    device: (t: TestContext, user = `user_${randomBytes(8).toString('hex')}`): Device => newDevice(t, url, { user }),
+    /** Makes of the database what a restore of an older backup does: `sql` takes back what has happened since. */
+    restoreBackup: async (user: string, sql: string) => {
+      await admin(sql);
+      const restored = 'epoch = gen_random_uuid(), version = version + 4294967296';
+      await admin(`update todo.users set ${restored} where id = '${user}'`);
+    },
+  };
+}
+
+/** Resolves once `holds` is true, which is looked at now and whenever `subscribe` tells of a change. @throws after 30 s. */
+export async function until(holds: () => boolean, subscribe: (look: () => void) => () => void): Promise<void> {
+  const { opened, open } = gate();
+  const end = subscribe(() => {
+    if (holds()) open();
+  });
+  if (holds()) open();
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Not so after 30 s: ${holds}`)), DEADLINE_MS);
+  });
+  await Promise.race([opened, deadline]).finally(() => {
+    clearTimeout(timer);
+    end();
+  });
+}
+
+/** Creates `count` tasks. */
+export async function createMany(client: TodoClient, count: number): Promise<void> {
+  const all = Array.from({ length: count }, (_, index) => `${index + 1}`);
+  for (let at = 0; at < count; at += 100) {
+    await client.batch(all.slice(at, at + 100).map((title) => ({ op: 'create', title })));
+  }
+}
+
+export const titlesOf = (tasks: readonly { readonly title: string }[]) => tasks.map(({ title }) => title).sort();
