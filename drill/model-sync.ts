@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openEmbedded } from '../dist/database/embedded/embedded.js';
@@ -33,16 +34,22 @@ interface Place {
 
 interface Size {
   readonly seconds: number;
+  /** At least so many have to be answered, which takes longer on a busy machine. */
+  readonly requests: number;
   readonly users: number;
   readonly writers: number;
   readonly readers: number;
   readonly clientMirrors: number;
   readonly processes: number;
   readonly pauseMs: number;
+  /** How long a process is left alone after its start. */
+  readonly restMs: number;
 }
 
 /** So few that writers come to it, and to the same number of deleted tasks, of which the oldest are blanked. */
 const MAX_TASKS = 30;
+/** How long a busy machine may take longer. */
+const MAX_EXTRA_MS = 40_000;
 const SETTINGS = { MAX_TASKS_PER_USER: String(MAX_TASKS) };
 
 async function onPostgres(run: DrillRun): Promise<Place> {
@@ -130,14 +137,24 @@ async function checkModel(run: DrillRun, place: Place, size: Size): Promise<Figu
     (index) => new ClientMirror(common(userOf(size.readers + index), `c${index}`, 700 + index)),
   );
   const faults = new Faults({
-    ...{ random: random(999), spread, fleet, size: size.processes, checks: run },
+    ...{ random: random(999), spread, fleet, size: size.processes, checks: run, restMs: size.restMs },
     terminate: place.terminate,
   });
 
-  const end = AbortSignal.timeout(size.seconds * 1_000);
+  const ending = new AbortController();
+  const end = ending.signal;
+  setMaxListeners(0, end);
+  const answered = () => journal.calls.filter(({ answers }) => answers.length > 0).length;
+  const watch = async () => {
+    await delay(size.seconds * 1_000);
+    const deadline = performance.now() + MAX_EXTRA_MS;
+    while (answered() < size.requests && performance.now() < deadline) await delay(100);
+    ending.abort();
+  };
   // Some mirrors begin in the middle.
   const later = (index: number) => delay((index % 3) * size.seconds * 250);
   await Promise.all([
+    watch(),
     faults.run(end),
     ...writers.map((writer) => writer.run(end)),
     ...readers.map(async (reader, index) => later(index).then(() => reader.run(end))),
@@ -150,6 +167,7 @@ async function checkModel(run: DrillRun, place: Place, size: Size): Promise<Figu
     ...readers.map((reader) => reader.finish(current.get(reader.user)?.counter ?? 0)),
     ...mirrors.map((mirror) => mirror.finish(current.get(mirror.user)?.tasks ?? [])),
   ]);
+  spread.close();
   const codes = await fleet.stop();
   run.expect(
     codes.every((code) => code === 0),
@@ -218,21 +236,23 @@ export const modelSync: Drill = {
   holds:
     'writers and mirrors of the same users, connections cut, answers lost, processes killed: every write made once or not, ' +
     'as the contract says, every mirror equal to the database',
-  timeoutSeconds: { short: 90, long: 300 },
+  timeoutSeconds: { short: 150, long: 300 },
   run: async (run) =>
     checkModel(run, await onPostgres(run), {
-      ...{ users: 4, writers: 20, readers: 3, clientMirrors: 2, processes: 2, pauseMs: 80 },
+      ...{ users: 4, writers: 20, readers: 3, clientMirrors: 2, processes: 2, pauseMs: 30, restMs: 1_000 },
       seconds: run.scale === 'short' ? 8 : 120,
+      requests: 500,
     }),
 };
 
 export const modelSyncEmbedded: Drill = {
   name: 'model-sync-embedded',
   holds: 'the same on the embedded database, with one process',
-  timeoutSeconds: { short: 90, long: 180 },
+  timeoutSeconds: { short: 150, long: 240 },
   run: (run) =>
     checkModel(run, embedded(run), {
-      ...{ users: 3, writers: 9, readers: 3, clientMirrors: 1, processes: 1, pauseMs: 80 },
-      seconds: run.scale === 'short' ? 6 : 40,
+      ...{ users: 3, writers: 9, readers: 3, clientMirrors: 1, processes: 1, pauseMs: 30, restMs: 4_000 },
+      seconds: run.scale === 'short' ? 8 : 60,
+      requests: 300,
     }),
 };

@@ -87,6 +87,21 @@ onEachDatabase('batch', (service) => {
     assert.deepEqual(await other.list(), [foreign]);
   });
 
+  test('the answer to an atomic batch that is undone shows nothing of what it had done', async () => {
+    const person = await service().person();
+    const task = await person.create('before');
+    const operations = [
+      { op: 'update', id: task.id, title: 'undone' },
+      { op: 'create', id: task.id, title: 'exists' },
+    ];
+    const refused = await send(person, operations, { atomic: true });
+    assert.equal(refused.statusCode, 412);
+    assert.equal(refused.headers.etag, undefined);
+    const error = { error: 'The task has been changed since', code: 'PRECONDITION_FAILED', index: 1 };
+    assert.deepEqual(refused.json(), error);
+    assert.deepEqual(await person.list(), [task]);
+  });
+
   test('an atomic batch does all or nothing; the first failure is the answer, with its index', async () => {
     const person = await service().person();
     const task = await person.create('mine');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { type MirrorStorage, memoryStorage, type OpenStorage, TodoApiError } from '../client/dist/index.js';
 import { newDevice, newEpoch, settled, titles, until } from './support/mirrors.ts';
 import { gate } from './support/network.ts';
@@ -199,6 +200,7 @@ describe('a mirror', () => {
     await until(first, () => first.pending().some(({ refusal }) => refusal !== null));
     await until(first, () => first.pending().length === 1);
     await first.update(task.id, { description: 'Written while it is open' });
+    await nextTurn();
     await first.close();
     device.decide = () => 'mine';
     const second = await device.open();
@@ -267,6 +269,70 @@ describe('a mirror', () => {
     await settled(local);
     assert.equal((await device.client().list()).length, 1);
     await assert.rejects(local.update('0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', { title: 'x' }), { code: 'NOT_FOUND' });
+  });
+
+  for (const [what, others] of [
+    ['its deletion', 0],
+    ['a batch with its deletion', 2],
+  ] as const) {
+    test(`keeps a task restored elsewhere before the answer to ${what} has come`, async (t) => {
+      const device = newDevice(t, url);
+      const other = newDevice(t, url, { user: device.user }).client();
+      const task = await other.create({ title: 'Restored' });
+      const ids = [task.id];
+      // The first of several flies alone.
+      for (let count = 0; count < others; count += 1) ids.unshift((await other.create({ title: 'Another' })).id);
+      const local = await device.open();
+      await settled(local);
+      const held = gate();
+      const [method, path] = others === 0 ? ['DELETE', '/api/tasks/'] : ['POST', '/api/batch'];
+      device.network.next(method, path, async (_, go) => {
+        const answer = await go();
+        await other.restore(task.id);
+        await other.create({ title: 'Later' });
+        await until(local, () => titles(local).includes('Later'));
+        held.open();
+        return answer;
+      });
+      device.network.cut();
+      await until(local, () => local.status === 'offline');
+      for (const id of ids) await local.delete(id);
+      device.network.restore();
+      local.sync();
+      await held.opened;
+      await until(local, () => local.pending().length === 0);
+      assert.deepEqual(await other.list(), local.tasks());
+    });
+  }
+
+  test('does not bring back a task that was deleted before the answer to its creation came, in another session', async (t) => {
+    const device = newDevice(t, url);
+    const other = newDevice(t, url, { user: device.user }).client();
+    const first = await device.open();
+    await settled(first);
+    let isLosing = true;
+    const executed = gate();
+    device.network.next(
+      'PUT',
+      '/api/tasks/',
+      async (_, go) => {
+        const answer = await go();
+        executed.open();
+        if (!isLosing) return answer;
+        throw new TypeError('fetch failed');
+      },
+      Number.POSITIVE_INFINITY,
+    );
+    const { id } = await first.create({ title: 'Deleted' });
+    await executed.opened;
+    await other.delete(id);
+    await other.create({ title: 'Later' });
+    await until(first, () => titles(first).includes('Later'));
+    await first.close();
+    isLosing = false;
+    const second = await device.open();
+    await settled(second);
+    assert.deepEqual(titles(second), ['Later']);
   });
 
   test('makes a new copy if its cursor has expired: what is gone goes, what is pending stays', {

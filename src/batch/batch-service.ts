@@ -74,7 +74,13 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
       });
       const [first] = outcomes;
       if (failedAt !== null && first !== undefined) {
-        return { kind: 'undone', index: valid[failedAt]?.index ?? failedAt, outcome: first, isReplayed };
+        const failed = valid[failedAt];
+        const isOwn = valid
+          .slice(0, failedAt)
+          .some(({ operation: { id } }) => id !== undefined && id === failed?.operation.id);
+        // What an operation before it has made of the task is undone, and no present state.
+        const outcome = isOwn ? { ...first, version: null, json: null } : first;
+        return { kind: 'undone', index: failed?.index ?? failedAt, outcome, isReplayed };
       }
       let executed = 0;
       const results = parsed.map((operation) => {

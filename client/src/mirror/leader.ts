@@ -100,15 +100,14 @@ export class Leader {
   }
 
   async #drain(): Promise<void> {
-    const { local, signal } = this.#options;
+    const { signal } = this.#options;
     for (let failures = 0; !signal.aborted; ) {
       const { controller, release } = linked(signal);
       this.#waiting = controller;
       try {
         const flight = await this.#takeFlight();
         if (flight !== null) await this.#fly(flight);
-        else if (local.contents.writes.every(({ refusal }) => refusal !== null))
-          await pause(2 ** 31 - 1, controller.signal);
+        else await pause(2 ** 31 - 1, controller.signal);
         failures = 0;
         this.#drained(null);
       } catch (error) {

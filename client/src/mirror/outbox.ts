@@ -100,6 +100,9 @@ export const isFinal = ({ status }: TodoApiError) => status >= 400 && status < 5
 
 const isLater = (status: number) => status >= 500 || [401, 403, 429].includes(status);
 
+/** Whether the copy knows what became of `task` since, and does not have it: it was deleted. */
+const wasTold = ({ byId, position }: Contents, { id, version }: Task) => !byId.has(id) && version <= position.version;
+
 /**
  * What the results of a flight change.
  * @param gone versions of deletions by id, to which those of the flight are added; a task that is older is not put
@@ -129,9 +132,11 @@ export function settled(
     const isDone = result.status < 300 || isThere || wasDone;
     const task = result.task ?? current;
     if (isDone && kind === 'delete') {
-      remove.push(id);
+      // A newer state has been told before this answer: the task was restored since.
+      const upTo = version ?? expected(contents, write) ?? Number.POSITIVE_INFINITY;
+      if (stored === undefined || stored.task.version <= upTo) remove.push(id);
       if (version !== null) gone.set(id, version);
-    } else if (task !== undefined && task.version > (gone.get(id) ?? -1)) {
+    } else if (task !== undefined && task.version > (gone.get(id) ?? -1) && !wasTold(contents, task)) {
       const newest = stored !== undefined && stored.task.version > task.version ? stored.task : task;
       const own = isDone ? task.version : (stored?.own ?? null);
       put.push({ id, task: newest, copy: contents.position.copy, own });

@@ -1,10 +1,10 @@
 import type { Change } from '../api-types.ts';
 import { changes } from '../changes.ts';
 import type { TodoClient } from '../client.ts';
-import { events } from '../events.ts';
+import { type Arrival, events } from '../events.ts';
 import type { Contents } from './contents.ts';
 import type { LocalCopy } from './local-copy.ts';
-import type { Position, StorageChange, StoredTask } from './storage.ts';
+import { BEGINNING, type Position, type StorageChange, type StoredTask } from './storage.ts';
 
 const PAGE = 1000;
 
@@ -30,12 +30,19 @@ function received(
   return { put, remove, position };
 }
 
+const after = (position: Position, { cursor, changes: told }: Arrival): Position => ({
+  ...position,
+  cursor,
+  version: told.at(-1)?.version ?? position.version,
+});
+
 /** Makes the copy, or goes on with it where it was interrupted. */
 async function copy(client: TodoClient, local: LocalCopy, gone: Map<string, number>, signal: AbortSignal) {
   const { cursor } = local.contents.position;
   for await (const page of changes(client, { cursor, limit: PAGE, signal })) {
     await local.commit((contents) => {
-      const position = { cursor: page.cursor, copy: contents.position.copy, copying: page.has_more };
+      const { cursor, version, has_more: copying } = page;
+      const position = { ...contents.position, cursor, version, copying };
       const change = received(contents, page.changes, position, gone);
       if (page.has_more) return change;
       const kept = new Set(change.put.map(({ id }) => id));
@@ -48,7 +55,7 @@ async function copy(client: TodoClient, local: LocalCopy, gone: Map<string, numb
 /** Begins a new copy. The tasks stay until it is complete, the writes that are pending in any case. */
 export async function startAgain(local: LocalCopy, gone: Map<string, number>): Promise<void> {
   gone.clear();
-  await local.commit(({ position }) => ({ position: { cursor: null, copy: position.copy + 1, copying: true } }));
+  await local.commit(({ position }) => ({ position: { ...BEGINNING, copy: position.copy + 1 } }));
 }
 
 /**
@@ -69,9 +76,7 @@ export async function pull(
   const { cursor } = local.contents.position;
   for await (const arrival of events(client, { cursor, signal, onError })) {
     if (arrival.changes.length > 0 || arrival.cursor !== local.contents.position.cursor) {
-      await local.commit((contents) =>
-        received(contents, arrival.changes, { ...contents.position, cursor: arrival.cursor }, gone),
-      );
+      await local.commit((contents) => received(contents, arrival.changes, after(contents.position, arrival), gone));
     }
     if (arrival.synced) onSynced();
   }

@@ -56,6 +56,8 @@ export interface Position {
   readonly copy: number;
   /** Whether the copy is still being made. */
   readonly copying: boolean;
+  /** The copy knows of everything up to this version. */
+  readonly version: number;
 }
 
 /** A change of what is stored, of which all is done or nothing. */
@@ -99,4 +101,4 @@ export interface MirrorStorage {
 /** Opens the storage of that name; `onLost` is called if it is deleted from outside. */
 export type OpenStorage = (name: string, onLost: () => void) => Promise<MirrorStorage>;
 
-export const BEGINNING: Position = { cursor: null, copy: 1, copying: true };
+export const BEGINNING: Position = { cursor: null, copy: 1, copying: true, version: 0 };

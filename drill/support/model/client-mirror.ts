@@ -25,6 +25,8 @@ export class ClientMirror {
   readonly #options: ClientMirrorOptions;
   readonly #storage = memoryStorage();
   readonly #shown = new Map<string, number>();
+  /** What it has sent and received, for a failure. */
+  readonly #told: string[] = [];
   #open: Mirror | null = null;
   #sent = 0;
   opened = 0;
@@ -59,11 +61,16 @@ export class ClientMirror {
     const local = await this.#opened();
     local.sync();
     const deadline = performance.now() + CATCH_UP_MS;
-    const isThere = () => sorted(local.tasks()) === sorted(expected) && local.pending().length === 0;
+    const has = (tasks: readonly Task[], task: Task) =>
+      tasks.some((other) => JSON.stringify(other) === JSON.stringify(task));
+    const missing = () => expected.filter((task) => !has(local.tasks(), task));
+    const wrong = () => local.tasks().filter((task) => !has(expected, task));
+    const isThere = () => missing().length + wrong().length + local.pending().length === 0;
     while (!isThere() && performance.now() < deadline) await delay(20);
-    const { pending, status, error } = local;
-    const state = `${status} ${error}, ${pending().length} pending, has ${sorted(local.tasks())}`;
-    checks.expect(isThere(), `${name} is ${state}, and not ${sorted(expected)}`);
+    const state = `${local.status} ${local.error}, pending ${JSON.stringify(local.pending())}`;
+    const difference = `lacks ${JSON.stringify(missing())}, has ${JSON.stringify(wrong())}`;
+    const told = this.#told.filter((line) => [...missing(), ...wrong()].some(({ id }) => line.includes(id))).slice(-12);
+    checks.expect(isThere(), `${name} is ${state}, and ${difference}\n  ${told.join('\n  ')}`);
     await this.#close();
   }
 
@@ -133,7 +140,7 @@ export class ClientMirror {
     const { journal, user, name } = this.#options;
     const path = url.slice(this.#options.origin.length);
     const method = init.method ?? 'GET';
-    if (method === 'GET') return fetch(url, init);
+    if (method === 'GET') return this.#listen(path, await fetch(url, init));
     const { authorization: _, ...headers } = Object.fromEntries(new Headers(init.headers));
     const body = typeof init.body === 'string' ? init.body : null;
     this.#sent += 1;
@@ -142,9 +149,23 @@ export class ClientMirror {
     const text = await response.text();
     const header = (field: string) => response.headers.get(field);
     journal.end(call, { status: response.status, body: text, header });
+    this.#told.push(`${method} ${path} ${JSON.stringify(headers)} ${body} -> ${response.status} ${text}`);
     return new Response(text, { status: response.status, headers: response.headers });
   }
-}
 
-const sorted = (tasks: readonly Task[]) =>
-  JSON.stringify([...tasks].sort((a, b) => (a.id < b.id ? -1 : 1)).map((task) => [task.id, task.version, task]));
+  #listen(path: string, { status, headers, body }: Response): Response {
+    const decoder = new TextDecoder();
+    const note = (bytes: Uint8Array) => {
+      this.#told.push(`GET ${path} -> ${status} ${decoder.decode(bytes, { stream: true })}`);
+    };
+    const heard = body?.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform: (bytes, controller) => {
+          note(bytes);
+          controller.enqueue(bytes);
+        },
+      }),
+    );
+    return new Response(heard ?? null, { status, headers });
+  }
+}

@@ -10,6 +10,8 @@ interface FaultOptions {
   readonly fleet: Fleet;
   readonly size: number;
   readonly checks: Checks;
+  /** How long a process is left alone after its start. */
+  readonly restMs: number;
   /** Ends up to so many connections to the database. @returns how many. */
   readonly terminate: (most: number) => Promise<number>;
 }
@@ -18,6 +20,7 @@ interface FaultOptions {
 export class Faults {
   readonly #options: FaultOptions;
   #replacing: Promise<void> | null = null;
+  #restUntil = performance.now();
   cut = 0;
   lost = 0;
   terminated = 0;
@@ -31,25 +34,26 @@ export class Faults {
     while (!signal.aborted) {
       await delay(50 + random.below(250), undefined, { signal }).catch(() => undefined);
       const [choice, count] = [random.below(100), 1 + random.below(6)];
-      if (choice < 30) {
+      if (choice < 25) {
         spread.cut(count, random);
         this.cut += count;
-      } else if (choice < 65) {
+      } else if (choice < 55) {
         spread.loseAnswers(count);
         this.lost += count;
-      } else if (choice < 88) this.terminated += await terminate(choice < 84 ? 1 : 100);
-      else this.#replace(choice < 97 ? 'SIGKILL' : 'SIGTERM', count);
+      } else if (choice < 78) this.terminated += await terminate(choice < 74 ? 1 : 100);
+      else this.#replace(choice < 95 ? 'SIGKILL' : 'SIGTERM', count);
     }
     await this.#replacing;
     spread.loseAnswers(0);
   }
 
   #replace(signal: 'SIGKILL' | 'SIGTERM', number: number): void {
-    const { fleet, size, checks } = this.#options;
-    if (this.#replacing !== null) return;
+    const { fleet, size, checks, restMs } = this.#options;
+    if (this.#replacing !== null || performance.now() < this.#restUntil) return;
     this.#replacing = fleet.replace(number % size, signal).then(
       (code) => {
         this.#replacing = null;
+        this.#restUntil = performance.now() + restMs;
         checks.expect(signal === 'SIGKILL' || code === 0, `a process exited with ${code}`);
       },
       (error: unknown) => checks.expect(false, `a process was not replaced: ${error}`),

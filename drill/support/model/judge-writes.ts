@@ -212,7 +212,7 @@ export class WriteJudge {
     if (answered.status !== status || (answered.code ?? null) !== code) return `it must be ${status} ${code}`;
     if (tag !== null && version !== null && tag !== version) return `its ETag must be ${version}`;
     const task = answered.task ?? answered.current ?? null;
-    if (task === null) return null;
+    if (task === null) return status === 412 && version !== null ? `it must have version ${version}` : null;
     return task.version === version ? this.#fault(task, version) : `the task had version ${version}`;
   }
 

@@ -1,4 +1,4 @@
-import type { Fields, Operation, Work } from './operation.ts';
+import { type Fields, idOf, type Operation, type Work } from './operation.ts';
 
 /** A task, deleted or not. */
 export interface State {
@@ -176,7 +176,7 @@ export function consequenceOf(work: Work, before: Snapshot, limit: number): Cons
   if (isAtomic && malformed !== -1) return undone([malformed], failure(400, 'VALIDATION_ERROR'));
   if (unchangedSince !== null) {
     const moved = operations.flatMap((operation, index) => {
-      const id = 'id' in operation ? operation.id : null;
+      const id = idOf(operation);
       return id !== null && (before.state(id)?.version ?? 0) > unchangedSince ? [index] : [];
     });
     if (moved.length > 0) return undone(moved, failure(412, 'PRECONDITION_FAILED'));
@@ -185,7 +185,11 @@ export function consequenceOf(work: Work, before: Snapshot, limit: number): Cons
   const results: Result[] = [];
   for (const [index, operation] of operations.entries()) {
     const result = world.perform(operation);
-    if (isAtomic && result.status >= 400) return undone([index], result);
+    if (isAtomic && result.status >= 400) {
+      // What an operation before it has made of the task is undone, and not shown.
+      const isOwn = operations.slice(0, index).some((other) => idOf(other) !== null && idOf(other) === idOf(operation));
+      return undone([index], isOwn ? { ...result, version: null } : result);
+    }
     results.push(result);
   }
   return { results, changes: world.changes, undoneAt: null, counter: world.counter };

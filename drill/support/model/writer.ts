@@ -80,8 +80,9 @@ export class Writer {
   }
 
   /** Sends a request that was answered again, or another with its key. */
-  async #again({ name, request }: Call, choice: number): Promise<void> {
-    if (choice % 8 !== 0) {
+  async #again({ name, request, answers }: Call, choice: number): Promise<void> {
+    const isKept = answers.some(({ status }) => status !== 400);
+    if (choice % 8 !== 0 || !isKept) {
       await this.#send(name, request);
       return;
     }
