@@ -22,7 +22,8 @@ function install(): string | null {
     encoding: 'utf8',
     timeout: 300_000,
   });
-  if (npm.status !== 0) return `The packages of client/adapters/test could not be installed: ${npm.error ?? npm.stderr}`;
+  if (npm.status !== 0)
+    return `The packages of client/adapters/test could not be installed: ${npm.error ?? npm.stderr}`;
   symlinkSync(ROOT, join(FOLDER, 'node_modules/todo-api'));
   writeFileSync(STAMP, wanted);
   return null;

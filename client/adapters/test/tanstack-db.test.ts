@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import type { LeaderElection, OnlineDetector, StorageAdapter } from '@tanstack/offline-transactions';
 import { newTask } from 'todo-api/client/adapters/tanstack-db';
-import { openTasks } from './pages/tanstack-db/tasks.ts';
 import { example } from './pages/tanstack-db/example.ts';
-import { createMany, startWorld, titlesOf, until } from './world.ts';
+import { openTasks } from './pages/tanstack-db/tasks.ts';
+import { createMany, eventually, startWorld, titlesOf, until } from './world.ts';
 
 type Opened = ReturnType<typeof openTasks>;
 
@@ -117,16 +117,13 @@ describe('TanStack DB', () => {
     app.client.http.token.discard(await app.client.http.token.get());
     const saved = app.save(() => app.tasks.insert(newTask({ title: 'kept' })));
     const refused = () => app.local.network.of('POST', '/api/batch').length > 3;
-    await until(refused, (look) => {
-      const timer = setInterval(look, 5);
-      return () => clearInterval(timer);
-    });
+    await eventually(refused);
     app.local.claims = {};
     await saved;
     assert.deepEqual(titlesOf(await app.client.list()), ['kept']);
   });
 
-  test("keeps a write that a proxy answers with 401 or 403 in an error page", async (t) => {
+  test('keeps a write that a proxy answers with 401 or 403 in an error page', async (t) => {
     const app = start(t);
     await app.load();
     app.local.network.answer('POST', '/api/batch', 403);
@@ -147,13 +144,7 @@ describe('TanStack DB', () => {
         draft.title = 'mine';
       });
     });
-    await until(
-      () => app.local.network.of('POST', '/api/batch').length >= 4,
-      (look) => {
-        const timer = setInterval(look, 5);
-        return () => clearInterval(timer);
-      },
-    );
+    await eventually(() => app.local.network.of('POST', '/api/batch').length >= 4);
     await app.end();
     const other = device(t, app.user).client();
     await other.patch(id, { title: 'theirs, later' });
@@ -162,13 +153,7 @@ describe('TanStack DB', () => {
     await again.outbox.waitForInit();
     await again.load();
     await hasTitles(again, ['once', 'theirs, later']);
-    await until(
-      () => again.outbox.getPendingCount() === 0,
-      (look) => {
-        const timer = setInterval(look, 5);
-        return () => clearInterval(timer);
-      },
-    );
+    await eventually(() => again.outbox.getPendingCount() === 0);
     assert.ok(again.local.network.of('POST', '/api/batch').length >= 2, 'replayed twice');
     assert.deepEqual(titlesOf(await other.list()), ['once', 'theirs, later']);
     assert.deepEqual(await again.outbox.peekOutbox(), []);
@@ -177,7 +162,10 @@ describe('TanStack DB', () => {
   test('merges what two devices did offline: different fields of a task, creations, a deletion', async (t) => {
     const one = start(t);
     const other = start(t, { user: one.user });
-    const [shared, removed] = [await one.client.create({ title: 'shared' }), await one.client.create({ title: 'gone' })];
+    const [shared, removed] = [
+      await one.client.create({ title: 'shared' }),
+      await one.client.create({ title: 'gone' }),
+    ];
     for (const app of [one, other]) {
       await app.load();
       await hasTitles(app, ['gone', 'shared']);
@@ -185,13 +173,22 @@ describe('TanStack DB', () => {
       app.online.isThere = false;
     }
     const saved = [
-      one.save(() => one.tasks.update(shared.id, (draft) => { draft.title = 'renamed'; })),
+      one.save(() =>
+        one.tasks.update(shared.id, (draft) => {
+          draft.title = 'renamed';
+        }),
+      ),
       one.save(() => one.tasks.insert(newTask({ title: 'of one' }))),
-      other.save(() => other.tasks.update(shared.id, (draft) => { draft.is_completed = true; })),
+      other.save(() =>
+        other.tasks.update(shared.id, (draft) => {
+          draft.is_completed = true;
+        }),
+      ),
       other.save(() => other.tasks.insert(newTask({ title: 'of the other' }))),
       other.save(() => other.tasks.delete(removed.id)),
     ];
-    await until$(one, () => one.tasks.get(shared.id)?.title === 'renamed');
+    await eventually(() => one.outbox.getPendingCount() === 2 && other.outbox.getPendingCount() === 3);
+    assert.deepEqual(titlesOf(one.tasks.toArray), ['gone', 'of one', 'renamed']);
     for (const app of [one, other]) {
       app.local.network.restore();
       app.online.notifyOnline();
@@ -207,7 +204,11 @@ describe('TanStack DB', () => {
     const app = start(t);
     const { id } = await app.client.create({ title: 'right' });
     await app.load();
-    const saved = app.save(() => app.tasks.update(id, (draft) => { draft.title = ' '; }));
+    const saved = app.save(() =>
+      app.tasks.update(id, (draft) => {
+        draft.title = ' ';
+      }),
+    );
     await assert.rejects(saved, { message: 'Validation failed' });
     assert.equal(app.tasks.get(id)?.title, 'right');
     assert.deepEqual(await app.outbox.peekOutbox(), []);
@@ -223,6 +224,7 @@ describe('TanStack DB', () => {
     app.local.network.cut();
     app.online.isThere = false;
     const saved = app.save(() => app.tasks.insert(newTask({ title: 'unsent' })));
+    await eventually(() => app.outbox.getPendingCount() === 1);
     await restoreBackup(
       app.user,
       `delete from todo.tasks where id = '${lost.id}'; update todo.tasks set title = 'old' where id = '${old.id}'`,

@@ -6,7 +6,7 @@ import { taskCollection } from 'todo-api/client/adapters/tanstack-db';
 
 /** @param options of the executor, such as another storage. */
 export function openTasks(client: TodoClient, options: Partial<OfflineConfig> = {}) {
-  const { collection, write } = taskCollection(client, { NonRetriableError, onError: console.warn });
+  const { collection, write } = taskCollection(client, { NonRetriableError });
   const tasks = createCollection(collection);
   const outbox = startOfflineExecutor({ collections: { tasks }, mutationFns: { write }, ...options });
 

@@ -3,7 +3,7 @@ import { appSchema, Database, type DatabaseAdapter, Model, tableSchema } from '@
 import { date, field, readonly, text } from '@nozbe/watermelondb/decorators';
 import { synchronize } from '@nozbe/watermelondb/sync';
 import { setGenerator } from '@nozbe/watermelondb/utils/common/randomId';
-import { type TodoClient, TodoApiError } from 'todo-api/client';
+import { TodoApiError, type TodoClient } from 'todo-api/client';
 import { newTaskId, taskSync } from 'todo-api/client/adapters/watermelondb';
 
 setGenerator(newTaskId);
