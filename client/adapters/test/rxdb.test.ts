@@ -159,10 +159,10 @@ describe('RxDB', () => {
   });
 
   test('goes on after a write that the service refuses, and shows the task as it is there', async (t) => {
+    const warnings = t.mock.method(console, 'warn', () => {});
     const app = await start(t);
     const { id } = await app.client.create({ title: 'right' });
     await hasTitles(app, ['right']);
-    const warnings = t.mock.method(console, 'warn', () => {});
     await (await app.tasks.findOne(id).exec(true)).incrementalPatch({ title: ' ' });
     await app.tasks.insert(newTask({ title: 'also' }));
     await hasTitles(app, ['also', 'right']);
