@@ -1,4 +1,5 @@
 // Injects faults into a running service and checks what must hold. Exits with 1 if something did not.
+import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { backupEmbedded, backupPostgres } from './backup.ts';
 import { moveToPostgres, restoreOverEmbedded, restoreOverPostgres } from './backup-cursors.ts';
@@ -7,6 +8,7 @@ import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
 import { embeddedWorker } from './embedded-worker.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { modelSync, modelSyncEmbedded } from './model-sync.ts';
 import { newcomer } from './newcomer.ts';
 import { pgColdStart } from './pg-cold-start.ts';
 import { pgConnectionsKilled } from './pg-connections-killed.ts';
@@ -29,6 +31,8 @@ import { type DrillResult, recordResults } from './support/record.ts';
 const DRILLS: readonly Drill[] = [
   killEmbedded,
   killPostgres,
+  modelSync,
+  modelSyncEmbedded,
   crashStates,
   backupEmbedded,
   backupPostgres,
@@ -66,15 +70,18 @@ const HELP = `npm run drill -- [options] [name…]
   --short     fewer repetitions, for CI
   --record    write the figures into docs/reliability.md (not with --short)
   --list      print what each drill checks
+  --seed N    make the random choices of a run again, whose figures have its seed; timing differs
 
   Names: ${DRILLS.map(({ name }) => name).join(', ')}
 `;
 
+const MAX_FAILURES = 20;
+
 const messageOf = (error: unknown) => (error instanceof Error ? (error.stack ?? error.message) : String(error));
 
 /** Runs one drill for at most its timeout. */
-async function runDrill(drill: Drill, scale: Scale): Promise<DrillResult> {
-  const run = new DrillRun(scale);
+async function runDrill(drill: Drill, scale: Scale, seed: number): Promise<DrillResult> {
+  const run = new DrillRun(scale, seed);
   const seconds = drill.timeoutSeconds[scale];
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<Figures>((_resolve, reject) => {
@@ -98,6 +105,7 @@ async function main(): Promise<number> {
     options: {
       short: { type: 'boolean', default: false },
       record: { type: 'boolean', default: false },
+      seed: { type: 'string', default: String(randomInt(1_000_000)) },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
@@ -110,14 +118,19 @@ async function main(): Promise<number> {
   if (unknown.length > 0) throw new Error(`Unknown drill: ${unknown.join(', ')}\n\n${HELP}`);
   if (values.record && values.short) throw new Error('--record needs the long form: leave --short out');
   const selected = positionals.length === 0 ? DRILLS : DRILLS.filter(({ name }) => positionals.includes(name));
+  const seed = Number(values.seed);
+  if (!Number.isSafeInteger(seed)) throw new Error('--seed must be an integer');
   const results: DrillResult[] = [];
   for (const drill of selected) {
     process.stdout.write(`\n${drill.name}: ${drill.holds}\n`);
     const from = performance.now();
-    const result = await runDrill(drill, values.short ? 'short' : 'long');
+    const result = await runDrill(drill, values.short ? 'short' : 'long', seed);
     const seconds = Math.round((performance.now() - from) / 1000);
     for (const [label, figure] of Object.entries(result.figures)) process.stdout.write(`  ${label}: ${figure}\n`);
-    for (const failure of result.failures) process.stdout.write(`  FAILURE: ${failure}\n`);
+    if (result.failures.length > 0) process.stdout.write(`  seed: ${seed}\n`);
+    for (const failure of result.failures.slice(0, MAX_FAILURES)) process.stdout.write(`  FAILURE: ${failure}\n`);
+    const untold = result.failures.length - MAX_FAILURES;
+    if (untold > 0) process.stdout.write(`  and ${untold} more failures\n`);
     process.stdout.write(`  ${result.failures.length === 0 ? 'passed' : 'FAILED'}, ${seconds} s\n`);
     results.push(result);
   }

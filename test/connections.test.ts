@@ -246,6 +246,18 @@ test('single bytes do not extend the timeout of headers or body', async () => {
   await service.close();
 });
 
+test('a connection on which nothing was sent does not delay a stop, as one with a request in flight does', async () => {
+  const { held, service, port, authorized } = await start();
+  const silent = readAll(await open(port));
+  const asking = exchange(port, wire('GET', '/api/tasks', authorized(CLOSE)));
+  await held.waiting(1);
+  const closed = service.close();
+  assert.equal(await silent, ''); // closed while the other one waits
+  held.release();
+  assert.equal((await asking)[0]?.statusCode, 200);
+  await closed;
+});
+
 test('headers have 10 s to arrive, the whole request 15 s', () => {
   const { server } = shared.service.app;
   assert.deepEqual([server.headersTimeout, server.requestTimeout], [10_000, 15_000]);

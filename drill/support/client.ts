@@ -20,7 +20,11 @@ interface RequestOptions {
   readonly method?: string;
   /** The `sub` of the token to send; no token without it. */
   readonly user?: string;
-  readonly body?: object;
+  /** Text is sent as it is. */
+  readonly body?: object | string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Ends the request and its connection. */
+  readonly signal?: AbortSignal;
 }
 
 /** Longer than the service may take for any response. */
@@ -39,10 +43,12 @@ export class Client {
   }
 
   /** Never rejects: without a response, the status is 0. */
-  async request(url: string, { method = 'GET', user, body }: RequestOptions = {}): Promise<Response> {
-    const payload = body === undefined ? undefined : JSON.stringify(body);
+  async request(url: string, options: RequestOptions = {}): Promise<Response> {
+    const { method = 'GET', user, body, signal } = options;
+    const payload = typeof body === 'object' ? JSON.stringify(body) : body;
     const requestId = randomUUID();
     const headers = {
+      ...options.headers,
       'x-request-id': requestId,
       ...(user === undefined ? {} : { authorization: await this.authorization(user) }),
       ...(payload === undefined
@@ -57,7 +63,8 @@ export class Client {
         const error = 'code' in reason ? String(reason.code) : reason.message;
         settle({ status: 0, error, headers: {}, body: '' });
       };
-      const sent = request(url, { agent: this.#agent, method, headers, timeout: TIMEOUT_MS }, (response) => {
+      const limits = { timeout: TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+      const sent = request(url, { agent: this.#agent, method, headers, ...limits }, (response) => {
         const chunks: Buffer[] = [];
         response.on('data', (chunk: Buffer) => chunks.push(chunk));
         response.once('error', fail);

@@ -12,11 +12,14 @@ export type Scale = 'short' | 'long';
 /** One run of a drill: creates what the drill needs, and releases it at the end. */
 export class DrillRun extends Checks {
   readonly scale: Scale;
+  /** Of random choices that can be made again. */
+  readonly seed: number;
   readonly #releases: (() => unknown)[] = [];
 
-  constructor(scale: Scale) {
+  constructor(scale: Scale, seed: number) {
     super();
     this.scale = scale;
+    this.seed = seed;
   }
 
   /** A PostgreSQL server with `fsync=on`. @throws when this machine has no PostgreSQL. */

@@ -3,7 +3,7 @@ import { EXAMPLE, Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';
 
-export const EXAMPLE_CURSOR = 'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA';
+const EXAMPLE_CURSOR = 'ASnx0g1lsU26rRO-0P5RWcMAAAAAAAAABwAAAAAAAAAA';
 const EXAMPLE_EPOCH = '29f1d20d-65b1-4dba-ad13-bed0fe5159c3';
 
 const MAX_LIMIT = 1_000;
@@ -13,14 +13,14 @@ const MAX_WAIT_S = 25;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** A query parameter with an integer in decimal digits. */
-const integer = (label: string, min: number, max: number, description: string, example: number) => {
+const integer = (label: string, min: number, max: number, description: string) => {
   const message = `${label} must be an integer from ${min} to ${max}`;
   return z
     .string()
     .refine((text) => /^\d{1,16}$/.test(text) && Number(text) >= min && Number(text) <= max, message)
     .transform(Number)
     .optional()
-    .meta({ description, type: 'integer', minimum: min, maximum: max, examples: [example] });
+    .meta({ description, type: 'integer', minimum: min, maximum: max });
 };
 
 /** @returns the position in `text`, a cursor; null if it is none that this service could have given. */
@@ -41,7 +41,6 @@ const cursor = z
   .optional()
   .meta({
     description: 'Where to go on: the `cursor` of the last answer, or the `id` of the last event. Opaque.',
-    examples: [EXAMPLE_CURSOR],
   });
 
 /** The query parameters of a stream. */
@@ -53,14 +52,13 @@ export type EventsQuery = z.output<typeof EventsQuery>;
 export const ChangesQuery = z
   .object({
     cursor,
-    limit: integer('Limit', 1, MAX_LIMIT, `How many changes at most; ${DEFAULT_LIMIT} if absent.`, 100),
-    wait: integer('Wait', 1, MAX_WAIT_S, 'Seconds to wait for a change if there is none.', MAX_WAIT_S),
+    limit: integer('Limit', 1, MAX_LIMIT, `How many changes at most; ${DEFAULT_LIMIT} if absent.`),
+    wait: integer('Wait', 1, MAX_WAIT_S, 'Seconds to wait for a change if there is none.'),
     since: integer(
       'Since',
       0,
       Number.MAX_SAFE_INTEGER,
       'In place of a cursor: the version that has been reached. Above 0 it needs `epoch`.',
-      EXAMPLE.version,
     ),
     epoch: z
       .string()
@@ -69,7 +67,6 @@ export const ChangesQuery = z
       .meta({
         format: 'uuid',
         description: 'To be sent with `since`: the `epoch` of the last answer.',
-        examples: [EXAMPLE_EPOCH],
       }),
   })
   .superRefine(({ cursor: given, since, epoch }, context) => {

@@ -17,8 +17,9 @@ declare module 'fastify' {
   }
 }
 
-/** Closes idle connections once every response has been handed to the kernel. */
+/** Closes idle connections once every response has been handed to the kernel, and those that have sent nothing. */
 function closeIdleConnections(server: Server, sockets: ReadonlySet<Socket>): void {
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy(); // not idle for Node
   for (const socket of sockets) if (socket.writableLength > 0) return;
   server.closeIdleConnections();
 }

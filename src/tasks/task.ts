@@ -180,10 +180,7 @@ export const Task = z
 export const LIST_REVISION = createHash('sha256').update(Object.keys(Task.shape).join()).digest('hex').slice(0, 6);
 
 const flag = (description: string) =>
-  z
-    .enum(['true', 'false'], { error: 'Must be true or false' })
-    .optional()
-    .meta({ description, examples: ['true'] });
+  z.enum(['true', 'false'], { error: 'Must be true or false' }).optional().meta({ description });
 
 /** The query parameters of the list. */
 export const TaskListQuery = z.object({

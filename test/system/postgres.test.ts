@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import pg from 'pg';
@@ -21,6 +22,17 @@ async function eventually(holds: () => Promise<boolean>): Promise<void> {
 
 const open = (url: string, fatal: unknown[] = []) =>
   openPostgresAt(url, { onFatal: (error) => void fatal.push(error) });
+
+/** SQL that makes the schema as migration 4 left it. */
+const MIGRATED_TO_4 = `create schema todo;
+  create table todo.migrations (
+    number integer primary key, name text not null, applied_at timestamptz not null default now());
+  ${['0001_users_and_tasks', '0002_operator', '0003_operator_alone', '0004_abort']
+    .map((name, index) => {
+      const sql = readFileSync(new URL(`../../src/database/schema/migrations/${name}.sql`, import.meta.url), 'utf8');
+      return `${sql};\ninsert into todo.migrations (number, name) values (${index + 1}, '${name}.sql');`;
+    })
+    .join('\n')}`;
 
 const skip = skipUnless(programs !== null, 'POSTGRES', 'no PostgreSQL programs (TEST_POSTGRES_BIN)');
 
@@ -150,33 +162,34 @@ describe('a PostgreSQL server of its own', { skip }, () => {
     await asAdmin(server.url(), 'grant todo_app, todo_operator, todo_watcher to timely_owner').catch(() => undefined);
     await asAdmin(server.url(), 'create database timely owner timely_owner');
     const url = server.url('timely', 'timely_owner');
-    const before = await serve(url);
-    const person = await before.person();
-    const [endless, early, usual] = await Promise.all(
-      ['endless', 'early', 'usual'].map((title) => person.create(title)),
-    );
-    await before.close();
-    assert.ok(endless && early && usual);
+    await asAdmin(url, MIGRATED_TO_4);
+    const usual = '2026-11-21 09:30:00.123456+00';
     await asAdmin(
       server.url('timely'),
-      `alter table todo.tasks drop constraint tasks_created_at_in_years_1_to_9999,
-         drop constraint tasks_updated_at_in_years_1_to_9999;
-       alter table todo.users drop constraint users_created_at_in_years_1_to_9999;
-       delete from todo.migrations where number >= 5;
-       update todo.users set created_at = 'infinity';
-       update todo.tasks set updated_at = 'infinity' where id = '${endless.id}';
-       update todo.tasks set created_at = '0044-03-15 BC' where id = '${early.id}'`,
+      `insert into todo.users (id, created_at) values ('ann', 'infinity');
+       insert into todo.tasks (user_id, id, title, created_at, updated_at) values
+         ('ann', gen_random_uuid(), 'endless', '${usual}', 'infinity'),
+         ('ann', gen_random_uuid(), 'early', '0044-03-15 BC', '${usual}'),
+         ('ann', gen_random_uuid(), 'usual', '${usual}', '${usual}')`,
     );
     const service = await serve(url);
-    const again = await service.person(person.sub);
-    const tasks = new Map((await again.list()).map((task) => [task.id, task]));
-    assert.deepEqual(tasks.get(usual.id), usual);
+    const person = await service.person('ann');
+    const listed = await person.list();
+    const tasks = new Map(listed.map((task) => [task.title, task]));
+    const { created_at, updated_at } = tasks.get('usual') ?? assert.fail();
+    assert.deepEqual([created_at, updated_at], Array(2).fill('2026-11-21T09:30:00.123456Z'));
     const isRecent = (time = '') => Math.abs(Date.parse(time) - Date.now()) < 3_600_000;
-    assert.ok(isRecent(tasks.get(endless.id)?.updated_at));
-    assert.ok(isRecent(tasks.get(early.id)?.created_at));
+    assert.ok(isRecent(tasks.get('endless')?.updated_at));
+    assert.ok(isRecent(tasks.get('early')?.created_at));
+    assert.deepEqual(
+      listed.map(({ version, deleted_at }) => [version, deleted_at]),
+      [3, 2, 1].map((version) => [version, null]),
+      'the oldest has the lowest version',
+    );
     for (const { id } of tasks.values()) {
-      assert.equal((await again.send('POST', `/api/tasks/${id}/toggle`)).statusCode, 200);
+      assert.equal((await person.send('POST', `/api/tasks/${id}/toggle`)).statusCode, 200);
     }
+    assert.deepEqual((await person.list()).map(({ version }) => version).sort(), [4, 5, 6]);
     const { rows } = await asAdmin(server.url('timely'), 'select isfinite(created_at) as finite from todo.users');
     assert.deepEqual(rows, [{ finite: true }]);
     await service.close();

@@ -1,13 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import {
-  Changes,
-  ChangesQuery,
-  EVENTS_EXAMPLE,
-  EventsQuery,
-  EXAMPLE_CURSOR,
-  INVALID_CURSOR,
-} from '../../changes/change.ts';
+import { Changes, ChangesQuery, EVENTS_EXAMPLE, EventsQuery, INVALID_CURSOR } from '../../changes/change.ts';
 import type { ChangeFeed } from '../../changes/feed.ts';
 import { AppError } from '../../core/errors.ts';
 import type { EventStreams } from '../../http/event-stream.ts';
@@ -20,7 +13,6 @@ const NO_HEADERS = z.object({});
 const LAST_EVENT_ID = header(
   'Last-Event-ID',
   'The `id` of the last event received, as browsers send it; wins over `cursor`.',
-  EXAMPLE_CURSOR,
 );
 
 const CHANGES = `What has changed since \`cursor\`, by version; without one everything that is there. Ask again with the

@@ -28,18 +28,16 @@ export const REPLAYED = {
   'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true'),
 };
 
-/** A request header; its value is checked where it is read, for one form of error. */
-export const header = (name: string, description: string, example: string) =>
-  z.object({
-    [name]: z
-      .string()
-      .optional()
-      .meta({ description, examples: [example] }),
-  });
+/**
+ * A request header; its value is checked where it is read, for one form of error. Optional parameters have no examples:
+ * Swagger UI would send them.
+ */
+export const header = (name: string, description: string) =>
+  z.object({ [name]: z.string().optional().meta({ description }) });
 export const KEY = header(
   'Idempotency-Key',
-  'Unique to this request: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ASCII characters.',
-  '5f0c2a8e-1b7d-4a4e-9a51-3d2f1c0b9e8a',
+  'Unique to this request, such as a UUID: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ' +
+    'ASCII characters.',
 );
 
 /** What is wrong with one field, as options of an `AppError`. */

@@ -38,9 +38,9 @@ const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opa
 const LOCATION = { Location: text('Path of the new task.') };
 const WRITTEN = { ...ETAG, ...REPLAYED };
 
-const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has: 304 if one is still right.', '"7"');
-const IF_MATCH = header('If-Match', 'The versions on which the write may be made, or `*`: else 412.', '"7"');
-const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.', '*');
+const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has, as in `"7"`: 304 if one is still right.');
+const IF_MATCH = header('If-Match', 'The versions on which the write may be made, as in `"7"`, or `*`: else 412.');
+const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.');
 const GUARDED = IF_MATCH.extend(KEY.shape);
 
 /** From the answer of a create to the operations on that task (OpenAPI 3.1, Link Object). */

@@ -17,6 +17,19 @@ assert.equal((await api.patchTask({ taskId, taskUpdate: { description: 'Two' } }
 assert.equal((await api.putTask({ taskId, taskUpdate: { description: null } })).description, null);
 assert.equal((await api.toggleTask({ taskId })).isCompleted, true);
 assert.equal((await api.deleteTask({ taskId })).id, taskId);
+const operations = [
+  { op: 'create' as const, title },
+  { op: 'toggle' as const, id: taskId },
+];
+const several = await api.batch({ batch: { operations } });
+assert.deepEqual(
+  several.results.map(({ status, code }) => [status, code]),
+  [
+    [201, undefined],
+    [404, 'NOT_FOUND'],
+  ],
+);
+assert.equal((await api.listChanges({ limit: 1 })).changes[0]?.task?.title, title);
 for (const [call, status, code] of [
   [() => api.getTask({ taskId }), 404, 'NOT_FOUND'],
   [() => api.createTask({ taskCreate: { title: ' ' } }), 400, 'VALIDATION_ERROR'],

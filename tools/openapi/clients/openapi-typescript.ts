@@ -19,6 +19,20 @@ assert.equal((await client.PATCH(TASK, { params, body: { description: 'Two' } })
 assert.equal((await client.PUT(TASK, { params, body: { description: null } })).data?.description, null);
 assert.equal((await client.POST('/api/tasks/{task_id}/toggle', { params })).data?.is_completed, true);
 assert.equal((await client.DELETE(TASK, { params })).data?.id, task.id);
+const operations = [
+  { op: 'create' as const, title },
+  { op: 'toggle' as const, id: task.id },
+];
+const { data: several } = await client.POST('/api/batch', { body: { operations } });
+assert.deepEqual(
+  several?.results.map(({ status, code }) => [status, code]),
+  [
+    [201, undefined],
+    [404, 'NOT_FOUND'],
+  ],
+);
+const changes = await client.GET('/api/changes', { params: { query: { limit: 1 } } });
+assert.equal(changes.data?.changes[0]?.task?.title, title);
 const missing = await client.GET(TASK, { params });
 assert.deepEqual([missing.response.status, missing.error?.code], [404, 'NOT_FOUND']);
 const blank = await client.POST('/api/tasks', { body: { title: ' ' } });

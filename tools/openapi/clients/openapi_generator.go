@@ -48,6 +48,16 @@ func main() {
 	check(must(api.TasksAPI.ToggleTask(ctx, task.Id).Execute()).IsCompleted, "toggle")
 	check(must(api.TasksAPI.DeleteTask(ctx, task.Id).Execute()).Id == task.Id, "delete")
 
+	operations := []client.BatchOperation{
+		client.BatchCreateAsBatchOperation(client.NewBatchCreate("create", title)),
+		client.BatchToggleAsBatchOperation(client.NewBatchToggle("toggle", task.Id)),
+	}
+	several := must(api.TasksAPI.Batch(ctx).Batch(*client.NewBatch(operations)).Execute())
+	check(len(several.Results) == 2 && several.Results[0].Status == 201, several)
+	check(several.Results[1].Status == 404 && *several.Results[1].Code == "NOT_FOUND", several)
+	changes := must(api.TasksAPI.ListChanges(ctx).Limit(1).Execute())
+	check(changes.Changes[0].Task.Get().Title == title, changes)
+
 	_, response, err := api.TasksAPI.GetTask(ctx, task.Id).Execute()
 	var failure *client.GenericOpenAPIError
 	check(errors.As(err, &failure) && response.StatusCode == 404, err)

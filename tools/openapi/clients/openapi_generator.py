@@ -16,6 +16,14 @@ with openapi_client.ApiClient(configuration) as client:
     assert api.put_task(task.id, openapi_client.TaskUpdate(description=None)).description is None
     assert api.toggle_task(task.id).is_completed
     assert api.delete_task(task.id).id == task.id
+    operations = [
+        openapi_client.BatchOperation(openapi_client.BatchCreate(op="create", title=title)),
+        openapi_client.BatchOperation(openapi_client.BatchToggle(op="toggle", id=task.id)),
+    ]
+    several = api.batch(openapi_client.Batch(operations=operations))
+    assert [result.status for result in several.results] == [201, 404], several
+    assert several.results[1].code == "NOT_FOUND", several
+    assert api.list_changes(limit=1).changes[0].task.title == title
     try:
         api.get_task(task.id)
         raise AssertionError("a deleted task was returned")

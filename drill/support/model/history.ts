@@ -1,0 +1,96 @@
+import type { Task } from '../../../test/support/service.ts';
+import type { Checks } from '../checks.ts';
+import type { Snapshot, State } from './specification.ts';
+
+/** One change of a task, as the database kept it. */
+export interface AuditRow {
+  readonly id: string;
+  readonly version: number;
+  readonly txid: string;
+  /** JSON of the schema `Task`. */
+  readonly json: string;
+  readonly state: State;
+}
+
+const normal = (json: string) => JSON.stringify(JSON.parse(json));
+
+function toRow([, id = '', version, txid = '', task = '']: readonly (string | null)[]): AuditRow {
+  const { title, description, is_completed, deleted_at }: Task = JSON.parse(task ?? '');
+  const state = { version: Number(version), title, description, is_completed, isDeleted: deleted_at !== null };
+  return { id: id ?? '', version: Number(version), txid: txid ?? '', json: normal(task ?? ''), state };
+}
+
+/** The last element whose version is at most `version`. */
+function lastUpTo<T extends { readonly version: number }>(rows: readonly T[], version: number): T | undefined {
+  let [from, to] = [0, rows.length];
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    if ((rows[middle]?.version ?? 0) <= version) from = middle + 1;
+    else to = middle;
+  }
+  return rows[from - 1];
+}
+
+/** Everything that has become of the tasks of one user, by version. */
+export class History {
+  readonly user: string;
+  readonly rows: readonly AuditRow[];
+  readonly transactions = new Map<string, AuditRow[]>();
+  readonly #byId = new Map<string, AuditRow[]>();
+  /** By version. */
+  readonly #live: number[] = [0];
+
+  /** Checks that no version is missing, no two are the same, and that they were taken in order. */
+  constructor(user: string, audit: readonly (readonly (string | null)[])[], checks: Checks) {
+    this.user = user;
+    this.rows = audit.map(toRow);
+    for (const [index, row] of this.rows.entries()) {
+      checks.expect(row.version === index + 1, `${user}: version ${row.version} was taken after ${index}`);
+      const states = this.#byId.get(row.id) ?? [];
+      const before = states.at(-1);
+      const isLater = before === undefined || updatedAt(row) > updatedAt(before);
+      checks.expect(isLater, `${user}: updated_at of ${row.id} does not increase with version ${row.version}`);
+      const wasLive = before !== undefined && !before.state.isDeleted;
+      this.#live.push((this.#live.at(-1) ?? 0) + Number(!row.state.isDeleted) - Number(wasLive));
+      this.#byId.set(row.id, [...states, row]);
+      this.transactions.set(row.txid, [...(this.transactions.get(row.txid) ?? []), row]);
+    }
+  }
+
+  get counter(): number {
+    return this.rows.length;
+  }
+
+  row(version: number): AuditRow | undefined {
+    return this.rows[version - 1];
+  }
+
+  /** The states of one task. */
+  of(id: string): readonly AuditRow[] {
+    return this.#byId.get(id) ?? [];
+  }
+
+  /** The task as it was when the counter was at `version`. */
+  at(id: string, version: number): AuditRow | undefined {
+    return lastUpTo(this.of(id), version);
+  }
+
+  snapshot(version: number): Snapshot {
+    return { counter: version, live: this.#live[version] ?? 0, state: (id) => this.at(id, version)?.state };
+  }
+
+  /** All tasks, deleted ones too, when the counter was at `version`. */
+  allAt(version: number): Map<string, AuditRow> {
+    return new Map(this.rows.slice(0, version).map((row) => [row.id, row]));
+  }
+
+  /** Whether the content of the task went, after `version`. */
+  wasBlanked(id: string): boolean {
+    return this.of(id).some(({ state }) => state.title === null);
+  }
+}
+
+const updatedAt = ({ json }: AuditRow): string => {
+  const { updated_at }: Task = JSON.parse(json);
+  return updated_at;
+};
