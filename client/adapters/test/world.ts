@@ -16,10 +16,7 @@ export function startWorld() {
     service = await startService('postgres');
     url = `http://127.0.0.1:${await listen(service.app)}`;
   });
-  after(() => {
-    service.app.server.closeAllConnections(); // a connection of fetch that was never used keeps a stop waiting
-    return service.close();
-  });
+  after(() => service.close());
   const admin = (sql: string) => asAdmin(service.opened.place, sql);
   return {
     admin,
