@@ -1,8 +1,8 @@
 // src/tasks.ts
 import { createCollection } from '@tanstack/db';
 import { NonRetriableError, type OfflineConfig, startOfflineExecutor } from '@tanstack/offline-transactions';
-import type { TodoClient } from 'todo-api/client';
-import { taskCollection } from 'todo-api/client/adapters/tanstack-db';
+import type { TodoClient } from 'todo-api-client';
+import { taskCollection } from 'todo-api-client/adapters/tanstack-db';
 
 /** @param options of the executor, such as another storage. */
 export function openTasks(client: TodoClient, options: Partial<OfflineConfig> = {}) {
