@@ -22,7 +22,7 @@ export interface Following {
   readonly signal: AbortSignal;
   /** Makes a copy. @returns the cursor at which it ends. Asked again when that has expired. */
   readonly copy: () => Promise<string>;
-  readonly take: (arrival: Arrival) => void;
+  readonly take: (arrival: Arrival) => void | Promise<void>;
   /** Told of what `events` does not mend by itself, such as a rejected token, before the next attempt. */
   readonly onError: (error: unknown) => void;
 }
@@ -35,7 +35,7 @@ export async function follow(client: TodoClient, { signal, copy, take, onError }
     try {
       cursor ??= await copy();
       for await (const arrival of events(client, { cursor, signal })) {
-        take(arrival);
+        await take(arrival);
         cursor = arrival.cursor;
         failures = 0;
       }

@@ -80,16 +80,6 @@ const fieldsOf = ({ title, description, is_completed }: Task): Fields => ({
 });
 const isSame = (a: Task, b: Task) => JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b));
 
-/** RxDB wants whole documents, of a task whose content is gone too. */
-const documentOf = ({
-  id,
-  version,
-  deleted,
-  task,
-}: Pick<Change, 'id' | 'version' | 'deleted' | 'task'>): TaskDocument => ({
-  ...(task ?? { ...newTask({ title: '' }), id, version }),
-  _deleted: deleted,
-});
 const deletedDocument = (task: Task): TaskDocument => ({ ...task, _deleted: true });
 
 /** RxDB's conflict handler: what was changed here is put on what the service has. Of a deletion the service's side is kept. */
@@ -124,12 +114,24 @@ function operationsOf({ row: { newDocumentState: task, assumedMasterState: base 
 export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>) {
   const { client, collection, Observable, onRefused = () => {}, onError = () => {} } = options;
   let reached = (_cursor: string): void => {};
+  /** What was written and has not come back yet: an older state that arrives meanwhile must not be taken for news. */
+  const written = new Map<string, TaskDocument>();
+  let pushing: Promise<unknown> = Promise.resolve();
+
+  /** RxDB wants whole documents, of a task whose content is gone too. */
+  function documentOf({ id, version, deleted, task }: Change): TaskDocument {
+    const own = written.get(id);
+    if (own !== undefined && own.version > version) return own;
+    written.delete(id);
+    return { ...(task ?? { ...newTask({ title: '' }), id, version }), _deleted: deleted };
+  }
 
   /** A checkpoint cannot be reset: everything that is there, and deletions of what is here alone. */
   async function copy() {
     const here = await collection.find().exec();
     const documents = new Map<string, TaskDocument>();
     let cursor = '';
+    written.clear();
     for await (const page of changes(client, { limit: 1000 })) {
       for (const change of page.changes) documents.set(change.id, documentOf(change));
       cursor = page.cursor;
@@ -158,7 +160,8 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     if (current !== undefined) {
       if (!task._deleted && isSame(current, task)) return {};
       // Only the version is another: after a write of our own that has not come back yet.
-      if (base !== undefined && isSame(current, base)) return { again: { row, version: current.version } };
+      const isOwn = task._deleted && written.get(task.id)?.version === current.version;
+      if (isOwn || (base !== undefined && isSame(current, base))) return { again: { row, version: current.version } };
       return { conflict: { ...current, _deleted: false } };
     }
     if (status === 404 || code === 'CONFLICT') return { conflict: deletedDocument(base ?? task) };
@@ -172,12 +175,16 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     while (waiting.length > 0) {
       const again: Push[] = [];
       for (const part of inBatches(waiting, operationsOf)) {
-        const { results } = await client.batch(part.flatMap(operationsOf));
+        const { results, version } = await client.batch(part.flatMap(operationsOf));
         let next = 0;
         for (const one of part) {
           next += operationsOf(one).length;
           const result = results[next - 1];
           if (result === undefined) throw new Error('The service did not answer every operation');
+          if (result.status < 300) {
+            const task = result.task ?? { ...one.row.newDocumentState, version };
+            written.set(task.id, { ...task, _deleted: result.task === undefined });
+          }
           const { conflict, again: retry } = settle(one, result);
           if (conflict !== undefined) conflicts.push(conflict);
           if (retry !== undefined) again.push(retry);
@@ -188,6 +195,12 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     return conflicts;
   }
 
+  function handlePush(rows: readonly Row[]): Promise<TaskDocument[]> {
+    const pushed = push(rows);
+    pushing = Promise.allSettled([pushing, pushed]);
+    return pushed;
+  }
+
   const stream$ = new Observable((subscriber) => {
     const end = new AbortController();
     const resync = () =>
@@ -195,12 +208,13 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
         reached = resolve;
         subscriber.next('RESYNC');
       });
-    const take = ({ changes: arrived, cursor }: Arrival) => {
+    const take = async ({ changes: arrived, cursor }: Arrival) => {
+      await pushing;
       if (arrived.length > 0) subscriber.next({ documents: arrived.map(documentOf), checkpoint: { cursor } });
     };
     void follow(client, { signal: end.signal, copy: resync, take, onError });
     return () => end.abort();
   });
 
-  return { pull: { handler: pull, batchSize: 500, stream$ }, push: { handler: push, batchSize: 100 } };
+  return { pull: { handler: pull, batchSize: 500, stream$ }, push: { handler: handlePush, batchSize: 100 } };
 }

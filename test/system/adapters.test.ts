@@ -25,6 +25,7 @@ function install(): string | null {
   if (npm.status !== 0)
     return `The packages of client/adapters/test could not be installed: ${npm.error ?? npm.stderr}`;
   symlinkSync(ROOT, join(FOLDER, 'node_modules/todo-api'));
+  symlinkSync(join(ROOT, 'client'), join(FOLDER, 'node_modules/todo-api-client'));
   writeFileSync(STAMP, wanted);
   return null;
 }

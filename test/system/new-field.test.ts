@@ -37,7 +37,8 @@ type Schema = { readonly properties: object; readonly examples?: readonly Partia
 /** A copy of the program with the field. @returns the path of its `main.js`. */
 function buildWithField(folder: string): string {
   for (const name of ['src', 'client', 'scripts', 'dist', 'package.json', 'tsconfig.json', 'tsconfig.build.json']) {
-    cpSync(join(ROOT, name), join(folder, name), { recursive: true });
+    const filter = (path: string) => !path.endsWith('/node_modules');
+    cpSync(join(ROOT, name), join(folder, name), { recursive: true, filter });
   }
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   for (const [path, place] of Object.entries(PLACES)) {

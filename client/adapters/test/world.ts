@@ -48,6 +48,13 @@ export async function until(holds: () => boolean, subscribe: (look: () => void) 
   });
 }
 
+/** Resolves once `holds` is true, of what tells nobody when it changes. @throws after 30 s. */
+export const eventually = (holds: () => boolean) =>
+  until(holds, (look) => {
+    const timer = setInterval(look, 5);
+    return () => clearInterval(timer);
+  });
+
 /** Creates `count` tasks. */
 export async function createMany(client: TodoClient, count: number): Promise<void> {
   const all = Array.from({ length: count }, (_, index) => `${index + 1}`);

@@ -1,5 +1,5 @@
 // src/example.ts
-import { newTask } from 'todo-api/client/adapters/rxdb';
+import { newTask } from 'todo-api-client/adapters/rxdb';
 import type { openTasks } from './tasks.ts';
 
 export async function example({ tasks, replication }: Awaited<ReturnType<typeof openTasks>>): Promise<void> {

@@ -2,8 +2,8 @@
 import { createRxDatabase, type RxCollection, type RxStorage } from 'rxdb';
 import { replicateRxCollection } from 'rxdb/plugins/replication';
 import { Observable } from 'rxjs';
-import type { Task, TodoClient } from 'todo-api/client';
-import { taskConflictHandler, taskReplication, taskSchema } from 'todo-api/client/adapters/rxdb';
+import type { Task, TodoClient } from 'todo-api-client';
+import { taskConflictHandler, taskReplication, taskSchema } from 'todo-api-client/adapters/rxdb';
 
 /** @param name of the database: another for each user. */
 export async function openTasks(client: TodoClient, name: string, storage: RxStorage<unknown, unknown>) {

@@ -1,5 +1,5 @@
 // src/example.ts
-import { newTask } from 'todo-api/client/adapters/tanstack-db';
+import { newTask } from 'todo-api-client/adapters/tanstack-db';
 import type { openTasks } from './tasks.ts';
 
 export async function example({ tasks, save }: ReturnType<typeof openTasks>): Promise<void> {

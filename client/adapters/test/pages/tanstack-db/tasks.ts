@@ -1,12 +1,12 @@
 // src/tasks.ts
 import { createCollection } from '@tanstack/db';
 import { NonRetriableError, type OfflineConfig, startOfflineExecutor } from '@tanstack/offline-transactions';
-import type { TodoClient } from 'todo-api/client';
-import { taskCollection } from 'todo-api/client/adapters/tanstack-db';
+import type { TodoClient } from 'todo-api-client';
+import { taskCollection } from 'todo-api-client/adapters/tanstack-db';
 
 /** @param options of the executor, such as another storage. */
 export function openTasks(client: TodoClient, options: Partial<OfflineConfig> = {}) {
-  const { collection, write } = taskCollection(client, { NonRetriableError, onError: console.warn });
+  const { collection, write } = taskCollection(client, { NonRetriableError });
   const tasks = createCollection(collection);
   const outbox = startOfflineExecutor({ collections: { tasks }, mutationFns: { write }, ...options });
 

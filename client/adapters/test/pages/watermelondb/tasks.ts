@@ -3,8 +3,8 @@ import { appSchema, Database, type DatabaseAdapter, Model, tableSchema } from '@
 import { date, field, readonly, text } from '@nozbe/watermelondb/decorators';
 import { synchronize } from '@nozbe/watermelondb/sync';
 import { setGenerator } from '@nozbe/watermelondb/utils/common/randomId';
-import { TodoApiError, type TodoClient } from 'todo-api/client';
-import { newTaskId, taskSync } from 'todo-api/client/adapters/watermelondb';
+import { TodoApiError, type TodoClient } from 'todo-api-client';
+import { newTaskId, taskSync } from 'todo-api-client/adapters/watermelondb';
 
 setGenerator(newTaskId);
 
