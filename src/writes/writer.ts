@@ -4,7 +4,7 @@ import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Row, Rows } from '../database/sql.ts';
-import { type Effect, OPERATION_FAILED, type Retry } from './effect.ts';
+import { type Effect, OPERATION_FAILED, type Retry, USER_MISSING } from './effect.ts';
 import { type Outcome, toOutcome } from './outcome.ts';
 import { UserQueues } from './user-queues.ts';
 import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser } from './write-sql.ts';
@@ -53,7 +53,7 @@ function failureOf(error: unknown): { readonly part: number; readonly outcome: O
   return { part, outcome: toOutcome([kind, id, version === null ? null : String(version), json]) };
 }
 
-const isKeyUsed = (error: unknown) => error instanceof TransactionAbortedError && error.code === KEY_USED;
+const isAbortedWith = (code: string, error: unknown) => error instanceof TransactionAbortedError && error.code === code;
 
 /** A request, the statements of its transaction, and where those of its effects stand among them. */
 interface Plan {
@@ -119,7 +119,6 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     try {
       return executed(plan, await run(plan.user, plan.statements));
     } catch (error) {
-      if (isKeyUsed(error)) throw error;
       const { part, outcome } = failureOf(error);
       const { user, request } = plan;
       const { kind, id: task, version, json } = outcome;
@@ -134,11 +133,15 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
   const writeAlone = async (user: Principal, request: WriteRequest): Promise<Written> => {
     for (;;) {
       try {
-        const written = await attempt(planOf(user, request));
+        const written = await attempt(planOf(user, request)).catch((error: unknown) => {
+          if (!isAbortedWith(USER_MISSING, error)) throw error;
+          const { userId: owner, email } = user;
+          return attempt(planOf(user, { ...request, before: [lockUser({ owner, email })] }));
+        });
         onWritten(user.userId);
         return written;
       } catch (error) {
-        if (!isKeyUsed(error) || request.retry === null) throw error;
+        if (!isAbortedWith(KEY_USED, error) || request.retry === null) throw error;
       }
       const replayed = await replay(user, request.retry, request.effects);
       if (replayed !== null) return replayed;
