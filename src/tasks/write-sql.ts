@@ -1,6 +1,6 @@
 import type { Principal, UserId } from '../core/user.ts';
 import { type BoundStatement, type SqlValue, sql } from '../database/sql.ts';
-import { type Effect, effect } from '../writes/effect.ts';
+import { type Effect, effect, USER_MISSING } from '../writes/effect.ts';
 import {
   BLANK_VALUES,
   BLANKED_VALUES,
@@ -65,17 +65,19 @@ const insert = effect<Record<string, SqlValue>>(
   'task_insert',
   'nothing',
   `numbered as (
-     insert into todo.users (id, email, version, tasks) values ($owner, $email, 1, 1)
-     on conflict (id) do update
-     set version = users.version + 1, tasks = users.tasks + 1, email = coalesce(excluded.email, users.email)
-     where ${WITHIN_LIMIT}
+     update todo.users set version = version + 1, tasks = users.tasks + 1, email = coalesce($email, email)
+     where id = $owner and ${WITHIN_LIMIT}
      returning ${NUMBER}
    ),
    written as (${insertFrom('true')})`,
-  outcomeWith(`case when ${IS_WRITTEN} then 'created' else 'limit' end`, 'select * from written'),
+  outcomeWith(
+    `case when ${IS_WRITTEN} then 'created' when exists (select from todo.users where id = $owner) then 'limit'
+       else todo.abort('${USER_MISSING}', 'the user has no row')::text end`,
+    'select * from written',
+  ),
 );
 
-/** Creates a task, and the user's row if that is missing. Outcomes: `created`, `limit`. */
+/** Creates a task. Outcomes: `created`, `limit`. */
 export const insertTask = ({ userId: owner, email }: Principal, id: string, task: TaskCreate, limit: number): Effect =>
   insert({ owner, email, id, limit, ...parametersOf(task) });
 

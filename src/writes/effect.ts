@@ -10,6 +10,9 @@ export interface Retry {
 /** The SQLSTATE with which an operation that fails aborts the transaction; the detail is its index and outcome. */
 export const OPERATION_FAILED = 'TD003';
 
+/** The SQLSTATE with which an operation that needs nothing aborts the transaction if the user has no row yet. */
+export const USER_MISSING = 'TD001';
+
 /** Where an operation stands: its index in the request, and whether its failure aborts all of them. */
 interface Position {
   readonly owner: string;
@@ -22,8 +25,8 @@ interface Position {
 /** One operation of a user on what is theirs: a statement that changes it, if it may, and returns the outcome. */
 export interface Effect {
   /**
-   * What has to come before it: nothing, because it reads nothing but the user's row, which it locks; the lock of that
-   * row; or the lock of one that is created if it is missing.
+   * What has to come before it: nothing, because it reads nothing but the user's row, which it locks (it may abort with
+   * `USER_MISSING`); the lock of that row; or the lock of one that is created if it is missing.
    */
   readonly needs: 'nothing' | 'lock' | 'user';
   /** @returns the statement, which returns one row for `toOutcome`. */

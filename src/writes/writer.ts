@@ -3,9 +3,10 @@ import { AppError } from '../core/errors.ts';
 import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
-import type { BoundStatement, Row } from '../database/sql.ts';
-import { type Effect, OPERATION_FAILED, type Retry } from './effect.ts';
+import type { BoundStatement, Row, Rows } from '../database/sql.ts';
+import { type Effect, OPERATION_FAILED, type Retry, USER_MISSING } from './effect.ts';
 import { type Outcome, toOutcome } from './outcome.ts';
+import { UserQueues } from './user-queues.ts';
 import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser } from './write-sql.ts';
 
 /** What a request is to change. */
@@ -35,7 +36,9 @@ interface Written {
 export interface Writer {
   /**
    * Runs the effects in order as one transaction, under the lock of the user's row. With an idempotency key, a request is
-   * executed once: effects and outcome are committed together.
+   * executed once: effects and outcome are committed together. Requests of one operation that wait for another of their
+   * user are committed together: each waits for one flush of the disk, not for as many as there are before it.
+   * `SERVICE_UNAVAILABLE` after 10 s of waiting; nothing was done then.
    * @throws {AppError} `IDEMPOTENCY_MISMATCH` if the key was used for another request; as `Database.transaction` does.
    */
   write(user: Principal, request: WriteRequest): Promise<Written>;
@@ -50,16 +53,37 @@ function failureOf(error: unknown): { readonly part: number; readonly outcome: O
   return { part, outcome: toOutcome([kind, id, version === null ? null : String(version), json]) };
 }
 
-const isKeyUsed = (error: unknown) => error instanceof TransactionAbortedError && error.code === KEY_USED;
+const isAbortedWith = (code: string, error: unknown) => error instanceof TransactionAbortedError && error.code === code;
+
+/** A request, the statements of its transaction, and where those of its effects stand among them. */
+interface Plan {
+  readonly user: Principal;
+  readonly request: WriteRequest;
+  readonly statements: readonly BoundStatement[];
+  readonly firstEffect: number;
+}
+
+interface Job {
+  readonly user: Principal;
+  readonly request: WriteRequest;
+  /** `performance.now()` */
+  readonly since: number;
+  readonly resolve: (written: Written) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** How many requests are committed together. */
+const MAX_JOINED = 16;
+/** For how long a request waits for others of its user. */
+const MAX_WAIT_MS = 10_000;
+
+/** Whether it may share a transaction: one operation is short, and aborts it only in rare cases. */
+const isJoinable = ({ request: { effects, before = [] } }: Job) => effects.length === 1 && before.length === 0;
 
 /** @param onWritten called with the user after each commit. */
 export function createWriter(database: Database, onWritten: (user: UserId) => void): Writer {
-  /** @returns the rows of `statements`, run after `first`. */
-  const run = (user: Principal, first: readonly BoundStatement[], statements: readonly BoundStatement[]) => {
-    const { userId: owner } = user;
-    const identity = { kind: 'user', userId: owner } as const;
-    return database.transaction(identity, [...first, ...statements]).then((results) => results.slice(first.length));
-  };
+  const run = ({ userId }: Principal, statements: readonly BoundStatement[]) =>
+    database.transaction({ kind: 'user', userId }, statements);
 
   /** The statements that come before the effects of a request. */
   const prepare = ({ userId: owner, email }: Principal, retry: Retry | null, effects: readonly Effect[]) => {
@@ -68,10 +92,21 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     return effects.length === 1 && effects[0]?.needs === 'nothing' ? [] : [lockUser({ owner, email })];
   };
 
+  const planOf = (user: Principal, request: WriteRequest): Plan => {
+    const { effects, isAtomic, before = [], after = [], retry } = request;
+    const first = [...prepare(user, retry, effects), ...before];
+    const bound = effects.map((effect, part) => effect.at({ owner: user.userId, part, isAtomic, retry }));
+    return { user, request, statements: [...first, ...bound, ...after], firstEffect: first.length };
+  };
+
+  const executed = ({ request: { effects }, firstEffect }: Plan, results: readonly Rows[]): Written => {
+    const rows = results.slice(firstEffect, firstEffect + effects.length);
+    return { outcomes: rows.map(([row = []]) => toOutcome(row)), failedAt: null, isReplayed: false };
+  };
+
   /** @returns what became of the request with the key; null if that is no longer kept. */
-  const replay = async ({ userId }: Principal, retry: Retry, effects: readonly Effect[]): Promise<Written | null> => {
-    const identity = { kind: 'user', userId } as const;
-    const [rows = []] = await database.transaction(identity, [getReply({ owner: userId, key: retry.key })]);
+  const replay = async (user: Principal, retry: Retry, effects: readonly Effect[]): Promise<Written | null> => {
+    const [rows = []] = await run(user, [getReply({ owner: user.userId, key: retry.key })]);
     const [[request, part] = []] = rows;
     if (request === undefined) return null;
     if (request !== retry.request) throw new AppError('IDEMPOTENCY_MISMATCH');
@@ -80,39 +115,88 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     return { outcomes, failedAt: outcomes.length < effects.length ? Number(part) : null, isReplayed: true };
   };
 
-  const attempt = async (user: Principal, request: WriteRequest): Promise<Written> => {
-    const { effects, isAtomic, before = [], after = [], retry } = request;
-    const owner = user.userId;
-    const bound = effects.map((effect, part) => effect.at({ owner, part, isAtomic, retry }));
+  const attempt = async (plan: Plan): Promise<Written> => {
     try {
-      const results = await run(user, prepare(user, retry, effects), [...before, ...bound, ...after]);
-      const rows = results.slice(before.length, before.length + effects.length);
-      return { outcomes: rows.map(([row = []]) => toOutcome(row)), failedAt: null, isReplayed: false };
+      return executed(plan, await run(plan.user, plan.statements));
     } catch (error) {
-      if (isKeyUsed(error)) throw error;
       const { part, outcome } = failureOf(error);
+      const { user, request } = plan;
       const { kind, id: task, version, json } = outcome;
-      if (retry !== null) {
-        const reply = keepReply({ owner, ...retry, part, kind, task, version, json });
-        await run(user, prepare(user, retry, []), [reply]);
+      if (request.retry !== null) {
+        const reply = keepReply({ owner: user.userId, ...request.retry, part, kind, task, version, json });
+        await run(user, [...prepare(user, request.retry, []), reply]);
       }
       return { outcomes: [outcome], failedAt: part, isReplayed: false };
     }
   };
 
-  return {
-    write: async (user, request) => {
-      for (;;) {
-        try {
-          const written = await attempt(user, request);
-          onWritten(user.userId);
-          return written;
-        } catch (error) {
-          if (!isKeyUsed(error) || request.retry === null) throw error;
-        }
-        const replayed = await replay(user, request.retry, request.effects);
-        if (replayed !== null) return replayed;
+  const writeAlone = async (user: Principal, request: WriteRequest): Promise<Written> => {
+    for (;;) {
+      try {
+        const written = await attempt(planOf(user, request)).catch((error: unknown) => {
+          if (!isAbortedWith(USER_MISSING, error)) throw error;
+          const { userId: owner, email } = user;
+          return attempt(planOf(user, { ...request, before: [lockUser({ owner, email })] }));
+        });
+        onWritten(user.userId);
+        return written;
+      } catch (error) {
+        if (!isAbortedWith(KEY_USED, error) || request.retry === null) throw error;
       }
-    },
+      const replayed = await replay(user, request.retry, request.effects);
+      if (replayed !== null) return replayed;
+    }
+  };
+
+  /** In one transaction; one after the other if one of them aborts it. */
+  const writeJoined = async (jobs: readonly Job[], user: Principal): Promise<void> => {
+    const plans = jobs.map((job) => planOf(job.user, job.request));
+    const statements = plans.flatMap((plan) => plan.statements);
+    const results = await run(user, statements).catch((error: unknown) => {
+      if (error instanceof TransactionAbortedError) return null;
+      throw error;
+    });
+    if (results === null) {
+      for (const { user: own, request, resolve, reject } of jobs) await writeAlone(own, request).then(resolve, reject);
+      return;
+    }
+    let start = 0;
+    onWritten(user.userId);
+    for (const [index, plan] of plans.entries()) {
+      jobs[index]?.resolve(executed(plan, results.slice(start, start + plan.statements.length)));
+      start += plan.statements.length;
+    }
+  };
+
+  /** The first of `jobs`, with those behind it that may share its transaction. @returns how many were written. */
+  const writeNext = async (jobs: readonly Job[]): Promise<number> => {
+    const [first, ...others] = jobs.slice(0, MAX_JOINED);
+    if (first === undefined) return 0;
+    if (performance.now() - first.since > MAX_WAIT_MS) {
+      const cause = new Error('The writes before it took too long');
+      first.reject(new AppError('SERVICE_UNAVAILABLE', { cause }));
+      return 1;
+    }
+    const last = others.findIndex((job) => !isJoinable(job));
+    const joined = isJoinable(first) ? [first, ...(last === -1 ? others : others.slice(0, last))] : [first];
+    const { user, request, resolve, reject } = first;
+    if (joined.length === 1) await writeAlone(user, request).then(resolve, reject);
+    else {
+      await writeJoined(joined, user).catch((error: unknown) => {
+        for (const job of joined) job.reject(error);
+      });
+    }
+    return joined.length;
+  };
+
+  const queues = new UserQueues<Job>(async (jobs) => {
+    for (let done = 0; done < jobs.length; ) done += await writeNext(jobs.slice(done));
+  });
+
+  return {
+    write: (user, request) =>
+      new Promise((resolve, reject) => {
+        queues.push(user.userId, { user, request, since: performance.now(), resolve, reject });
+      }),
   };
 }
