@@ -197,6 +197,16 @@ onEachDatabase('batch', (service) => {
     assert.equal((await person.list()).length, 100);
   });
 
+  test('an operation whose id is missing or no text says so as its own route would', async () => {
+    const person = await service().person();
+    const faulty = [{ op: 'toggle' }, { op: 'delete', id: 5 }, { op: 'restore', id: null }, { op: 'create', id: [] }];
+    const details = [{ field: 'id', message: 'Task id must be a UUID' }];
+    for (const operation of faulty) {
+      const [result] = await results(person, [{ title: 'x', ...operation }]);
+      assert.deepEqual([result?.status, result?.details], [400, details]);
+    }
+  });
+
   test('batches at the same time are executed one after the other, and versions have no gap', async () => {
     const person = await service().person();
     const id = (await person.create('counted')).id;

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import type { LightMyRequestResponse } from 'fastify';
-import { onEachDatabase, type Task } from './support/service.ts';
+import { onAnyDatabase, onEachDatabase, type Task } from './support/service.ts';
+import { exchange, listen, wire } from './support/socket.ts';
 
 const keyed = (key: string = randomUUID()) => ({ 'idempotency-key': key });
 const COMPARED = ['location', 'etag', 'content-type'];
@@ -153,5 +154,28 @@ onEachDatabase('requests with an idempotency key', (service) => {
     assert.equal(again.headers['idempotency-replayed'], undefined);
     assert.equal((await person.send('POST', '/api/tasks', body, sent)).body, again.body);
     assert.equal((await person.list()).length, 2);
+  });
+});
+
+onAnyDatabase('an idempotency key', (service) => {
+  test('a request without a body is the same however that is said', async () => {
+    const person = await service().person();
+    const task = await person.create('once');
+    const port = await listen(service().app);
+    for (const [length, body] of [
+      [{}, ''],
+      [{ 'Content-Length': '0' }, ''],
+      [{ 'Transfer-Encoding': 'chunked' }, '0\r\n\r\n'],
+    ] as const) {
+      const headers = {
+        Authorization: `Bearer ${person.token}`,
+        Connection: 'close',
+        'Idempotency-Key': 'k',
+        ...length,
+      };
+      const [answer] = await exchange(port, wire('POST', `/api/tasks/${task.id}/toggle`, headers, body));
+      assert.equal(answer?.statusCode, 200, JSON.stringify(length));
+    }
+    assert.equal((await person.list())[0]?.version, 2);
   });
 });

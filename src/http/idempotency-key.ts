@@ -18,7 +18,7 @@ export function digestKeyedBodies(app: FastifyInstance): void {
 
 /** To be called with each body before it is parsed. */
 export function digestBody(request: FastifyRequest, bytes: Buffer): void {
-  if (request.headers['idempotency-key'] === undefined) return;
+  if (bytes.length === 0 || request.headers['idempotency-key'] === undefined) return;
   request.bodyDigest = createHash('sha256').update(bytes).digest();
 }
 

@@ -134,12 +134,13 @@ export const TaskUpdate = z.preprocess(withAField, TaskChanges).meta({
 
 export type TaskUpdate = z.output<typeof TaskUpdate>;
 
+const INVALID_ID = 'Task id must be a UUID';
 const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
 
 /** A task's id in upper or lower case; converted to lower case (RFC 9562, section 4). */
 export const TaskId = z
-  .string()
-  .refine((id) => UUID.test(id), 'Task id must be a UUID')
+  .string({ error: INVALID_ID })
+  .refine((id) => UUID.test(id), INVALID_ID)
   .transform((id) => id.toLowerCase())
   .brand('TaskId')
   .meta({ format: 'uuid', description: 'The UUID of the task.', examples: [EXAMPLE.id] });
