@@ -107,7 +107,10 @@ begin
     live := live - (old.deleted_at is null)::integer;
     trashed := trashed - (old.deleted_at is not null and old.title is not null)::integer;
   end if;
-  -- An insert of a task that exists, with ON CONFLICT, takes no number.
+  -- An insert of a task that exists, with ON CONFLICT, takes no number. Whether it exists is looked up under the lock.
+  if tg_op = 'INSERT' then
+    perform from todo.users where id = new.user_id for no key update;
+  end if;
   update todo.users
   set version = users.version + (not keeps)::integer, tasks = tasks + live, trash = trash + trashed
   where id = new.user_id
