@@ -156,7 +156,7 @@ onEachDatabase(
 );
 
 onEachDatabase('the statements of background jobs', (service) => {
-  test('find their rows by an index, the oldest first', async () => {
+  test('find their rows by an index, the oldest first, and write each by its key', async () => {
     const { database } = service().opened;
     const users = Array.from({ length: 40 }, (_, at) => `('planner-${at}')`).join(', ');
     await asOperator(database, `insert into todo.users (id) values ${users}`);
@@ -180,6 +180,7 @@ onEachDatabase('the statements of background jobs', (service) => {
       const text = bound.statement.text.replaceAll('$1', bound.values[0] ?? '');
       const plan = (await asOperator(database, `explain ${text}`)).flat().join('\n');
       assert.match(plan, new RegExp(`Index Scan using ${index}`), plan);
+      assert.match(plan, /Index Scan (using|on) (tasks|replies)_pkey/, plan);
       assert.doesNotMatch(plan, /Seq Scan|\bSort\b/, plan);
     }
   });

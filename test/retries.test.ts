@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import type { LightMyRequestResponse } from 'fastify';
-import { onAnyDatabase, onEachDatabase, type Task } from './support/service.ts';
+import type { Database } from '../dist/database/database.js';
+import { onAnyDatabase, onEachDatabase, startService, type Task } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
+import { baseName } from './support/statements.ts';
 
 const keyed = (key: string = randomUUID()) => ({ 'idempotency-key': key });
 const COMPARED = ['location', 'etag', 'content-type'];
@@ -139,6 +141,30 @@ onEachDatabase('requests with an idempotency key', (service) => {
       assert.equal(again.body, '{"error":"Task not found","code":"NOT_FOUND"}');
       assert.equal(again.headers['idempotency-replayed'], 'true');
     }
+  });
+
+  test('nor is it kept if that happens before the answer to an atomic batch is', async () => {
+    const { opened } = service();
+    let beforeKeeping = async () => {};
+    const database: Database = {
+      ...opened.database,
+      transaction: async (identity, statements) => {
+        if (statements.some(({ statement }) => baseName(statement) === 'reply_keep')) await beforeKeeping();
+        return opened.database.transaction(identity, statements);
+      },
+      close: async () => undefined,
+    };
+    const between = await startService({ ...opened, database, remove: async () => undefined });
+    const person = await between.person();
+    const { id } = await person.create('secret');
+    beforeKeeping = async () => void (await person.send('DELETE', `/api/tasks/${id}?permanent=true`));
+    const body = { operations: [{ op: 'toggle', id, if_version: 7 }], atomic: true };
+    const sent = keyed();
+    assert.equal((await person.send('POST', '/api/batch', body, sent)).statusCode, 412);
+    const again = await person.send('POST', '/api/batch', body, sent);
+    assert.equal(again.body, '{"error":"Task not found","code":"NOT_FOUND","index":0}');
+    assert.deepEqual([again.statusCode, again.headers['idempotency-replayed']], [404, 'true']);
+    await between.close();
   });
 
   test('a key is forgotten after 24 hours', async () => {

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
+import pg from 'pg';
 import { assertError } from './support/envelope.ts';
 import { asAdmin, onEachDatabase, onPostgres, openPostgresAt, startService, type Task } from './support/service.ts';
+import { statement } from './support/statements.ts';
 
 const LIMIT = 5;
 const options = { config: { maxTasksPerUser: LIMIT } };
@@ -54,6 +56,21 @@ onEachDatabase(
       assert.deepEqual(listed, ids.slice(2).reverse());
       assert.equal((await person.send('POST', `/api/tasks/${ids[1]}/restore`)).statusCode, 404);
       assert.equal((await person.send('POST', `/api/tasks/${ids[2]}/restore`)).statusCode, 200);
+    });
+
+    test('of very many more, as after the limit was lowered, some with each deletion', async () => {
+      const person = await service().person();
+      const tasks = [await person.create('first'), await person.create('second')];
+      const text = `insert into todo.tasks (user_id, id, title, deleted_at)
+        select '${person.sub}', gen_random_uuid(), 'old', now() - interval '1 day' from generate_series(1, 300)`;
+      await service().opened.database.transaction({ kind: 'admin' }, [statement(text)]);
+      const left = [];
+      for (const { id } of tasks) {
+        assert.equal((await person.send('DELETE', `/api/tasks/${id}`)).statusCode, 200);
+        const answer = await person.send('GET', '/api/tasks?deleted=true');
+        left.push(answer.json<{ tasks: Task[] }>().tasks.length);
+      }
+      assert.deepEqual(left, [101, LIMIT]);
     });
 
     test('of creates at the same time exactly as many succeed as there is room for', async () => {
@@ -122,6 +139,27 @@ onPostgres('MAX_TASKS_PER_USER of several processes', () => {
     const again = await Promise.all(Array.from({ length: 5 }, () => person.send('POST', '/api/tasks', { title: 'x' })));
     assert.equal(again.filter(({ statusCode }) => statusCode === 201).length, 3);
     await restarted.close();
+    await service.close();
+  });
+
+  test('a task that two insert in SQL at the same time, if it is not there, is counted once', async () => {
+    const service = await startService('postgres');
+    const person = await service.person();
+    await person.create('the first');
+    const [first, second] = [new pg.Client(service.opened.place), new pg.Client(service.opened.place)];
+    await Promise.all([first.connect(), second.connect()]);
+    const insert = `insert into todo.tasks (user_id, id, title)
+      values ('${person.sub}', '${randomUUID()}', 'x') on conflict (user_id, id) do nothing`;
+    await first.query('begin');
+    await first.query(insert);
+    const waiting = second.query(insert);
+    const isWaiting = 'select from pg_locks where not granted and pid <> pg_backend_pid()';
+    while ((await first.query(isWaiting)).rowCount === 0);
+    await first.query('commit');
+    assert.equal((await waiting).rowCount, 0);
+    const { rows } = await first.query('select version, tasks from todo.users');
+    assert.deepEqual(rows, [{ version: '2', tasks: 2 }]);
+    await Promise.all([first.end(), second.end()]);
     await service.close();
   });
 });

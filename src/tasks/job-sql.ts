@@ -3,11 +3,14 @@ import { IS_ALONE, STEP_ROWS } from '../writes/job-sql.ts';
 import { BLANK_VALUES, NAMES } from './columns.ts';
 import { IS_IN_TRASH, NEXT_UPDATED_AT } from './write-sql.ts';
 
-/** The oldest tasks for which `condition` holds, with the lock of their users; users who are writing are passed over. */
+/**
+ * The oldest tasks for which `condition` holds, locked with their users; users who are writing are passed over. The
+ * statement need not repeat the condition, by whose index the planner would read all tasks that are due for each.
+ */
 const due = (condition: string, age: string) => `due as materialized (
   select tasks.user_id, tasks.id from todo.tasks join todo.users on users.id = tasks.user_id
   where ${IS_ALONE} and ${condition}
-  order by ${age} limit ${STEP_ROWS} for no key update of users skip locked
+  order by ${age} limit ${STEP_ROWS} for no key update of users skip locked for update of tasks skip locked
 )`;
 
 const IS_DUE = '(tasks.user_id, tasks.id) = (due.user_id, due.id)';
@@ -20,7 +23,7 @@ export const blankDeletedTasks = sql<{ days: number }>(
   'write',
   `with ${due(IS_TO_BE_BLANKED, 'deleted_at')}
    update todo.tasks set (${NAMES}) = row(${BLANK_VALUES}), updated_at = ${NEXT_UPDATED_AT}
-   from due where ${IS_DUE} and ${IS_TO_BE_BLANKED}
+   from due where ${IS_DUE}
    returning tasks.user_id`,
 );
 
@@ -31,6 +34,6 @@ export const purgeBlankTasks = sql(
   'job_tasks_purge',
   'write',
   `with ${due(IS_TO_BE_PURGED, 'updated_at')}
-   delete from todo.tasks using due where ${IS_DUE} and ${IS_TO_BE_PURGED}
+   delete from todo.tasks using due where ${IS_DUE}
    returning tasks.user_id`,
 );

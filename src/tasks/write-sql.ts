@@ -196,13 +196,18 @@ export const deleteTask = (owner: UserId, id: TaskId, deletion: Deletion, expect
     absent: deletion.absent,
   });
 
+/** More than one request can delete, and few for one statement: a limit that was lowered is reached by and by. */
+const MAX_BLANKED_AT_ONCE = 200;
+
 const blankOldest = sql<{ owner: UserId; limit: number }>(
   'task_blank_oldest',
   'write',
   `update todo.tasks set (${NAMES}) = row(${BLANK_VALUES}), updated_at = ${NEXT_UPDATED_AT}
    where user_id = $owner and id = any(array(
      select id from todo.tasks where user_id = $owner and ${IS_IN_TRASH} order by deleted_at, id
-     limit greatest(0, (select trash from todo.users where id = $owner) - $limit::integer)
+     limit least(
+       ${MAX_BLANKED_AT_ONCE}, greatest(0, (select trash from todo.users where id = $owner) - $limit::integer)
+     )
    ))`,
 );
 

@@ -39,7 +39,7 @@ export const getReply = sql<{ owner: UserId; key: string }>(
    from todo.replies where user_id = $owner and key = $key and ${IS_KEPT} order by part`,
 );
 
-/** Keeps the outcome of a request that was aborted. */
+/** Keeps the outcome of a request that was aborted, without a task whose content has gone since. */
 export const keepReply = sql<{
   owner: UserId;
   key: string;
@@ -53,7 +53,11 @@ export const keepReply = sql<{
   'reply_keep',
   'write',
   `insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
-   values ($owner, $key, $part::smallint, $request, $kind, $task::uuid, $version::bigint, $json)
+   select $owner, $key, $part::smallint, $request, case when is_gone then 'missing' else $kind end, $task::uuid,
+     case when not is_gone then $version::bigint end, case when not is_gone then $json end
+   from (select $json::text is not null and not exists (
+     select from todo.tasks where user_id = $owner and id = $task::uuid and title is not null
+   )) as task (is_gone)
    on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
      task_id = excluded.task_id, version = excluded.version, task = excluded.task, created_at = now()`,
 );

@@ -107,7 +107,10 @@ begin
     live := live - (old.deleted_at is null)::integer;
     trashed := trashed - (old.deleted_at is not null and old.title is not null)::integer;
   end if;
-  -- An insert of a task that exists, with ON CONFLICT, takes no number.
+  -- An insert of a task that exists, with ON CONFLICT, takes no number. Whether it exists is looked up under the lock.
+  if tg_op = 'INSERT' then
+    perform from todo.users where id = new.user_id for no key update;
+  end if;
   update todo.users
   set version = users.version + (not keeps)::integer, tasks = tasks + live, trash = trash + trashed
   where id = new.user_id
@@ -148,12 +151,12 @@ create function todo.sweep_tasks() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   update todo.users
-  set version = users.version + gone.unseen, tasks = users.tasks - gone.live, trash = users.trash - gone.trashed,
+  set version = users.version + gone.listed, tasks = users.tasks - gone.live, trash = users.trash - gone.trashed,
     swept = greatest(users.swept, gone.newest, (users.version + 1) * gone.unseen)
   from (
     select user_id, max(version) as newest, count(*) filter (where deleted_at is null) as live,
       count(*) filter (where deleted_at is not null and title is not null) as trashed,
-      bool_or(deleted_at is null)::integer as unseen
+      bool_or(deleted_at is null)::integer as unseen, bool_or(title is not null)::integer as listed
     from deleted group by user_id
   ) as gone
   where users.id = gone.user_id;
