@@ -6,7 +6,7 @@ import { apply, type Change, changesOf } from './support/changes.ts';
 import { assertError } from './support/envelope.ts';
 import { EventClient } from './support/event-client.ts';
 import { onAnyDatabase, onEachDatabase, type Person, type Service, startService } from './support/service.ts';
-import { listen, open, wire } from './support/socket.ts';
+import { listen, open, readAll, wire } from './support/socket.ts';
 import { statement } from './support/statements.ts';
 import { stubDatabase } from './support/stub-database.ts';
 import { TestClock } from './support/tokens.ts';
@@ -227,6 +227,31 @@ onEachDatabase('the event stream', (service) => {
     await person.create('seen by all');
     assert.equal((await waiting).json<{ changes: unknown[] }>().changes.length, 1);
     await Promise.all(several.map((client) => client.until(({ changes }) => changes.length === 1)));
+  });
+});
+
+onAnyDatabase('a stream on a connection with other requests', (service) => {
+  test('a request behind a stream or a waiting one on its connection ends that one, and is answered', async () => {
+    const person = await service().person();
+    await person.create('there');
+    const { cursor } = await changesOf(person);
+    const port = await listen(service().app);
+    const get = (path: string, more = {}) => wire('GET', path, { Authorization: `Bearer ${person.token}`, ...more });
+    const waiting = get(`/api/changes?cursor=${cursor}&wait=25`);
+    const last = get('/api/tasks', { Connection: 'close' });
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', onWarning);
+    const socket = await open(port);
+    const all = readAll(socket);
+    socket.write(get('/api/events') + waiting.repeat(12) + last);
+    const text = await all;
+    process.off('warning', onWarning);
+    const starts = text.match(/HTTP\/1\.1 200/g);
+    assert.equal(starts?.length, 14);
+    assert.match(text, /event: synced/);
+    assert.match(text, /"tasks":\[\{/);
+    assert.deepEqual(warnings, []);
   });
 });
 

@@ -15,7 +15,9 @@ declare module 'fastify' {
 class OpenResponse {
   readonly #connection: Connection;
   readonly #listeners: (() => void)[] = [];
+  readonly #leaveListeners: (() => void)[] = [];
   #isClosed = false;
+  #isLeft = false;
 
   constructor(raw: ServerResponse, connection: Connection) {
     this.#connection = connection;
@@ -28,11 +30,25 @@ class OpenResponse {
     else this.#listeners.push(listener);
   }
 
+  /** Calls `listener` when it is left or closes, or in the next turn of the event loop if it has been left. */
+  onceLeft(listener: () => void): void {
+    if (this.#isClosed) listener();
+    else if (this.#isLeft) setImmediate(listener);
+    else this.#leaveListeners.push(listener);
+  }
+
+  leave(): void {
+    if (this.#isLeft) return;
+    this.#isLeft = true;
+    for (const listener of this.#leaveListeners.splice(0)) listener();
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#connection.remove(this);
     for (const listener of this.#listeners) listener();
+    this.leave();
   }
 }
 
@@ -48,14 +64,21 @@ class Connection {
     socket.once('close', () => {
       for (const response of [...this.#open]) response.close();
     });
+    socket.once('end', () => this.#leaveAll());
   }
 
   add(raw: ServerResponse): OpenResponse {
     const response = new OpenResponse(raw, this);
+    this.#leaveAll();
     this.#open.push(response);
+    if (this.#socket.readableEnded) response.leave();
     if (raw.closed || this.#socket.destroyed) response.close();
     else if (this.#open.length > MAX_PIPELINED) process.nextTick(() => this.#pause());
     return response;
+  }
+
+  #leaveAll(): void {
+    for (const response of [...this.#open]) response.leave();
   }
 
   /** After the requests that have been read with the last one: node:http resumes at the end of each. */
@@ -91,17 +114,11 @@ export function onceClosed({ response }: FastifyRequest, listener: () => void): 
   else response.onceClosed(listener);
 }
 
-/** Calls `listener` once: as `onceClosed`, or when the client sends no more, which those who leave a stream look like. */
-export function onceLeft(request: FastifyRequest, listener: () => void): void {
-  const { socket } = request.raw;
-  let hasLeft = false;
-  const leave = () => {
-    if (hasLeft) return;
-    hasLeft = true;
-    socket.removeListener('end', leave);
-    listener();
-  };
-  onceClosed(request, leave);
-  if (socket.readableEnded) setImmediate(leave);
-  else socket.once('end', leave);
+/**
+ * Calls `listener` once: as `onceClosed`, or when the client sends no more, which those who leave a stream look like, or
+ * sends a further request, which waits for this response to end.
+ */
+export function onceLeft({ response }: FastifyRequest, listener: () => void): void {
+  if (response === null) listener();
+  else response.onceLeft(listener);
 }
