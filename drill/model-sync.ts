@@ -31,7 +31,8 @@ interface Place {
   readonly service: ServiceUnderTest;
   readonly run: (statements: readonly string[]) => Promise<readonly Table[]>;
   readonly terminate: (most: number) => Promise<number>;
-  readonly loseDatabaseAnswer: () => void;
+  /** @returns how many will be lost. */
+  readonly loseDatabaseAnswer: () => number;
 }
 
 interface Size {
@@ -72,7 +73,10 @@ async function onPostgres(run: DrillRun): Promise<Place> {
       return tables;
     },
     terminate: (most) => terminateConnections(server, most),
-    loseDatabaseAnswer: () => relay.loseNextAnswer(),
+    loseDatabaseAnswer: () => {
+      relay.loseNextAnswer();
+      return 1;
+    },
   };
 }
 
@@ -92,7 +96,7 @@ function embedded(run: DrillRun): Place {
       return tables;
     },
     terminate: async () => 0,
-    loseDatabaseAnswer: () => undefined,
+    loseDatabaseAnswer: () => 0,
   };
 }
 

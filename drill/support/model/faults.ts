@@ -14,8 +14,8 @@ interface FaultOptions {
   readonly restMs: number;
   /** Ends up to so many connections to the database. @returns how many. */
   readonly terminate: (most: number) => Promise<number>;
-  /** Ends a connection to the database instead of passing on its next answer. */
-  readonly loseDatabaseAnswer: () => void;
+  /** Ends a connection to the database instead of passing on its next answer. @returns how many. */
+  readonly loseDatabaseAnswer: () => number;
 }
 
 /** Cuts connections of clients and of the database, loses answers, kills and stops processes, at random, until the end. */
@@ -44,8 +44,7 @@ export class Faults {
         spread.loseAnswers(count);
         this.lost += count;
       } else if (choice < 70) {
-        loseDatabaseAnswer();
-        this.lostByDatabase += 1;
+        this.lostByDatabase += loseDatabaseAnswer();
       } else if (choice < 84) this.terminated += await terminate(choice < 81 ? 1 : 100);
       else this.#replace(choice < 95 || fleet.killed === 0 ? 'SIGKILL' : 'SIGTERM', count);
     }
