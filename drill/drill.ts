@@ -8,6 +8,7 @@ import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
 import { embeddedWorker } from './embedded-worker.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
+import { longTransaction } from './long-transaction.ts';
 import { modelSync, modelSyncEmbedded } from './model-sync.ts';
 import { newcomer } from './newcomer.ts';
 import { pgColdStart } from './pg-cold-start.ts';
@@ -33,6 +34,7 @@ const DRILLS: readonly Drill[] = [
   killPostgres,
   modelSync,
   modelSyncEmbedded,
+  longTransaction,
   crashStates,
   backupEmbedded,
   backupPostgres,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openEmbedded } from '../dist/database/embedded/embedded.js';
 import type { Changes } from '../test/support/changes.ts';
+import { Relay } from '../test/support/relay.ts';
 import { asAdmin, openPostgresAt, type Task } from '../test/support/service.ts';
 import { statement } from '../test/support/statements.ts';
 import type { Drill, Figures } from './support/drill.ts';
@@ -30,6 +31,8 @@ interface Place {
   readonly service: ServiceUnderTest;
   readonly run: (statements: readonly string[]) => Promise<readonly Table[]>;
   readonly terminate: (most: number) => Promise<number>;
+  /** @returns how many will be lost. */
+  readonly loseDatabaseAnswer: () => number;
 }
 
 interface Size {
@@ -47,7 +50,7 @@ interface Size {
 }
 
 /** So few that writers come to it, and to the same number of deleted tasks, of which the oldest are blanked. */
-const MAX_TASKS = 30;
+const MAX_TASKS = 16;
 /** How long a busy machine may take longer. */
 const MAX_EXTRA_MS = 40_000;
 const SETTINGS = { MAX_TASKS_PER_USER: String(MAX_TASKS) };
@@ -56,18 +59,24 @@ async function onPostgres(run: DrillRun): Promise<Place> {
   const server = await run.postgres();
   const url = server.url();
   await (await openPostgresAt(url)).remove();
+  const relay = await Relay.start(url);
+  run.onRelease(() => relay.close());
   const each = async (sql: string): Promise<Table> => {
     const { rows, fields } = await asAdmin(url, sql);
     return rows.map((row) => fields.map(({ name }) => row[name]));
   };
   return {
-    service: run.service({ ...SETTINGS, DATABASE_URL: url }),
+    service: run.service({ ...SETTINGS, DATABASE_URL: relay.urlOf(url) }),
     run: async (statements) => {
       const tables: Table[] = [];
       for (const sql of statements) tables.push(await each(sql));
       return tables;
     },
     terminate: (most) => terminateConnections(server, most),
+    loseDatabaseAnswer: () => {
+      relay.loseNextAnswer();
+      return 1;
+    },
   };
 }
 
@@ -87,6 +96,7 @@ function embedded(run: DrillRun): Place {
       return tables;
     },
     terminate: async () => 0,
+    loseDatabaseAnswer: () => 0,
   };
 }
 
@@ -139,6 +149,7 @@ async function checkModel(run: DrillRun, place: Place, size: Size): Promise<Figu
   const faults = new Faults({
     ...{ random: random(999), spread, fleet, size: size.processes, checks: run, restMs: size.restMs },
     terminate: place.terminate,
+    loseDatabaseAnswer: place.loseDatabaseAnswer,
   });
 
   const ending = new AbortController();
@@ -206,12 +217,13 @@ async function checkModel(run: DrillRun, place: Place, size: Size): Promise<Figu
     changes: counts.changes,
     'changes told to mirrors': counts.told,
     'copies compared': counts.complete,
-    'writes of unknown outcome, in the end not made': counts.unknown,
+    'without an answer, and nothing changed': counts.unknown,
     'writes of the client’s mirrors': sum(mirrors.map(({ written }) => written)),
     'of these refused': sum(mirrors.map(({ conflicts }) => conflicts)),
     'processes killed': fleet.killed,
     'processes stopped': fleet.stopped,
     'database connections terminated': faults.terminated,
+    'database answers lost': faults.lostByDatabase,
     'client connections cut': faults.cut,
     'answers lost on purpose': faults.lost,
   };

@@ -7,11 +7,12 @@ const SLOTS = 12;
 const RECENT = 10;
 const TEXTS = [null, 'Two cartons', 'ünïcödé 🥛 with "quotes" and \\', 'x'.repeat(300)];
 
-/** The ids that writers of one user share: a fixed number of their own, and those that the service gave last. */
+/** The ids that writers of one user share: a fixed number of their own, those that the service gave last, and those listed. */
 export class Ids {
   readonly #random: Random;
   readonly #own: string[];
   readonly #given: string[] = [];
+  #listed: readonly string[] = [];
 
   constructor(random: Random) {
     this.#random = random;
@@ -23,12 +24,18 @@ export class Ids {
   }
 
   any(number: number): string {
-    return [...this.#own, ...this.#given][number % (SLOTS + this.#given.length)] ?? '';
+    const all = [...this.#own, ...this.#given, ...this.#listed];
+    return all[number % all.length] ?? '';
   }
 
   give(id: string): void {
     this.#given.push(id);
     if (this.#given.length > RECENT) this.#given.shift();
+  }
+
+  /** The ids in a list. */
+  list(ids: readonly string[]): void {
+    this.#listed = ids;
   }
 
   /** Takes another id in place of one that cannot be used again. */

@@ -14,6 +14,8 @@ interface FaultOptions {
   readonly restMs: number;
   /** Ends up to so many connections to the database. @returns how many. */
   readonly terminate: (most: number) => Promise<number>;
+  /** Ends a connection to the database instead of passing on its next answer. @returns how many. */
+  readonly loseDatabaseAnswer: () => number;
 }
 
 /** Cuts connections of clients and of the database, loses answers, kills and stops processes, at random, until the end. */
@@ -24,24 +26,27 @@ export class Faults {
   cut = 0;
   lost = 0;
   terminated = 0;
+  lostByDatabase = 0;
 
   constructor(options: FaultOptions) {
     this.#options = options;
   }
 
   async run(signal: AbortSignal): Promise<void> {
-    const { random, spread, terminate } = this.#options;
+    const { random, spread, fleet, terminate, loseDatabaseAnswer } = this.#options;
     while (!signal.aborted) {
-      await delay(50 + random.below(250), undefined, { signal }).catch(() => undefined);
+      await delay(20 + random.below(160), undefined, { signal }).catch(() => undefined);
       const [choice, count] = [random.below(100), 1 + random.below(6)];
-      if (choice < 25) {
+      if (choice < 20) {
         spread.cut(count, random);
         this.cut += count;
-      } else if (choice < 55) {
+      } else if (choice < 45) {
         spread.loseAnswers(count);
         this.lost += count;
-      } else if (choice < 78) this.terminated += await terminate(choice < 74 ? 1 : 100);
-      else this.#replace(choice < 95 ? 'SIGKILL' : 'SIGTERM', count);
+      } else if (choice < 70) {
+        this.lostByDatabase += loseDatabaseAnswer();
+      } else if (choice < 84) this.terminated += await terminate(choice < 81 ? 1 : 100);
+      else this.#replace(choice < 95 || fleet.killed === 0 ? 'SIGKILL' : 'SIGTERM', count);
     }
     await this.#replacing;
     spread.loseAnswers(0);

@@ -110,10 +110,8 @@ export class Reader {
       await delay(20 + random.below(100));
       return;
     }
-    const page: Changes = JSON.parse(body);
-    const { changes, cursor, version: position, has_more: hasMore } = page;
+    const { changes, cursor, version: position, has_more: hasMore }: Changes = JSON.parse(body);
     this.#take(how, isFirst, { changes, position, isComplete: !hasMore, floor: hasMore ? 0 : floor, cursor });
-    this.#epoch = page.epoch;
   }
 
   /** Reads a stream until the signal is aborted, it is cut, or version `end` has come. */
@@ -163,7 +161,8 @@ export class Reader {
     isFirst: boolean,
     { cursor, ...told }: Omit<Told, 'how' | 'base'> & { readonly cursor: string },
   ): void {
-    const { base = 0, position = 0 } = parseCursor(cursor) ?? {};
+    const { base = 0, position = 0, epoch = null } = parseCursor(cursor) ?? {};
+    this.#epoch = epoch;
     this.told.push({ how, base: isFirst ? base || position : null, ...told });
     this.#cursor = cursor;
     this.#position = told.position;

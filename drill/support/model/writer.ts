@@ -107,8 +107,12 @@ export class Writer {
     const header = (field: string) => answer.headers[field]?.toString() ?? null;
     const isFinal = journal.end(call, { status: answer.status, body: answer.body, header });
     if (!isFinal) return false;
-    if (path === '/api/tasks' && method === 'GET') this.#list = header('etag');
-    if (path === '/api/tasks' && answer.status === 201) ids.give(/"id":"([0-9a-f-]{36})"/.exec(answer.body)?.[1] ?? '');
+    const found = [...answer.body.matchAll(/"id":"([0-9a-f-]{36})"/g)].map(([, id = '']) => id);
+    if (path === '/api/tasks' && method === 'GET') {
+      this.#list = header('etag');
+      if (answer.status === 200) ids.list(found);
+    }
+    if (path === '/api/tasks' && answer.status === 201) found.map((id) => ids.give(id));
     if (answer.body.includes('"CONFLICT"') && method === 'PUT') ids.replace(path.slice(-36));
     return true;
   }
