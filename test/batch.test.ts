@@ -207,6 +207,44 @@ onEachDatabase('batch', (service) => {
     }
   });
 
+  test('creates that follow each other keep their order, fields and versions; sent again with its key, all is answered again', async () => {
+    const person = await service().person();
+    const task = await person.create('before');
+    const operations = [
+      { op: 'create', title: 'first 🥛', description: null },
+      { op: 'create', title: 'second', description: 'two', is_completed: true },
+      { op: 'toggle', id: task.id },
+      { op: 'create', title: 'third' },
+      { op: 'create' },
+      { op: 'create', title: 'last' },
+    ];
+    const key = { 'idempotency-key': 'together' };
+    const first = await person.send('POST', '/api/batch', { operations }, key);
+    const { results: all, version } = first.json<{ results: { status: number; task?: Task }[]; version: number }>();
+    const shown = all.map(({ status, task: made }) => [
+      status,
+      made?.title,
+      made?.description,
+      made?.is_completed,
+      made?.version,
+    ]);
+    assert.deepEqual(shown, [
+      [201, 'first 🥛', null, false, 2],
+      [201, 'second', 'two', true, 3],
+      [200, 'before', null, true, 4],
+      [201, 'third', null, false, 5],
+      [400, undefined, undefined, undefined, undefined],
+      [201, 'last', null, false, 6],
+    ]);
+    assert.equal(version, 6);
+    assert.deepEqual(
+      (await person.list()).map(({ title }) => title),
+      ['last', 'third', 'second', 'first 🥛', 'before'],
+    );
+    const again = await person.send('POST', '/api/batch', { operations }, key);
+    assert.equal(again.body, first.body);
+  });
+
   test('batches at the same time are executed one after the other, and versions have no gap', async () => {
     const person = await service().person();
     const id = (await person.create('counted')).id;
@@ -235,6 +273,18 @@ onEachDatabase(
         [201, 201, 201, 409, 409],
       );
       assert.equal((await person.list()).length, 3);
+    });
+
+    test('of an atomic batch the first create beyond the limit is named, with its key too, and nothing is done', async () => {
+      const person = await service().person();
+      const operations = [...'abcde'].map((title) => ({ op: 'create', title }));
+      for (const headers of [{}, { 'idempotency-key': 'k' }, { 'idempotency-key': 'k' }]) {
+        const answer = await person.send('POST', '/api/batch', { operations, atomic: true }, headers);
+        assert.equal(answer.statusCode, 409);
+        const { code, index } = answer.json<{ code: string; index: number }>();
+        assert.deepEqual({ code, index }, { code: 'LIMIT_REACHED', index: 3 });
+      }
+      assert.deepEqual(await person.list(), []);
     });
   },
   { config: { maxTasksPerUser: 3 } },

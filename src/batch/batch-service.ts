@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { AppError, type FieldError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
+import type { TaskCreate } from '../tasks/task.ts';
 import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { Outcome } from '../writes/outcome.ts';
@@ -56,6 +57,25 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
     }
   };
 
+  /** Creates that follow each other are one effect. */
+  const effectsOf = (user: Principal, operations: readonly BatchOperation[]): Effect[] => {
+    const effects: Effect[] = [];
+    let creates: TaskCreate[] = [];
+    const flush = () => {
+      if (creates.length > 0) effects.push(tasks.createMany(user, creates));
+      creates = [];
+    };
+    for (const operation of operations) {
+      if (operation.op === 'create' && operation.id === undefined) creates.push(operation);
+      else {
+        flush();
+        effects.push(effectOf(user, operation));
+      }
+    }
+    flush();
+    return effects;
+  };
+
   return {
     execute: async (user, { operations, atomic: isAtomic = false, if_unchanged_since: since }, retry) => {
       const parsed = operations.map(parseOperation);
@@ -66,7 +86,13 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
       const ids = valid.map(({ operation }) => operation.id ?? 'null');
       const owner = user.userId;
       const { outcomes, failedAt, isReplayed } = await writer.write(user, {
-        effects: [...valid.map(({ operation }) => effectOf(user, operation)), readCounter({ owner })],
+        effects: [
+          ...effectsOf(
+            user,
+            valid.map(({ operation }) => operation),
+          ),
+          readCounter({ owner }),
+        ],
         isAtomic,
         before: since === undefined ? [] : [abortIfChanged({ owner, ids: `{${ids.join(',')}}`, since })],
         after: valid.some(({ operation }) => operation.op === 'delete') ? tasks.afterDeletions(user) : [],

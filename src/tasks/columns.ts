@@ -41,6 +41,14 @@ export const NEW_VALUES = columns
   .map(({ name, isGiven, type, defaultSql }) => `case when $${isGiven} then $${name}::${type} else ${defaultSql} end`)
   .join(', ');
 
+/** Of each new task in `fields`, a `jsonb` object: what it has, else the defaults. */
+export const NEW_VALUES_IN_JSON = columns
+  .map(
+    ({ name, type, defaultSql }) =>
+      `case when fields ? '${name}' then (fields ->> '${name}')::${type} else ${defaultSql} end`,
+  )
+  .join(', ');
+
 /** Of a task that is changed: what is given, else what it has. */
 export const CHANGED_VALUES = columns
   .map(({ name, isGiven, type }) => `case when $${isGiven} then $${name}::${type} else ${name} end`)

@@ -16,6 +16,8 @@ export interface TaskLimits {
 export interface TaskEffects {
   /** Under an id of the service's, unless there is one of the client's. */
   create(user: Principal, id: TaskId | null, task: TaskCreate): Effect;
+  /** Under ids of the service's. */
+  createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
   put(user: Principal, id: TaskId, task: TaskCreate, expected: write.Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: write.Expected): Effect;
   toggle(user: Principal, id: TaskId, expected: write.Expected): Effect;
@@ -31,6 +33,13 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
     // UUIDv7: newest first even within one microsecond, if one process created them.
     create: (user, id, task) =>
       id === null ? write.insertTask(user, uuidv7(), task, limit) : write.insertTaskAs(user.userId, id, task, limit),
+    createMany: ({ userId }, tasks) =>
+      write.insertTasks(
+        userId,
+        tasks.map(() => uuidv7()),
+        tasks,
+        limit,
+      ),
     put: ({ userId }, id, task, expected) => write.putTask(userId, id, task, expected, limit),
     update: ({ userId }, id, changes, expected) => write.updateTask(userId, id, changes, expected),
     toggle: ({ userId }, id, expected) => write.toggleTask(userId, id, expected),

@@ -7,6 +7,7 @@ import {
   CHANGED_VALUES,
   NAMES,
   NEW_VALUES,
+  NEW_VALUES_IN_JSON,
   parametersOf,
   TASK_FIELDS,
 } from './columns.ts';
@@ -80,6 +81,47 @@ const insert = effect<Record<string, SqlValue>>(
 /** Creates a task. Outcomes: `created`, `limit`. */
 export const insertTask = ({ userId: owner, email }: Principal, id: string, task: TaskCreate, limit: number): Effect =>
   insert({ owner, email, id, limit, ...parametersOf(task) });
+
+const ROOM = 'case when $limit::integer = 0 then $count::integer else least($count, $limit - tasks) end';
+
+const insertMany = effect<Record<string, SqlValue>>(
+  'task_insert_many',
+  'user',
+  `room as (select greatest(0, ${ROOM}) as size from todo.users where id = $owner),
+   numbered as (
+     update todo.users set version = version + size, tasks = users.tasks + size from room
+     where id = $owner and size > 0
+     returning version - size as first, size
+   ),
+   written as (
+     insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at, version)
+     select $owner, (fields ->> 'id')::uuid, ${NEW_VALUES_IN_JSON}, now, now,
+       set_config('todo.number', (first + place)::text, true)::bigint
+     from numbered, jsonb_array_elements($tasks::jsonb) with ordinality as task (fields, place), clock_timestamp() as now
+     where place <= size
+     returning *
+   )`,
+  `select 'created' as kind, id, version, row_to_json(task)::text as json
+   from (select ${TASK_FIELDS} from written) as task
+   union all select 'limit', null, null, null
+   from generate_series(coalesce((select size from numbered), 0) + 1, $count)`,
+);
+
+/** Creates `tasks` in their order, under `ids`, as far as the limit allows. Outcomes of each: `created`, `limit`. */
+export const insertTasks = (
+  owner: UserId,
+  ids: readonly string[],
+  tasks: readonly TaskCreate[],
+  limit: number,
+): Effect => ({
+  ...insertMany({
+    owner,
+    limit,
+    count: tasks.length,
+    tasks: tasks.map((task, index) => ({ ...task, id: ids[index] })),
+  }),
+  size: tasks.length,
+});
 
 const insertAs = effect<Record<string, SqlValue>>(
   'task_insert_as',

@@ -22,33 +22,38 @@ interface Position {
   readonly retry: Retry | null;
 }
 
-/** One operation of a user on what is theirs: a statement that changes it, if it may, and returns the outcome. */
+/** Operations of a user on what is theirs, one or some alike: a statement that executes them and returns the outcomes. */
 export interface Effect {
   /**
    * What has to come before it: nothing, because it reads nothing but the user's row, which it locks (it may abort with
    * `USER_MISSING`); the lock of that row; or the lock of one that is created if it is missing.
    */
   readonly needs: 'nothing' | 'lock' | 'user';
-  /** @returns the statement, which returns one row for `toOutcome`. */
+  /** How many operations it is. */
+  readonly size: number;
+  /** @returns the statement, which returns one row for `toOutcome` for each operation. */
   at(position: Position): BoundStatement;
 }
 
 const FAILED = FAILURES.map((kind) => `'${kind}'`).join(', ');
 
+/** The index of an outcome in the request. */
+const PART = '$part::integer + row_number() over () - 1';
+
 const KEEP = `kept as (
   insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
-  select $owner, $retry_key, $part::smallint, $retry_request, kind, id, version, json from outcome
+  select $owner, $retry_key, ${PART}, $retry_request, kind, id, version, json from outcome
   on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
     task_id = excluded.task_id, version = excluded.version, task = excluded.task, created_at = now()
 )`;
 
 const ABORT = `case when kind in (${FAILED})
-  then todo.abort('${OPERATION_FAILED}', kind, json_build_array($part::integer, kind, id, version, json)::text) end`;
+  then todo.abort('${OPERATION_FAILED}', kind, json_build_array(${PART}, kind, id, version, json)::text) end`;
 
 /**
  * Defines an effect: its statement alone, with the outcome kept for retries, or aborting if it fails.
  * @param tables common table expressions that change what is to be changed; `$owner` is the user.
- * @param outcome a query of one row: kind (`OutcomeKind`), id, version, json.
+ * @param outcome a query of one row for each operation, in order: kind (`OutcomeKind`), id, version, json.
  */
 export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
   name: string,
@@ -68,6 +73,7 @@ export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
   );
   return (parameters) => ({
     needs,
+    size: 1,
     at: ({ part, isAtomic, retry }) => {
       const values = { ...parameters, part, retry_key: retry?.key ?? null, retry_request: retry?.request ?? null };
       if (retry === null) return (isAtomic ? atomic : plain)(values);

@@ -24,9 +24,9 @@ interface WriteRequest {
 
 /** What became of a request. */
 interface Written {
-  /** Of each effect in order; of the first that failed alone if all were undone. */
+  /** Of each operation in order; of the first that failed alone if all were undone. */
   readonly outcomes: readonly Outcome[];
-  /** The index of the effect whose failure undid all; null if none was undone. */
+  /** The index of the operation whose failure undid all; null if none was undone. */
   readonly failedAt: number | null;
   /** Whether the request had been executed before, and this is what became of it then. */
   readonly isReplayed: boolean;
@@ -95,13 +95,18 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
   const planOf = (user: Principal, request: WriteRequest): Plan => {
     const { effects, isAtomic, before = [], after = [], retry } = request;
     const first = [...prepare(user, retry, effects), ...before];
-    const bound = effects.map((effect, part) => effect.at({ owner: user.userId, part, isAtomic, retry }));
+    let part = 0;
+    const bound = effects.map((effect) => {
+      const statement = effect.at({ owner: user.userId, part, isAtomic, retry });
+      part += effect.size;
+      return statement;
+    });
     return { user, request, statements: [...first, ...bound, ...after], firstEffect: first.length };
   };
 
   const executed = ({ request: { effects }, firstEffect }: Plan, results: readonly Rows[]): Written => {
-    const rows = results.slice(firstEffect, firstEffect + effects.length);
-    return { outcomes: rows.map(([row = []]) => toOutcome(row)), failedAt: null, isReplayed: false };
+    const rows = results.slice(firstEffect, firstEffect + effects.length).flat();
+    return { outcomes: rows.map(toOutcome), failedAt: null, isReplayed: false };
   };
 
   /** @returns what became of the request with the key; null if that is no longer kept. */
@@ -112,7 +117,8 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     if (request !== retry.request) throw new AppError('IDEMPOTENCY_MISMATCH');
     const outcomes = rows.map((row: Row) => toOutcome(row.slice(2)));
     // Of a request that was undone, only the outcome that undid it was kept.
-    return { outcomes, failedAt: outcomes.length < effects.length ? Number(part) : null, isReplayed: true };
+    const isUndone = outcomes.length < effects.reduce((sum, { size }) => sum + size, 0);
+    return { outcomes, failedAt: isUndone ? Number(part) : null, isReplayed: true };
   };
 
   const attempt = async (plan: Plan): Promise<Written> => {

@@ -20,6 +20,7 @@ import {
   type Expected,
   insertTask,
   insertTaskAs,
+  insertTasks,
   putTask,
   restoreTask,
   toggleTask,
@@ -47,6 +48,7 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
+    insertTasks(owner, [randomUUID(), randomUUID()], [{ title: 'mine' }, { title: 'mine too' }], 0),
     insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
