@@ -115,8 +115,8 @@ export function onceClosed({ response }: FastifyRequest, listener: () => void): 
 }
 
 /**
- * Calls `listener` once: as `onceClosed`, or when the client sends no more, which those who leave a stream look like, or
- * sends a further request, which waits for this response to end.
+ * Calls `listener` once: as `onceClosed`, or when the client sends no more, which those who leave a stream look like,
+ * or sends a further request, which waits for this response to end.
  */
 export function onceLeft({ response }: FastifyRequest, listener: () => void): void {
   if (response === null) listener();
