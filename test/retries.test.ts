@@ -157,7 +157,8 @@ onEachDatabase('requests with an idempotency key', (service) => {
     const between = await startService({ ...opened, database, remove: async () => undefined });
     const person = await between.person();
     const { id } = await person.create('secret');
-    beforeKeeping = async () => void (await person.send('DELETE', `/api/tasks/${id}?permanent=true`));
+    const elsewhere = await service().person(person.sub); // through another process
+    beforeKeeping = async () => void (await elsewhere.send('DELETE', `/api/tasks/${id}?permanent=true`));
     const body = { operations: [{ op: 'toggle', id, if_version: 7 }], atomic: true };
     const sent = keyed();
     assert.equal((await person.send('POST', '/api/batch', body, sent)).statusCode, 412);
