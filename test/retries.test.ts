@@ -168,6 +168,31 @@ onEachDatabase('requests with an idempotency key', (service) => {
     await between.close();
   });
 
+  test('what is kept of one user is limited, counted by the database, and the count goes with what is deleted', async () => {
+    const person = await service().person();
+    const { database } = service().opened;
+    const asAdmin = async (text: string) => {
+      const statement = { name: '', text, access: 'write' } as const;
+      return (await database.transaction({ kind: 'admin' }, [{ statement, values: [] }]))[0]?.[0]?.[0];
+    };
+    const kept = () => asAdmin(`select kept from todo.users where id = '${person.sub}'`);
+    const stored = () =>
+      asAdmin(`select sum(200 + coalesce(octet_length(task), 0)) from todo.replies where user_id = '${person.sub}'`);
+    const sent = keyed();
+    await person.send('POST', '/api/tasks', { title: 'x' }, sent);
+    const creates = { operations: Array.from({ length: 3 }, () => ({ op: 'create', title: 'y' })) };
+    await person.send('POST', '/api/batch', creates, keyed());
+    assert.equal(await kept(), await stored());
+    await asAdmin(`update todo.users set kept = kept + 268435456 where id = '${person.sub}'`);
+    const refused = await person.send('POST', '/api/tasks', { title: 'z' }, keyed());
+    assert.deepEqual([refused.statusCode, refused.headers['retry-after']], [429, '60']);
+    assert.equal((await person.send('POST', '/api/tasks', { title: 'x' }, sent)).statusCode, 201);
+    assert.equal((await person.send('POST', '/api/tasks', { title: 'without a key' })).statusCode, 201);
+    assert.equal((await person.list()).length, 5);
+    await asAdmin(`delete from todo.replies where user_id = '${person.sub}'`);
+    assert.equal(await kept(), '268435456');
+  });
+
   test('a key is forgotten after 24 hours', async () => {
     const person = await service().person();
     const sent = keyed();

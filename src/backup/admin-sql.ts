@@ -32,7 +32,7 @@ export const TABLES: Readonly<Record<Table, TableOfBackup>> = {
     types: ['text'],
     first: [''],
     isKept: 'true',
-    counts: ['tasks', 'trash'],
+    counts: ['tasks', 'trash', 'kept'],
     versions: ['version', 'epoch', 'swept'],
   },
   tasks: {

@@ -21,6 +21,9 @@ const SOCKET_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_TIMEOUT_MS = 72_000;
 const TIMEOUT_CHECK_MS = 500;
 
+/** Of a 429 that does not say when to come again. */
+const RETRY_AFTER_S = 60;
+
 /** A path without a route. */
 const NO_ROUTE = '/%25';
 
@@ -106,6 +109,7 @@ export function createServer({ logger, frontendOrigins, explain }: ServerOptions
     const failure = toAppError(error);
     request.failure = failure;
     const { status, headers, body } = errorReply(explain(failure, request.url));
+    if (status === 429 && !reply.hasHeader('retry-after')) void reply.header('retry-after', RETRY_AFTER_S);
     return reply.code(status).headers(headers).send(body);
   });
   app.setNotFoundHandler((request, reply) => {

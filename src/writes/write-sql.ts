@@ -23,12 +23,21 @@ export const lockExistingUser = sql<{ owner: UserId }>(
 /** How long a reply is kept. */
 const IS_KEPT = `created_at > now() - interval '24 hours'`;
 
-/** Aborts if a request with the key has been executed; after `lockUser` no other can be. */
+/** The SQLSTATE with which `claimKey` aborts the transaction if too much is kept for the user. */
+export const REPLIES_FULL = 'TD005';
+/** Of one user's replies: some 300,000 of single writes. */
+const MAX_KEPT_BYTES = 268_435_456;
+
+/** Aborts if a request with the key has been executed, or too much is kept; after `lockUser` no other can be. */
 export const claimKey = sql<{ owner: UserId; key: string }>(
   'reply_claim',
   'read',
-  `select todo.abort('${KEY_USED}', 'the key was used')
-   from todo.replies where user_id = $owner and key = $key and ${IS_KEPT} limit 1`,
+  `select case
+     when exists (select from todo.replies where user_id = $owner and key = $key and ${IS_KEPT})
+     then todo.abort('${KEY_USED}', 'the key was used')
+     when (select kept from todo.users where id = $owner) > ${MAX_KEPT_BYTES}
+     then todo.abort('${REPLIES_FULL}', 'too many replies are kept')
+   end`,
 );
 
 /** Returns a row for each operation of the request: what was requested, and the columns of `toOutcome`. */

@@ -7,7 +7,7 @@ import type { BoundStatement, Row, Rows } from '../database/sql.ts';
 import { type Effect, OPERATION_FAILED, type Retry, USER_MISSING } from './effect.ts';
 import { type Outcome, toOutcome } from './outcome.ts';
 import { UserQueues } from './user-queues.ts';
-import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser } from './write-sql.ts';
+import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser, REPLIES_FULL } from './write-sql.ts';
 
 /** What a request is to change. */
 interface WriteRequest {
@@ -39,7 +39,7 @@ export interface Writer {
    * executed once: effects and outcome are committed together. Requests of one operation that wait for another of their
    * user are committed together: each waits for one flush of the disk, not for as many as there are before it.
    * `SERVICE_UNAVAILABLE` after 10 s of waiting; nothing was done then.
-   * @throws {AppError} `IDEMPOTENCY_MISMATCH` if the key was used for another request; as `Database.transaction` does.
+   * @throws {AppError} `RATE_LIMITED` if 256 MiB of the user's replies are kept; `IDEMPOTENCY_MISMATCH` if the key was used for another request; as `Database.transaction` does.
    */
   write(user: Principal, request: WriteRequest): Promise<Written>;
 }
@@ -71,6 +71,8 @@ interface Job {
   readonly resolve: (written: Written) => void;
   readonly reject: (error: unknown) => void;
 }
+
+const TOO_MANY_KEYS = 'Too many requests with an Idempotency-Key: their replies are kept for 24 hours';
 
 /** How many requests are committed together. */
 const MAX_JOINED = 16;
@@ -147,6 +149,9 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
         onWritten(user.userId);
         return written;
       } catch (error) {
+        if (isAbortedWith(REPLIES_FULL, error)) {
+          throw new AppError('RATE_LIMITED', { message: TOO_MANY_KEYS, reason: 'replies', cause: error });
+        }
         if (!isAbortedWith(KEY_USED, error) || request.retry === null) throw error;
       }
       const replayed = await replay(user, request.retry, request.effects);

@@ -1,12 +1,14 @@
 -- Each user has a counter (`version`), whose next number every change of theirs takes. Writers hold the lock of the
 -- user's row until they commit, so numbers become visible in order. `swept` is the highest number whose row is gone;
--- `tasks` and `trash` count the tasks that are not deleted, and the deleted ones that still have their content.
+-- `tasks` and `trash` count the tasks that are not deleted, and the deleted ones that still have their content;
+-- `kept` is the number of bytes, about, of the replies that are kept for retries.
 alter table todo.users
   add column version bigint not null default 0 check (version between 0 and 9007199254740991),
   add column epoch uuid not null default gen_random_uuid(),
   add column swept bigint not null default 0,
   add column tasks integer not null default 0,
-  add column trash integer not null default 0;
+  add column trash integer not null default 0,
+  add column kept bigint not null default 0;
 
 -- A deleted task keeps its content until it is blanked: then `title` and all else that its owner wrote is gone.
 alter table todo.tasks
@@ -168,6 +170,31 @@ $$;
 
 create trigger sweep_tasks after delete on todo.tasks referencing old table as deleted
   for each statement execute function todo.sweep_tasks();
+
+-- Counts the bytes of the replies of each user: what a row takes besides its text is some 200.
+create function todo.count_replies() returns trigger
+  language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if tg_op <> 'DELETE' then
+    update todo.users set kept = kept + bytes
+    from (select user_id, sum(200 + coalesce(octet_length(task), 0)) as bytes from added group by user_id) as counted
+    where users.id = counted.user_id;
+  end if;
+  if tg_op <> 'INSERT' then
+    update todo.users set kept = kept - bytes
+    from (select user_id, sum(200 + coalesce(octet_length(task), 0)) as bytes from removed group by user_id) as counted
+    where users.id = counted.user_id;
+  end if;
+  return null;
+end
+$$;
+
+create trigger count_inserted_replies after insert on todo.replies referencing new table as added
+  for each statement execute function todo.count_replies();
+create trigger count_changed_replies after update on todo.replies referencing old table as removed new table as added
+  for each statement execute function todo.count_replies();
+create trigger count_deleted_replies after delete on todo.replies referencing old table as removed
+  for each statement execute function todo.count_replies();
 
 create function todo.refuse_truncate() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
