@@ -456,8 +456,13 @@ describe('a mirror', () => {
     const local = await device.open();
     await local.create({ title: 'Private' });
     await settled(local);
+    let seen = local.tasks();
+    local.subscribe(() => {
+      seen = local.tasks();
+    });
     await local.clear();
     assert.equal(local.status, 'closed');
+    assert.deepEqual([local.tasks(), seen, local.pending()], [[], [], []]);
     await assert.rejects(local.create({ title: 'Too late' }), { code: 'CLOSED' });
     device.network.cut();
     const again = await device.open();

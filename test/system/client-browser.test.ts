@@ -255,7 +255,7 @@ describe('a mirror in Chromium', { skip: skipWithoutChromium }, () => {
     assert.deepEqual(await his.titles(), []);
     await first.settled();
     await first.run('local.clear()');
-    await second.until("local.status === 'closed'");
+    await second.until("local.status === 'closed' && local.tasks().length === 0");
     const databases: string[] = await his.run('indexedDB.databases().then((all) => all.map(({ name }) => name))');
     assert.deepEqual(
       databases.filter((name) => name.includes(ann)),

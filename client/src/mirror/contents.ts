@@ -9,6 +9,8 @@ import {
   type Written,
 } from './storage.ts';
 
+export const NOTHING: Stored = { revision: 0, position: BEGINNING, flight: null, writes: [], tasks: [] };
+
 /** What is stored, in memory. */
 export class Contents implements Stored {
   revision = 0;

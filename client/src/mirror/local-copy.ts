@@ -1,5 +1,5 @@
 import type { Task } from '../api-types.ts';
-import { Contents } from './contents.ts';
+import { Contents, NOTHING } from './contents.ts';
 import type { MirrorStorage, PendingWrite, StorageChange, Written } from './storage.ts';
 
 /** What a window tells the others of the browser after it has written. */
@@ -62,6 +62,12 @@ export class LocalCopy {
       await this.#take({ change, written });
       this.#onChange({ change, written });
     });
+  }
+
+  /** Drops what is held in memory. */
+  forget(): void {
+    this.contents.replaceWith(NOTHING);
+    this.#snapshot = null;
   }
 
   /** Follows what another window has written. */

@@ -81,7 +81,9 @@ class LocalMirror implements Mirror {
 
   async open({ storage: openStorage, onConflict }: MirrorOptions): Promise<void> {
     const client = this.#client;
-    const storage = await openStorage(`todo-api ${client.http.origin} ${this.user}`, () => void this.close());
+    const storage = await openStorage(`todo-api ${client.http.origin} ${this.user}`, () => {
+      void this.close().then(() => this.#forget()); // another window has cleared it
+    });
     this.#closeStorage = () => storage.close();
     this.#clearStorage = () => storage.clear();
     const windows = new Windows(storage.name, (message) => this.#receive(message));
@@ -161,6 +163,12 @@ class LocalMirror implements Mirror {
   async clear(): Promise<void> {
     await this.close();
     await this.#clearStorage();
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#local?.forget();
+    this.#changed();
   }
 
   get #copy(): LocalCopy {
