@@ -35,10 +35,10 @@ function lastUpTo<T extends { readonly version: number }>(rows: readonly T[], ve
 export class History {
   readonly user: string;
   readonly rows: readonly AuditRow[];
-  readonly transactions = new Map<string, AuditRow[]>();
   readonly #byId = new Map<string, AuditRow[]>();
   /** By version. */
   readonly #live: number[] = [0];
+  readonly #trash: number[] = [0];
 
   /** Checks that no version is missing, no two are the same, and that they were taken in order. */
   constructor(user: string, audit: readonly (readonly (string | null)[])[], checks: Checks) {
@@ -52,8 +52,8 @@ export class History {
       checks.expect(isLater, `${user}: updated_at of ${row.id} does not increase with version ${row.version}`);
       const wasLive = before !== undefined && !before.state.isDeleted;
       this.#live.push((this.#live.at(-1) ?? 0) + Number(!row.state.isDeleted) - Number(wasLive));
+      this.#trash.push((this.#trash.at(-1) ?? 0) + Number(isInTrash(row)) - Number(isInTrash(before)));
       this.#byId.set(row.id, [...states, row]);
-      this.transactions.set(row.txid, [...(this.transactions.get(row.txid) ?? []), row]);
     }
   }
 
@@ -84,11 +84,23 @@ export class History {
     return new Map(this.rows.slice(0, version).map((row) => [row.id, row]));
   }
 
-  /** Whether the content of the task went, after `version`. */
+  /** How many deleted tasks had their content. */
+  trashAt(version: number): number {
+    return this.#trash[version] ?? 0;
+  }
+
+  /** Whether the counter has been at `version` between transactions. */
+  isCommitted(version: number): boolean {
+    return this.row(version)?.txid !== this.row(version + 1)?.txid || version === this.counter;
+  }
+
+  /** Whether the content of the task went. */
   wasBlanked(id: string): boolean {
     return this.of(id).some(({ state }) => state.title === null);
   }
 }
+
+const isInTrash = (row: AuditRow | undefined) => row?.state.isDeleted === true && row.state.title !== null;
 
 const updatedAt = ({ json }: AuditRow): string => {
   const { updated_at }: Task = JSON.parse(json);

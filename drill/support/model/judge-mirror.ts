@@ -42,6 +42,7 @@ class Comparison {
     this.position = position;
     if (!isComplete) return;
     this.complete += 1;
+    this.#expect(this.#history.isCommitted(position), `${how} was complete at ${position}, within a transaction`);
     this.#compareLive(how);
     if (this.complete % DELETED_EVERY === 0) this.compareAll(how);
   }

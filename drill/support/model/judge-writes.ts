@@ -29,6 +29,7 @@ const MAX_EXPLAINED = 3;
 const SHOWN = 8;
 
 const tagOf = (etag: string | null) => Number(/^"(\d+)"$/.exec(etag ?? '')?.[1] ?? 0) || null;
+
 /** The answer to one operation as the result of a batch. */
 function alone({ status, body: text }: Answer, body: ResultBody | null): ResultBody {
   if (body?.title === undefined) return { ...body, status };
@@ -44,8 +45,8 @@ export class WriteJudge {
   readonly #limit: number;
   readonly #checks: Checks;
   readonly #calls: readonly Call[];
-  /** By transaction: the request that made it. */
-  readonly #makers = new Map<string, Call>();
+  /** By version: the request that made it. */
+  readonly #makers = new Map<number, Call>();
   /** By ETag: the lists that were answered. */
   readonly #lists = new Map<string, ResultBody>();
   /** Of each request that changed something, when it was sent, and the lowest version that it or a later one made. */
@@ -71,12 +72,12 @@ export class WriteJudge {
     const open = cases.filter((each) => !this.#claim(each));
     this.#sortStarts();
     const unknown = open.filter((each) => !this.#explain(each));
-    for (const [txid, rows] of this.#history.transactions) {
-      if (this.#makers.has(txid)) continue;
-      const index = unknown.findIndex(({ call, work }) => this.#makes(call, work, rows) !== null);
+    for (const row of this.#history.rows) {
+      if (this.#makers.has(row.version)) continue;
+      const index = unknown.findIndex(({ call, work }) => this.#makes(call, work, row.version - 1) !== null);
       const [maker] = index === -1 ? [] : unknown.splice(index, 1);
-      if (maker !== undefined) this.#makers.set(txid, maker.call);
-      else this.#fail(rows[0]?.id ?? '', `version ${rows[0]?.version} was made twice, or by no request`);
+      if (maker !== undefined) this.#own(maker, row.version - 1);
+      else if (!this.#isBlanked(row)) this.#fail(row.id, `version ${row.version} was made twice, or by no request`);
     }
     return { unknown: unknown.length };
   }
@@ -108,35 +109,47 @@ export class WriteJudge {
     operations.some((operation) => operation.kind === 'create' && operation.id === null) &&
     this.#history.rows.some(({ state }) => state.title === null);
 
-  /** @returns whether the request made the transaction that its answer names. */
-  #claim({ call, work, answer, body }: Case): boolean {
+  /** @returns whether the request made the version that its answer names. */
+  #claim(each: Case): boolean {
+    const { call, work, answer, body } = each;
     if (answer === null || body === null || answer.status >= 300) return false;
-    const version = work.isBatch ? (body.version ?? null) : tagOf(answer.etag);
-    const txid = this.#history.row(version ?? 0)?.txid;
-    if (txid === undefined || this.#makers.has(txid)) return false;
-    const consequence = this.#makes(call, work, this.#history.transactions.get(txid) ?? []);
-    if (consequence === null || this.#difference(work, consequence, answer, body) !== null) return false;
-    this.#makers.set(txid, call);
-    return true;
+    const last = (work.isBatch ? body.version : tagOf(answer.etag)) ?? 0;
+    // Behind a part of its own changes, the others would seem to have been there already.
+    for (let count = Math.min(work.operations.length, last); count > 0; count -= 1) {
+      const consequence = this.#makes(call, work, last - count);
+      if (consequence?.counter !== last || this.#difference(work, consequence, answer, body) !== null) continue;
+      this.#own(each, last - count);
+      return true;
+    }
+    return false;
   }
 
-  /** @returns what becomes of the request where `rows` are written, if it writes just those. */
-  #makes(call: Call, work: Work, rows: readonly AuditRow[]): Consequence | null {
-    const from = (rows[0]?.version ?? 1) - 1;
+  #own({ call, work }: Case, from: number): void {
+    const { counter } = consequenceOf(work, this.#history.snapshot(from), this.#limit);
+    for (let version = from + 1; version <= counter; version += 1) this.#makers.set(version, call);
+  }
+
+  /** @returns what becomes of the request after version `from`, if that is what was written, by nobody else. */
+  #makes(call: Call, work: Work, from: number): Consequence | null {
     if (from < call.floor) return null;
     const consequence = consequenceOf(work, this.#history.snapshot(from), this.#limit);
     const { changes } = consequence;
-    if (changes.length === 0 || changes.length > rows.length) return null;
-    const isMade = rows.every((row, index) => {
-      const change = changes[index];
-      if (row.version !== from + index + 1) return false;
-      // What comes behind is content that goes because there are too many deleted tasks.
-      if (change === undefined)
-        return row.state.title === null && this.#history.at(row.id, row.version - 1)?.state.title !== null;
-      const isTask = change.id === null ? this.#history.of(row.id)[0] === row : change.id === row.id;
-      return isTask && content(change.state) === content(row.state);
+    const txid = this.#history.row(from + 1)?.txid;
+    const isMade = changes.every(({ id, state }) => {
+      const row = this.#history.row(state.version);
+      if (row?.txid !== txid || row === undefined || this.#makers.has(row.version)) return false;
+      const isTask = id === null ? this.#history.of(row.id)[0] === row : id === row.id;
+      return isTask && content(state) === content(row.state);
     });
-    return isMade ? consequence : null;
+    return isMade && changes.length > 0 ? consequence : null;
+  }
+
+  /** Whether content went with a deletion, because there were too many deleted tasks. */
+  #isBlanked({ id, version, state, txid }: AuditRow): boolean {
+    const before = this.#history.at(id, version - 1)?.state;
+    const isContentGone = state.title === null && before?.isDeleted === true && before.title !== null;
+    const isBehindDeletion = this.#history.row(version - 1)?.txid === txid;
+    return isContentGone && isBehindDeletion && this.#history.trashAt(version - 1) > this.#limit;
   }
 
   /** Finds the moment at which a request that changed nothing was executed. @returns false if its outcome is unknown. */
@@ -158,6 +171,8 @@ export class WriteJudge {
 
   #differenceAt(version: number, work: Work, answer: Answer, body: ResultBody | null): string | null {
     const [operation] = work.operations;
+    const isRead = operation?.kind === 'list' || operation?.kind === 'get';
+    if (isRead && !this.#history.isCommitted(version)) return 'the transaction had not ended';
     if (operation?.kind === 'list') {
       const tasks = [...this.#history.allAt(version).values()].filter(({ state }) => !state.isDeleted);
       const listed = (body ?? this.#lists.get(answer.etag ?? ''))?.tasks ?? [];
@@ -173,8 +188,7 @@ export class WriteJudge {
   }
 
   #sortStarts(): void {
-    const versionOf = (txid: string) => this.#history.transactions.get(txid)?.[0]?.version ?? 0;
-    this.#starts = [...this.#makers].map(([txid, { at }]) => ({ at, version: versionOf(txid) }));
+    this.#starts = [...this.#makers].map(([version, { at }]) => ({ at, version }));
     this.#starts.sort((a, b) => b.at - a.at);
     let lowest = this.#history.counter + 1;
     for (const start of this.#starts) {
