@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import type { Row, Rows } from '../database/sql.ts';
+import { taskJson } from '../tasks/columns.ts';
 import { FIRST_TASK_COLUMN, TASK_COLUMNS } from './change-sql.ts';
 import { type Cursor, encodeCursor } from './cursor.ts';
 
@@ -97,18 +98,10 @@ export function cursorAfter({ next, base }: ChangePage, row: Row): string {
   return encodeCursor(cursorAt(next.epoch, versionOf(row), base));
 }
 
-function taskJson(row: Row): string {
-  const fields = TASK_COLUMNS.map(({ name, isJson }, index) => {
-    const value = row[FIRST_TASK_COLUMN + index] ?? null;
-    return `"${name}":${isJson ? value : JSON.stringify(value)}`;
-  });
-  return `{${fields.join(',')}}`;
-}
-
 /** JSON of the schema `Change`. */
 export function changeJson(row: Row): string {
   const [, , , version, isDeleted, isBlank] = row;
   const id = row[FIRST_TASK_COLUMN + ID_COLUMN];
-  const task = isBlank === 't' ? 'null' : taskJson(row);
+  const task = isBlank === 't' ? 'null' : taskJson(row, FIRST_TASK_COLUMN);
   return `{"type":"task","id":"${id}","version":${version},"deleted":${isDeleted === 't'},"task":${task}}`;
 }

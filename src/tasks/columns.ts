@@ -1,4 +1,4 @@
-import { type SqlValue, utcText } from '../database/sql.ts';
+import { type Row, type SqlValue, utcText } from '../database/sql.ts';
 import type { TaskCreate, TaskUpdate } from './task.ts';
 
 interface Column {
@@ -77,3 +77,15 @@ export const LIST_COLUMNS = [
   timeColumn('deleted_at'),
   { name: 'version', isJson: true, sql: 'version' },
 ];
+
+/**
+ * @param row has the values of `LIST_COLUMNS`, the first at `first`.
+ * @returns JSON of the schema `Task`, byte for byte as the database builds it.
+ */
+export function taskJson(row: Row, first = 0): string {
+  const fields = LIST_COLUMNS.map(({ name, isJson }, index) => {
+    const value = row[first + index] ?? null;
+    return `"${name}":${isJson ? value : JSON.stringify(value)}`;
+  });
+  return `{${fields.join(',')}}`;
+}

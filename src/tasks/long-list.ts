@@ -1,24 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../core/errors.ts';
-import type { Row, Rows } from '../database/sql.ts';
-
-export interface ListColumn {
-  readonly name: string;
-  /** Whether its values are JSON text already. */
-  readonly isJson: boolean;
-}
+import type { Rows } from '../database/sql.ts';
+import { taskJson } from './columns.ts';
 
 /** At once, before other requests have their turn: 50 of the longest tasks take 2 to 3 ms. */
 const TASKS_PER_TURN = 50;
 const MAX_WAITING = 32;
-
-function toJson(columns: readonly ListColumn[], row: Row): string {
-  const fields = columns.map(({ name, isJson }, index) => {
-    const value = row[index] ?? null;
-    return `"${name}":${isJson ? value : JSON.stringify(value)}`;
-  });
-  return `{${fields.join(',')}}`;
-}
 
 /**
  * Builds lists of long texts: one at a time, and in no more than half of the time of the process, because the longest
@@ -29,26 +16,26 @@ export class LongLists {
   #waiting = 0;
 
   /**
-   * @param read returns a row with `columns` for each task.
+   * @param read returns a row with `LIST_COLUMNS` for each task.
    * @returns JSON of the schema `TaskList` in UTF-8, byte for byte as the database builds it.
    * @throws {AppError} `SERVICE_UNAVAILABLE` if 32 others wait.
    */
-  async build(columns: readonly ListColumn[], read: () => Promise<Rows>): Promise<Buffer> {
+  async build(read: () => Promise<Rows>): Promise<Buffer> {
     if (this.#waiting >= MAX_WAITING) {
       throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('Too many long lists are being built') });
     }
     this.#waiting += 1;
-    const list = this.#last.then(() => this.#build(columns, read)).finally(() => (this.#waiting -= 1));
+    const list = this.#last.then(() => this.#build(read)).finally(() => (this.#waiting -= 1));
     this.#last = list.catch(() => undefined);
     return list;
   }
 
-  async #build(columns: readonly ListColumn[], read: () => Promise<Rows>): Promise<Buffer> {
+  async #build(read: () => Promise<Rows>): Promise<Buffer> {
     const rows = await read();
     const parts = [Buffer.from('{"tasks":[')];
     for (let from = 0; from < rows.length; from += TASKS_PER_TURN) {
       const startedAt = performance.now();
-      const some = rows.slice(from, from + TASKS_PER_TURN).map((row) => toJson(columns, row));
+      const some = rows.slice(from, from + TASKS_PER_TURN).map((row) => taskJson(row));
       parts.push(Buffer.from(`${from === 0 ? '' : ','}${some.join(',')}`));
       await delay(performance.now() - startedAt);
     }

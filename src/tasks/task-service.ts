@@ -6,7 +6,6 @@ import type { BoundStatement, Rows } from '../database/sql.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { Outcome } from '../writes/outcome.ts';
 import type { Writer } from '../writes/writer.ts';
-import { LIST_COLUMNS } from './columns.ts';
 import { LongLists } from './long-list.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import type { TaskEffects } from './task-effects.ts';
@@ -87,7 +86,7 @@ export function createTaskService(database: Database, writer: Writer, effects: T
     const [[state] = []] = await read(user, getState({ owner: user.userId }));
     if (typeof state !== 'string') throw new TypeError('The database returned no state');
     if (state === known) return { state, json: null };
-    return { state, json: await longLists.build(LIST_COLUMNS, () => read(user, statement)) };
+    return { state, json: await longLists.build(() => read(user, statement)) };
   };
 
   const write = async (user: Principal, effect: Effect, retry: Retry | null, after: readonly BoundStatement[] = []) => {
