@@ -136,7 +136,7 @@ describe('a program with one more field of a task', () => {
     const copy = join(folder.path, 'copy');
     await command(copy, ['restore', 'new.ndjson', '--move'], main);
     const older = join(folder.path, 'older');
-    await command(older, ['restore', 'old.ndjson', '--move'], main);
+    await command(older, ['restore', 'old.ndjson'], main);
     await service.stop();
     await start(main, copy);
     assert.deepEqual((await send('GET', '/api/tasks')).json, list);
