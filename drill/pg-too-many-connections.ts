@@ -3,6 +3,8 @@ import pg from 'pg';
 import type { Drill } from './support/drill.ts';
 import { runSql, terminateConnections } from './support/postgres.ts';
 
+/** After a write the service notifies other processes, once for all writes of a moment. */
+const AFTER_WRITE_MS = 1_000;
 const RATES = { read: 50, write: 50 };
 const MAX_RECOVERY_MS = 2_000;
 /** The circuit breaker opens after 3 s, at the end of an attempt. */
@@ -56,6 +58,7 @@ export const pgTooManyConnections: Drill = {
     let refused = 0;
     for (let round = 1; round <= rounds; round += 1) {
       await Promise.all([load.write(), load.read()]);
+      await delay(AFTER_WRITE_MS);
       await terminateConnections(server);
       await others.takeAll(); // without requests, the service opens no connection
       const takenAt = performance.now();
