@@ -6,6 +6,7 @@ import { createTokenVerifier, type KeySource } from './auth/token-verifier.ts';
 import { createBatchService } from './batch/batch-service.ts';
 import { createChangeFeed } from './changes/feed.ts';
 import type { Config, TokenKeys } from './config.ts';
+import { ByteBudget } from './core/byte-budget.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import type { Notifications } from './database/notifications.ts';
@@ -100,10 +101,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   logRequests(app); //                                      onRequest, onResponse
   await allowOrigins(app, frontendOrigins); //              onRequest
   await collectOpenApi(app);
-  const unsentBytes = limitUnsentAnswers(app, {
-    maxBytes: options.maxUnsentBytes ?? MAX_UNSENT_BYTES,
-    maxMs: options.maxAnswerMs ?? MAX_ANSWER_MS,
-  }); //                                                    onSend
+  const unsent = new ByteBudget(options.maxUnsentBytes ?? MAX_UNSENT_BYTES);
+  const unsentBytes = limitUnsentAnswers(app, { budget: unsent, maxMs: options.maxAnswerMs ?? MAX_ANSWER_MS }); // onSend
   const concurrency = limitUserConcurrency(app); //         onSend
   const long = limitLongRequests(concurrency.onRequest);
   exposeMetrics(app, [...concurrency.gauges, ...long.gauges, unsentBytes]); // onResponse
@@ -123,7 +122,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   const effects = taskEffects(config);
   await mountRest(app, {
-    tasks: createTaskService(database, writer, effects),
+    tasks: createTaskService({ database, writer, effects, unsent }),
     batches: createBatchService(writer, effects),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { v7 as uuidv7 } from 'uuid';
+import { ByteBudget } from '../../dist/core/byte-budget.js';
 import { AppError } from '../../dist/core/errors.js';
 import type { Principal, UserId } from '../../dist/core/user.js';
 import type { Database } from '../../dist/database/database.js';
@@ -51,7 +52,8 @@ export const patient = (database: Database): Database => ({
 export function tasksOn(database: Database): TaskService {
   const own = patient(database);
   const writer = createWriter(own, () => undefined);
-  return createTaskService(own, writer, taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 }));
+  const effects = taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 });
+  return createTaskService({ database: own, writer, effects, unsent: new ByteBudget(Number.POSITIVE_INFINITY) });
 }
 
 /** @returns the task that a write was answered with. @throws if it was refused. */

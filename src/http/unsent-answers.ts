@@ -1,11 +1,12 @@
 import type { FastifyInstance } from 'fastify';
+import type { ByteBudget } from '../core/byte-budget.ts';
 import { AppError } from '../core/errors.ts';
 import type { Gauge } from './metrics.ts';
 import { onceClosed } from './open-responses.ts';
 
 export interface UnsentAnswerLimits {
   /** Of all answers that the kernel has not yet taken. */
-  readonly maxBytes: number;
+  readonly budget: ByteBudget;
   /** From the start of an answer until the kernel has taken the whole of it, in milliseconds. */
   readonly maxMs: number;
 }
@@ -15,13 +16,12 @@ const SMALL_BYTES = 65_536;
 const CHECK_INTERVAL_MS = 1_000;
 
 /**
- * Limits what clients do not read: an answer to GET that would exceed `maxBytes` becomes 503 (not one to a write, which
+ * Limits what clients do not read: an answer to GET that would exceed `budget` becomes 503 (not one to a write, which
  * has happened), and a connection that has not taken an answer after `maxMs` is closed, however steadily it reads.
  * @returns the gauge of the bytes.
  */
-export function limitUnsentAnswers(app: FastifyInstance, { maxBytes, maxMs }: UnsentAnswerLimits): Gauge {
+export function limitUnsentAnswers(app: FastifyInstance, { budget, maxMs }: UnsentAnswerLimits): Gauge {
   const unsent = new Set<{ readonly since: number; readonly close: () => void }>();
-  let unsentBytes = 0;
 
   app.addHook('onSend', (request, _reply, payload: unknown, done) => {
     // A large string is sent as bytes, or node:http would copy it together with the headers first.
@@ -29,14 +29,14 @@ export function limitUnsentAnswers(app: FastifyInstance, { maxBytes, maxMs }: Un
     const body = isLarge ? Buffer.from(payload) : payload;
     const bytes = Buffer.isBuffer(body) ? body.length : 0;
     if (bytes <= SMALL_BYTES) return done(null, body);
-    if (unsentBytes + bytes > maxBytes && request.method === 'GET') {
+    if (!budget.hasRoomFor(bytes) && request.method === 'GET') {
       return done(new AppError('SERVICE_UNAVAILABLE', { cause: new Error('Too many answers have not been read') }));
     }
     const answer = { since: performance.now(), close: () => request.raw.socket.destroy() };
-    unsentBytes += bytes;
+    budget.take(bytes);
     unsent.add(answer);
     onceClosed(request, () => {
-      unsentBytes -= bytes;
+      budget.release(bytes);
       unsent.delete(answer);
     });
     done(null, body);
@@ -62,6 +62,6 @@ export function limitUnsentAnswers(app: FastifyInstance, { maxBytes, maxMs }: Un
   return {
     name: 'http_unsent_response_bytes',
     help: 'Bytes of responses that the kernel has not yet taken.',
-    value: () => unsentBytes,
+    value: () => budget.used,
   };
 }

@@ -1,3 +1,4 @@
+import type { ByteBudget } from '../core/byte-budget.ts';
 import { AppError } from '../core/errors.ts';
 import { RecentMap } from '../core/recent-map.ts';
 import type { Principal, UserId } from '../core/user.ts';
@@ -63,30 +64,43 @@ export interface TaskService {
   restore(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
 }
 
-/** How many users' lists are remembered to be short or long. */
+/** How many users' lists are remembered by their length. */
 const MAX_USERS = 10_000;
 /** In characters of JSON: a longer one is built here, not by the database. */
 const MAX_SHORT_LIST = 1_048_576;
 
-export function createTaskService(database: Database, writer: Writer, effects: TaskEffects): TaskService {
-  const longLists = new LongLists();
-  const lists = new RecentMap<UserId, 'short' | 'long'>(MAX_USERS);
+export interface TaskServiceOptions {
+  readonly database: Database;
+  readonly writer: Writer;
+  readonly effects: TaskEffects;
+  /** Of the responses that the kernel has not yet taken. */
+  readonly unsent: ByteBudget;
+}
+
+export function createTaskService({ database, writer, effects, unsent }: TaskServiceOptions): TaskService {
+  const longLists = new LongLists(unsent);
+  const lengths = new RecentMap<UserId, number>(MAX_USERS);
 
   /** @returns the rows of the statement. */
   const read = async ({ userId }: Principal, statement: BoundStatement): Promise<Rows> =>
     (await database.transaction({ kind: 'user', userId }, [statement])).at(-1) ?? [];
 
   const remember = (owner: UserId, json: string | Buffer) => {
-    lists.set(owner, json.length > MAX_SHORT_LIST ? 'long' : 'short');
+    lengths.set(owner, json.length);
     return json;
   };
 
   /** The state is read before the rows, and so never newer than they are. */
-  const buildList = async (user: Principal, known: string | null, statement: BoundStatement) => {
+  const buildList = async (
+    user: Principal,
+    known: string | null,
+    statement: BoundStatement,
+    expectedBytes = () => 0,
+  ) => {
     const [[state] = []] = await read(user, getState({ owner: user.userId }));
     if (typeof state !== 'string') throw new TypeError('The database returned no state');
     if (state === known) return { state, json: null };
-    return { state, json: await longLists.build(() => read(user, statement)) };
+    return { state, json: await longLists.build(() => read(user, statement), expectedBytes) };
   };
 
   const write = async (user: Principal, effect: Effect, retry: Retry | null, after: readonly BoundStatement[] = []) => {
@@ -99,15 +113,15 @@ export function createTaskService(database: Database, writer: Writer, effects: T
   return {
     list: async (user, known) => {
       const { userId: owner } = user;
-      const length = lists.get(owner);
-      if (length !== 'long') {
-        const statement = length === 'short' ? listTasks : listShortTasks;
+      const length = lengths.get(owner);
+      if (length === undefined || length <= MAX_SHORT_LIST) {
+        const statement = length === undefined ? listShortTasks : listTasks;
         const [[state, json = null] = []] = await read(user, statement({ owner, known }));
         if (typeof state !== 'string') throw new TypeError('The database returned no state');
         if (state === known) return { state, json: null };
         if (json !== null) return { state, json: remember(owner, json) };
       }
-      const { state, json } = await buildList(user, known, listLongTasks({ owner }));
+      const { state, json } = await buildList(user, known, listLongTasks({ owner }), () => lengths.get(owner) ?? 0);
       return { state, json: json && remember(owner, json) };
     },
     listDeleted: (user, known) => buildList(user, known, listDeletedTasks({ owner: user.userId })),
