@@ -15,12 +15,16 @@ export interface BatchCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** Deletes the task; a success also if it is gone. */
@@ -41,12 +45,16 @@ export interface BatchPut {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** Restores the deleted task. */
@@ -88,6 +96,8 @@ export interface BatchUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
@@ -96,6 +106,8 @@ export interface BatchUpdate {
   readonly tags?: readonly (string)[];
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** The newest change of one task. */
@@ -155,6 +167,8 @@ export interface Task {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
+  readonly list_id: string | null;
+  readonly parent_id: string | null;
   readonly position: string;
   readonly due_date: string | null;
   readonly due_time: string | null;
@@ -173,12 +187,16 @@ export interface TaskCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** The user's newest tasks, newest first. */
@@ -186,11 +204,13 @@ export interface TaskList {
   readonly tasks: readonly (Task)[];
 }
 
-/** The fields to change, at least one of `title`, `description`, `is_completed`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`. Fields not given keep their values; others are ignored. */
+/** The fields to change, at least one of `title`, `description`, `is_completed`, `list_id`, `parent_id`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`, `before`, `after`. Fields not given keep their values; others are ignored. */
 export interface TaskUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
@@ -199,4 +219,6 @@ export interface TaskUpdate {
   readonly tags?: readonly (string)[];
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }

@@ -66,7 +66,7 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
       creates = [];
     };
     for (const operation of operations) {
-      if (operation.op === 'create' && operation.id === undefined) creates.push(operation);
+      if (operation.op === 'create' && operation.id === undefined && tasks.isAlone(operation)) creates.push(operation);
       else {
         flush();
         effects.push(effectOf(user, operation));

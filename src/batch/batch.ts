@@ -1,5 +1,7 @@
 import { z } from 'zod';
-import { EXAMPLE, requireNeeded } from '../tasks/fields.ts';
+import { EXAMPLE } from '../tasks/example.ts';
+import { requireNeeded } from '../tasks/fields.ts';
+import { requireOnePlace } from '../tasks/placement.ts';
 import { refuseBothTags, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
 
 export const MAX_OPERATIONS = 100;
@@ -18,12 +20,17 @@ const target = { id: TaskId, if_version: expected };
 
 const create = z
   .object({ op: z.literal('create'), id: TaskId.optional(), if_version: absent, ...TaskCreate.shape })
-  .superRefine(requireNeeded);
-const put = z.object({ op: z.literal('put'), ...target, ...TaskCreate.shape }).superRefine(requireNeeded);
+  .superRefine(requireNeeded)
+  .superRefine(requireOnePlace);
+const put = z
+  .object({ op: z.literal('put'), ...target, ...TaskCreate.shape })
+  .superRefine(requireNeeded)
+  .superRefine(requireOnePlace);
 const update = z
   .looseObject({ op: z.literal('update'), ...target, ...TaskChanges.shape })
   .superRefine(({ op, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
-  .superRefine(refuseBothTags);
+  .superRefine(refuseBothTags)
+  .superRefine(requireOnePlace);
 const toggle = z.object({ op: z.literal('toggle'), ...target });
 const remove = z.object({ op: z.literal('delete'), ...target });
 const restore = z.object({ op: z.literal('restore'), ...target });

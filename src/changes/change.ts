@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { EXAMPLE } from '../tasks/fields.ts';
+import { EXAMPLE } from '../tasks/example.ts';
 import { Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';
