@@ -281,7 +281,10 @@ onEachDatabase('lists', (service) => {
     const [owner, other] = [await service().person(), await service().person()];
     const list = await createList(owner, 'mine');
     const url = `/api/lists/${list.id}`;
-    for (const headers of [{}, { 'if-match': '"1"' }, { 'idempotency-key': randomUUID() }] as Record<string, string>[]) {
+    for (const headers of [{}, { 'if-match': '"1"' }, { 'idempotency-key': randomUUID() }] as Record<
+      string,
+      string
+    >[]) {
       for (const [method, body] of [
         ['GET', undefined],
         ['PUT', { name: 'theirs' }],
@@ -481,7 +484,12 @@ onEachDatabase('lists in batches', (service) => {
     assert.deepEqual([again.headers['idempotency-replayed'], again.body], ['true', first.body]);
     assert.deepEqual(await person.list(), []);
     const replayed = { 'idempotency-key': randomUUID() };
-    const mixed = { operations: [{ op: 'create', type: 'list', name: 'kept' }, { op: 'create', title: 'kept' }] };
+    const mixed = {
+      operations: [
+        { op: 'create', type: 'list', name: 'kept' },
+        { op: 'create', title: 'kept' },
+      ],
+    };
     const executed = await person.send('POST', '/api/batch', mixed, replayed);
     assert.equal((await person.send('POST', '/api/batch', mixed, replayed)).body, executed.body);
   });
@@ -493,7 +501,10 @@ onEachDatabase('lists in batches', (service) => {
     await person.send('PUT', `/api/tasks/${id}`, { title: 'one' }, { 'if-none-match': '*' });
     const update = { op: 'update', type: 'list', id, name: 'two' };
     const send = (since: number) =>
-      person.send('POST', '/api/batch', { operations: [{ op: 'create', title: 'x' }, update], if_unchanged_since: since });
+      person.send('POST', '/api/batch', {
+        operations: [{ op: 'create', title: 'x' }, update],
+        if_unchanged_since: since,
+      });
     assert.equal((await send(1)).statusCode, 200);
     const refused = await send(1);
     assert.deepEqual([refused.statusCode, refused.json<{ index: number }>().index], [412, 1]);

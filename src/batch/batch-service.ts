@@ -7,7 +7,13 @@ import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { Outcome } from '../writes/outcome.ts';
 import type { Writer } from '../writes/writer.ts';
-import { type BatchBody, type BatchOperation, type ListOperation, parseOperation, type TaskOperation } from './batch.ts';
+import {
+  type BatchBody,
+  type BatchOperation,
+  type ListOperation,
+  parseOperation,
+  type TaskOperation,
+} from './batch.ts';
 import { abortIfChanged, abortIfListChanged, readCounter } from './batch-sql.ts';
 
 /** What became of a batch. */
@@ -118,10 +124,7 @@ export function createBatchService(writer: Writer, { tasks, lists }: Effects): B
       const named = valid.map(({ operation }) => operation);
       const owner = user.userId;
       const { outcomes, failedAt, isReplayed } = await writer.write(user, {
-        effects: [
-          ...effectsOf(user, named),
-          readCounter({ owner }),
-        ],
+        effects: [...effectsOf(user, named), readCounter({ owner })],
         isAtomic,
         before:
           since === undefined

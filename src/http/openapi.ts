@@ -220,7 +220,8 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       info: {
         title: 'todo-api',
         version: VERSION,
-        description: 'Tasks and lists of them, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
+        description:
+          'Tasks and lists of them, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
         contact: { name: 'The operator of this service' },
         license: { name: 'MIT', identifier: 'MIT' },
       },

@@ -41,7 +41,8 @@ const BatchResult = z
   })
   .meta({
     id: 'BatchResult',
-    description: 'What became of one operation: the `task` or `list` as it is now, the `id` of a deleted one, or an error.',
+    description:
+      'What became of one operation: the `task` or `list` as it is now, the `id` of a deleted one, or an error.',
     examples: [
       { status: 201, task: EXAMPLE },
       { status: 404, error: 'Task not found', code: 'NOT_FOUND' },

@@ -41,7 +41,10 @@ export const KEY = header(
     'ASCII characters.',
 );
 
-export const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has, as in `"7"`: 304 if one is still right.');
+export const IF_NONE_MATCH = header(
+  'If-None-Match',
+  'Tags that the client has, as in `"7"`: 304 if one is still right.',
+);
 const IF_MATCH = header('If-Match', 'The versions on which the write may be made, as in `"7"`, or `*`: else 412.');
 export const CREATE_ONLY = header('If-None-Match', '`*` creates under this id, unless there is one with it.');
 export const GUARDED = IF_MATCH.extend(KEY.shape);
@@ -53,7 +56,10 @@ export const NOT_MODIFIED = (headers: DocumentedResponse['headers']) =>
 /** From the answer of a create to the operations on what was created (OpenAPI 3.1, Link Object). */
 export const linksTo = (operationIds: readonly string[], parameter: string) =>
   Object.fromEntries(
-    operationIds.map((operationId) => [operationId, { operationId, parameters: { [parameter]: '$response.body#/id' } }]),
+    operationIds.map((operationId) => [
+      operationId,
+      { operationId, parameters: { [parameter]: '$response.body#/id' } },
+    ]),
   );
 
 /** What is wrong with one field, as options of an `AppError`. */

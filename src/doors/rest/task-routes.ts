@@ -39,10 +39,7 @@ const TASKS = '/api/tasks';
 const TASK = `${TASKS}/:task_id`;
 const params = z.object({ task_id: TaskId });
 
-const TASK_LINKS = linksTo(
-  ['getTask', 'putTask', 'patchTask', 'deleteTask', 'toggleTask', 'restoreTask'],
-  'task_id',
-);
+const TASK_LINKS = linksTo(['getTask', 'putTask', 'patchTask', 'deleteTask', 'toggleTask', 'restoreTask'], 'task_id');
 
 const TASK_ID = [
   new AppError('VALIDATION_ERROR', invalidField('task_id', 'Task id must be a UUID')),
