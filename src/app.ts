@@ -124,10 +124,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     jobs.noteWrite();
   });
   const effects = taskEffects(config);
+  const lists = listEffects(config.deletedTasksDays);
   await mountRest(app, {
     tasks: createTaskService({ database, writer, effects, unsent }),
-    lists: createListService(database, writer, listEffects),
-    batches: createBatchService(writer, { tasks: effects, lists: listEffects }),
+    lists: createListService({ database, writer, effects: lists, afterDeletions: effects.afterDeletions }),
+    batches: createBatchService(writer, { tasks: effects, lists }),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
     maxTasksPerUser: config.maxTasksPerUser,

@@ -5,7 +5,7 @@ import { generateKeyBetween } from 'fractional-indexing';
 import { allPages, changesOf } from './support/changes.ts';
 import { assertError } from './support/envelope.ts';
 import { createList, type List, listsOf } from './support/lists.ts';
-import { onEachDatabase } from './support/service.ts';
+import { onEachDatabase, type Person, type Service, type Task } from './support/service.ts';
 import { runAs, statement } from './support/statements.ts';
 
 const tag = ({ version }: { readonly version: number }) => `"${version}"`;
@@ -297,6 +297,133 @@ onEachDatabase('lists', (service) => {
     }
     assert.deepEqual([await listsOf(other), names(await listsOf(owner))], [[], ['mine']]);
     assert.equal((await service().stranger().send('GET', '/api/lists')).statusCode, 401);
+  });
+});
+
+/** Puts the tasks into the list. */
+async function fill(service: Service, list: List, tasks: readonly Task[]): Promise<void> {
+  const ids = tasks.map(({ id }) => `'${id}'`).join(', ');
+  const text = `update todo.tasks set list_id = '${list.id}' where user_id = '${list.user_id}' and id in (${ids})`;
+  await service.opened.database.transaction({ kind: 'admin' }, [statement(text)]);
+}
+
+/** Of each task, its list and whether it is deleted. */
+const placesOf = (service: Service, { sub }: Person) =>
+  runAs(
+    service.opened.database,
+    sub,
+    'select title, list_id, deleted_at is not null from todo.tasks where user_id = $1 order by title',
+    [sub],
+  );
+
+onEachDatabase('the tasks of a list that is deleted', (service) => {
+  const filled = async () => {
+    const person = await service().person();
+    const [list, other] = [await createList(person, 'to be deleted'), await createList(person, 'other')];
+    const tasks = [await person.create('a'), await person.create('b'), await person.create('c')];
+    const [elsewhere, inbox] = [await person.create('d, elsewhere'), await person.create('e, in the inbox')];
+    await fill(service(), list, tasks);
+    await fill(service(), other, [elsewhere]);
+    const { cursor, version } = await changesOf(person);
+    return { person, list, other, tasks, elsewhere, inbox, cursor, version };
+  };
+
+  test('go to the inbox if nothing else is said, each with a number of its own, before the list', async () => {
+    const { person, list, other, tasks, cursor, version } = await filled();
+    const answer = await person.send('DELETE', `/api/lists/${list.id}`);
+    assert.deepEqual([answer.statusCode, answer.headers.etag], [200, `"${version + 4}"`]);
+    const { changes } = await changesOf(person, { cursor });
+    assert.deepEqual(
+      changes.map((change) => [change.type, change.id, change.version, change.deleted]),
+      [...tasks.map(({ id }, at) => ['task', id, version + 1 + at, false]), ['list', list.id, version + 4, true]],
+    );
+    assert.deepEqual(await placesOf(service(), person), [
+      ['a', null, 'f'],
+      ['b', null, 'f'],
+      ['c', null, 'f'],
+      ['d, elsewhere', other.id, 'f'],
+      ['e, in the inbox', null, 'f'],
+    ]);
+    assert.equal((await person.list()).length, 5);
+  });
+
+  test('are deleted with tasks=delete, and come back to the inbox', async () => {
+    const { person, list, tasks, elsewhere, inbox, cursor, version } = await filled();
+    const deletion = { method: 'DELETE', url: `/api/lists/${list.id}?tasks=delete` };
+    const key = { 'idempotency-key': randomUUID(), 'if-match': tag(list) };
+    const answer = await person.send(deletion.method, deletion.url, undefined, key);
+    assert.equal(answer.statusCode, 200);
+    const again = await person.send(deletion.method, deletion.url, undefined, key);
+    assert.deepEqual([again.headers['idempotency-replayed'], again.body], ['true', answer.body]);
+    const { changes } = await changesOf(person, { cursor });
+    assert.deepEqual(
+      changes.map((change) => [change.id, change.version, change.deleted]),
+      [...tasks, list].map(({ id }, at) => [id, version + 1 + at, true]),
+    );
+    assert.deepEqual(
+      (await person.list()).map(({ id }) => id),
+      [inbox.id, elsewhere.id],
+    );
+    const restored = await person.send('POST', `/api/tasks/${tasks[0]?.id}/restore`);
+    assert.equal(restored.statusCode, 200);
+    assert.deepEqual((await placesOf(service(), person))[0], ['a', null, 'f']);
+    assert.equal((await person.send('GET', '/api/tasks?deleted=true')).json<{ tasks: Task[] }>().tasks.length, 2);
+  });
+
+  test('stay where they are if the list is not deleted, and those of another user with such an id always', async () => {
+    const { person, list, cursor } = await filled();
+    const other = await service().person();
+    await other.send('PUT', `/api/lists/${list.id}`, { name: 'of another' }, { 'if-none-match': '*' });
+    const theirs = await other.create('theirs');
+    await fill(service(), { ...list, user_id: other.sub }, [theirs]);
+    const stale = await person.send('DELETE', `/api/lists/${list.id}?tasks=delete`, undefined, { 'if-match': '"77"' });
+    assert.equal(stale.statusCode, 412);
+    assert.deepEqual((await changesOf(person, { cursor })).changes, []);
+    for (const tasks of ['inbox', 'delete']) {
+      await person.send('DELETE', `/api/lists/${list.id}?tasks=${tasks}`);
+    }
+    assert.deepEqual(await placesOf(service(), other), [['theirs', list.id, 'f']]);
+  });
+
+  test('in a batch too, and an atomic one that fails undoes it', async () => {
+    const { person, list, other, cursor, version } = await filled();
+    const remove = (id: string, tasks: string) => ({ op: 'delete', type: 'list', id, tasks });
+    const undone = await person.send('POST', '/api/batch', {
+      atomic: true,
+      operations: [remove(list.id, 'delete'), { op: 'toggle', id: randomUUID() }],
+    });
+    assert.equal(undone.statusCode, 404);
+    assert.deepEqual((await changesOf(person, { cursor })).changes, []);
+    const operations = [remove(list.id, 'delete'), remove(other.id, 'inbox'), { op: 'create', title: 'f' }];
+    const done = await person.send('POST', '/api/batch', { operations });
+    assert.equal(done.json<{ version: number }>().version, version + 4 + 2 + 1);
+    assert.deepEqual(
+      (await person.list()).map(({ title }) => title),
+      ['f', 'e, in the inbox', 'd, elsewhere'],
+    );
+    const { changes } = await changesOf(person, { cursor });
+    assert.equal(new Set(changes.map((change) => change.version)).size, 7);
+  });
+
+  test('of two deletions at once one is made, while tasks are written, and the counts stay exact', async () => {
+    const { person, list, tasks } = await filled();
+    const answers = await Promise.all([
+      person.send('DELETE', `/api/lists/${list.id}?tasks=delete`),
+      ...tasks.map(({ id }) => person.send('POST', `/api/tasks/${id}/toggle`)),
+      person.send('DELETE', `/api/lists/${list.id}`),
+      person.create('meanwhile').then(() => ({ statusCode: 201 })),
+    ]);
+    const deletions = [answers[0]?.statusCode, answers[4]?.statusCode].sort();
+    assert.deepEqual(deletions, [200, 404]);
+    const [[counted, trashed] = []] = await runAs(
+      service().opened.database,
+      person.sub,
+      `select tasks = (select count(*) from todo.tasks where user_id = $1 and deleted_at is null),
+         trash = (select count(*) from todo.tasks where user_id = $1 and deleted_at is not null)
+       from todo.users where id = $1`,
+      [person.sub],
+    );
+    assert.deepEqual([counted, trashed], ['t', 't']);
   });
 });
 

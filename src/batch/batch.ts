@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LIST_EXAMPLE, ListChanges, ListCreate, ListId, requireListField, tasksOfDeleted } from '../lists/list.ts';
-import { EXAMPLE, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
+import { EXAMPLE, requireNeeded } from '../tasks/fields.ts';
+import { refuseBothTags, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
 
 export const MAX_OPERATIONS = 100;
 export const MAX_BATCH_BYTES = 262_144;
@@ -25,17 +26,20 @@ const ofTask = {
 };
 const ofList = { type: z.literal('list') };
 
-const create = z.object({
-  op: z.literal('create'),
-  ...ofTask,
-  id: TaskId.optional(),
-  if_version: absent,
-  ...TaskCreate.shape,
-});
-const put = z.object({ op: z.literal('put'), ...ofTask, ...target, ...TaskCreate.shape });
+const create = z
+  .object({
+    op: z.literal('create'),
+    ...ofTask,
+    id: TaskId.optional(),
+    if_version: absent,
+    ...TaskCreate.shape,
+  })
+  .superRefine(requireNeeded);
+const put = z.object({ op: z.literal('put'), ...ofTask, ...target, ...TaskCreate.shape }).superRefine(requireNeeded);
 const update = z
   .looseObject({ op: z.literal('update'), ...ofTask, ...target, ...TaskChanges.shape })
-  .superRefine(({ op, type, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context));
+  .superRefine(({ op, type, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
+  .superRefine(refuseBothTags);
 const toggle = z.object({ op: z.literal('toggle'), ...ofTask, ...target });
 const remove = z.object({ op: z.literal('delete'), ...ofTask, ...target });
 const restore = z.object({ op: z.literal('restore'), ...ofTask, ...target });

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { LIST_EXAMPLE, List } from '../lists/list.ts';
-import { EXAMPLE, Task } from '../tasks/task.ts';
+import { EXAMPLE } from '../tasks/fields.ts';
+import { Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';
 

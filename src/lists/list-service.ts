@@ -2,6 +2,7 @@ import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import type { BoundStatement, Row } from '../database/sql.ts';
+import type { Expected } from '../tasks/parts-sql.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { WriteResult } from '../writes/outcome.ts';
 import { type Writer, writeOne } from '../writes/writer.ts';
@@ -11,7 +12,7 @@ import { getList, listLists } from './list-sql.ts';
 
 /** How a write is guarded: the versions on which it may be made (null for any), and its idempotency key. */
 interface Guard {
-  readonly expected: readonly number[] | null;
+  readonly expected: Expected;
   readonly retry: Retry | null;
 }
 
@@ -31,11 +32,20 @@ export interface ListService {
   delete(user: Principal, id: ListId, tasks: TasksOfDeleted, guard: Guard): Promise<WriteResult>;
 }
 
-export function createListService(database: Database, writer: Writer, effects: ListEffects): ListService {
+interface ListServiceOptions {
+  readonly database: Database;
+  readonly writer: Writer;
+  readonly effects: ListEffects;
+  /** Statements to be run after tasks were deleted. */
+  readonly afterDeletions: (user: Principal) => readonly BoundStatement[];
+}
+
+export function createListService({ database, writer, effects, afterDeletions }: ListServiceOptions): ListService {
   /** @returns the first row of the statement. */
   const readOne = async ({ userId }: Principal, statement: BoundStatement): Promise<Row> =>
     (await database.transaction({ kind: 'user', userId }, [statement])).at(-1)?.[0] ?? [];
-  const write = (user: Principal, effect: Effect, retry: Retry | null) => writeOne(writer, user, { effect, retry });
+  const write = (user: Principal, effect: Effect, retry: Retry | null, after: readonly BoundStatement[] = []) =>
+    writeOne(writer, user, { effect, retry, after });
 
   return {
     list: async (user, known) => {
@@ -51,7 +61,9 @@ export function createListService(database: Database, writer: Writer, effects: L
     create: (user, list, retry) => write(user, effects.create(user, null, list), retry),
     createAs: (user, id, list, retry) => write(user, effects.create(user, id, list), retry),
     update: (user, id, changes, { expected, retry }) => write(user, effects.update(user, id, changes, expected), retry),
-    delete: (user, id, tasks, { expected, retry }) =>
-      write(user, effects.delete(user, id, { tasks, absent: 'missing' }, expected), retry),
+    delete: (user, id, tasks, { expected, retry }) => {
+      const deletion = effects.delete(user, id, { tasks, absent: 'missing' }, expected);
+      return write(user, deletion, retry, tasks === 'delete' ? afterDeletions(user) : []);
+    },
   };
 }

@@ -1,5 +1,16 @@
 import type { UserId } from '../core/user.ts';
 import { type SqlValue, sql, utcText } from '../database/sql.ts';
+import { BLANKED_VALUES, NAMES as TASK_NAMES } from '../tasks/columns.ts';
+import {
+  EXPECTED,
+  type Expected,
+  IS_LIVE,
+  IS_WRITTEN,
+  isFound,
+  NEXT_UPDATED_AT,
+  OWN,
+  versions,
+} from '../tasks/parts-sql.ts';
 import { type Effect, effect } from '../writes/effect.ts';
 import { type ListCreate, type ListId, type ListUpdate, MAX_LISTS, type TasksOfDeleted } from './list.ts';
 
@@ -31,16 +42,7 @@ export const getList = sql<{ owner: UserId; id: ListId }>(
    from (select ${LIST_FIELDS} from todo.lists where user_id = $owner and id = $id and deleted_at is null) as list`,
 );
 
-/** Which versions a write accepts; null accepts all. */
-type Expected = readonly number[] | null;
-
-const OWN = 'user_id = $owner and id = $id::uuid';
-const IS_LIVE = 'deleted_at is null';
-const EXPECTED = '($versions::bigint[] is null or version = any($versions::bigint[]))';
 const WITHIN_LIMIT = `(select count(*) from todo.lists where user_id = $owner and ${IS_LIVE}) < ${MAX_LISTS}`;
-
-/** `updated_at` increases strictly, even if the clock does not. */
-const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
 
 const NAMES = 'name, color, position, is_archived';
 
@@ -72,11 +74,7 @@ const parametersOf = ({ name, color, position, is_archived }: ListUpdate): Recor
   is_archived: is_archived ?? null,
 });
 
-const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);
-
 const FOUND = `found as (select * from todo.lists where ${OWN})`;
-const isFound = (condition = 'true') => `exists (select from found where ${condition})`;
-const IS_WRITTEN = 'exists (select from written)';
 
 const insertIf = (condition: string) => `
   insert into todo.lists (user_id, id, ${NAMES}, created_at, updated_at)
@@ -153,32 +151,77 @@ const put = effect<Record<string, SqlValue>>(
 export const putList = (owner: UserId, id: ListId, list: ListCreate, expected: Expected): Effect =>
   put({ owner, id, versions: versions(expected), ...parametersOf(list) });
 
-const remove = effect<{ id: ListId; versions: string | null; absent: 'missing' | 'deleted' }>(
-  'list_delete',
-  'lock',
-  `${FOUND}, written as (
+/**
+ * What a deletion makes of the tasks of the list: `written` may be made only if `gone` has the list, and each row takes a
+ * number, the tasks before the list.
+ */
+const deletionOf = (tasks: string, counts: string) => `${FOUND},
+   gone as (select id from found where ${IS_LIVE} and ${EXPECTED}),
+   theirs as materialized (
+     select id, row_number() over (order by position, id) as place from todo.tasks
+     where user_id = $owner and list_id = $id::uuid and ${IS_LIVE} and exists (select from gone)
+   ),
+   size as (select count(*) as tasks from theirs),
+   numbered as (
+     update todo.users set version = version + size.tasks + 1${counts} from size
+     where users.id = $owner and exists (select from gone)
+     returning version - size.tasks - 1 as first, version as last
+   ),
+   moved as (
+     update todo.tasks set ${tasks}, updated_at = ${NEXT_UPDATED_AT},
+       version = set_config('todo.number', (first + place)::text, true)::bigint
+     from numbered, theirs where tasks.user_id = $owner and tasks.id = theirs.id
+     returning tasks.id
+   ),
+   written as (
      update todo.lists set (${NAMES}) = row(null, null, null, false), deleted_at = clock_timestamp(),
-       updated_at = ${NEXT_UPDATED_AT}
-     where ${OWN} and ${IS_LIVE} and ${EXPECTED}
-     returning *
-   )`,
-  `select case when ${IS_WRITTEN} then 'deleted' when ${isFound(IS_LIVE)} then 'stale' else $absent end as kind,
-     $id::uuid as id, list.version, list.json
-   from (values (0)) as always left join (
-     select version, null as json from written union all
-     select version, row_to_json(fields)::text
-     from (select ${LIST_FIELDS} from found where ${IS_LIVE} and not ${IS_WRITTEN}) as fields
-   ) as list on true`,
+       updated_at = ${NEXT_UPDATED_AT}, version = set_config('todo.number', last::text, true)::bigint
+     from numbered where ${OWN}
+     returning lists.*
+   )`;
+
+/** The kind, with the list as it is if it has another version. */
+const DELETED = `
+  select case when ${IS_WRITTEN} then 'deleted' when ${isFound(IS_LIVE)} then 'stale' else $absent end as kind,
+    $id::uuid as id, list.version, list.json
+  from (values (0)) as always left join (
+    select version, null as json from written union all
+    select version, row_to_json(fields)::text
+    from (select ${LIST_FIELDS} from found where ${IS_LIVE} and not ${IS_WRITTEN}) as fields
+  ) as list on true`;
+
+interface Removal {
+  readonly id: ListId;
+  readonly versions: string | null;
+  readonly absent: 'missing' | 'deleted';
+  readonly [name: string]: SqlValue;
+}
+
+const removeFromTasks = effect<Removal>('list_delete', 'lock', deletionOf('list_id = null', ''), DELETED, 'list');
+
+const removeWithTasks = effect<Removal & { readonly blank: boolean }>(
+  'list_delete_with_tasks',
+  'lock',
+  deletionOf(
+    `deleted_at = clock_timestamp(), (${TASK_NAMES}) = row(${BLANKED_VALUES})`,
+    ', tasks = users.tasks - size.tasks, trash = trash + case when $blank::boolean then 0 else size.tasks end',
+  ),
+  DELETED,
   'list',
 );
 
 export interface ListDeletion {
   /** What becomes of its tasks. */
   readonly tasks: TasksOfDeleted;
+  /** Whether the content of tasks that are deleted is kept for a while. */
+  readonly keepsContent: boolean;
   /** The outcome if there is no such list. */
   readonly absent: 'missing' | 'deleted';
 }
 
-/** Deletes a list. Outcomes: `deleted`, `missing`, `stale`. */
-export const deleteList = (owner: UserId, id: ListId, { absent }: ListDeletion, expected: Expected): Effect =>
-  remove({ owner, id, versions: versions(expected), absent });
+/** Deletes a list, and moves its tasks to the inbox or deletes them. Outcomes: `deleted`, `missing`, `stale`. */
+export function deleteList(owner: UserId, id: ListId, deletion: ListDeletion, expected: Expected): Effect {
+  const { tasks, absent, keepsContent } = deletion;
+  const removal = { owner, id, versions: versions(expected), absent };
+  return tasks === 'inbox' ? removeFromTasks(removal) : removeWithTasks({ ...removal, blank: !keepsContent });
+}

@@ -1,6 +1,5 @@
-import { generateKeyBetween } from 'fractional-indexing';
 import { z } from 'zod';
-import { requireOneOf, trimmed, uuid, WITHOUT_NUL_NOT_BLANK } from '../core/fields.ts';
+import { position, requireOneOf, trimmed, uuid, WITHOUT_NUL_NOT_BLANK } from '../core/fields.ts';
 
 /* The schemas from which validation, types and the OpenAPI document are derived, as those of tasks. */
 
@@ -21,7 +20,6 @@ export const LIST_EXAMPLE = {
 export const MAX_LISTS = 500;
 
 const MAX_NAME_LENGTH = 100;
-const MAX_POSITION_LENGTH = 64;
 
 /** @param absent the message for a name that is missing or null. */
 const name = (absent: string) =>
@@ -54,27 +52,6 @@ const color = z
       .nullable()
       .meta({ pattern: '^#[0-9a-f]{6}$', examples: [LIST_EXAMPLE.color, null] }),
   );
-
-/** Whether `text` is a key of `fractional-indexing`, which does not check that its digits are any. */
-function isPosition(text: string): boolean {
-  try {
-    return /^[0-9A-Za-z]+$/.test(text) && generateKeyBetween(text, null) > text;
-  } catch {
-    return false;
-  }
-}
-
-const INVALID_POSITION = `Position must be a key of fractional-indexing, at most ${MAX_POSITION_LENGTH} characters`;
-const position = z
-  .string({ error: INVALID_POSITION })
-  .max(MAX_POSITION_LENGTH, INVALID_POSITION)
-  .refine(isPosition, INVALID_POSITION)
-  .meta({
-    description: 'A key of the npm package `fractional-indexing` (base 62), compared bytewise; ties by `id`.',
-    minLength: 1,
-    pattern: '^[A-Za-z][0-9A-Za-z]*$',
-    examples: [LIST_EXAMPLE.position],
-  });
 
 const isArchived = z
   .boolean({ error: 'Archived status must be true or false' })

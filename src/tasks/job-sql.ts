@@ -1,7 +1,7 @@
 import { sql } from '../database/sql.ts';
 import { due } from '../writes/job-sql.ts';
 import { BLANK_VALUES, NAMES } from './columns.ts';
-import { IS_IN_TRASH, NEXT_UPDATED_AT } from './write-sql.ts';
+import { IS_IN_TRASH, NEXT_UPDATED_AT } from './parts-sql.ts';
 
 const IS_DUE = '(tasks.user_id, tasks.id) = (due.user_id, due.id)';
 

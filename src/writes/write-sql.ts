@@ -66,7 +66,7 @@ export const keepReply = sql<{
   `insert into todo.replies (user_id, key, part, request, kind, task_id, version, task, type)
    select $owner, $key, $part::smallint, $request, case when is_gone then 'missing' else $kind end, $task::uuid,
      case when not is_gone then $version::bigint end, case when not is_gone then $json end, $type
-   from (select $json::text is not null and not case $type
+   from (select $json::text is not null and $task::uuid is not null and not case $type
      when 'task' then exists (select from todo.tasks where user_id = $owner and id = $task::uuid and title is not null)
      else exists (select from todo.lists where user_id = $owner and id = $task::uuid and name is not null)
    end) as task (is_gone)

@@ -103,7 +103,7 @@ describe('backup and restore of the embedded database', () => {
       ['a file cut off within a line', [...lines.slice(0, -1), end.slice(0, 5)], /Line \d+ of .* is not JSON/],
       ['a missing line', [...lines.slice(0, 2), end], /counts/],
       ['something else', ['{"hello":1}'], /Line 1 of .*format/],
-      ['a later version', [head.replace('"version":3', '"version":4'), ...lines.slice(1)], /Line 1 .*version/],
+      ['a later version', [head.replace('"version":4', '"version":5'), ...lines.slice(1)], /Line 1 .*version/],
       ['lines behind the end', [...lines, JSON.stringify({ user })], /is after the end/],
       ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3: .*tasks_title_check/],
       ['an empty title', of(task({ title: '' })), /Line 3: .*tasks_title_check/],

@@ -1,3 +1,4 @@
+import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import type { ItemType, Outcome } from '../../writes/outcome.ts';
 
@@ -7,6 +8,8 @@ export const limitReached = (type: ItemType, limit: number) => `The limit of ${l
 
 /** The error to respond with for an outcome that is a failure. */
 export type Failures = (outcome: Outcome, index?: number) => AppError;
+
+const Details = z.array(z.object({ field: z.string(), message: z.string() }));
 
 const MISSING: Readonly<Record<ItemType, string>> = { task: 'Task not found', list: 'List not found' };
 
@@ -22,6 +25,8 @@ export function failuresWith(limits: Readonly<Record<ItemType, number>>): Failur
         return new AppError('CONFLICT', { message: idTaken(type), ...at });
       case 'limit':
         return new AppError('LIMIT_REACHED', { message: limitReached(type, limits[type]), ...at });
+      case 'invalid':
+        return new AppError('VALIDATION_ERROR', { details: Details.parse(JSON.parse(current ?? '')), ...at });
       case 'created':
       case 'changed':
       case 'deleted':
