@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { LIST_EXAMPLE, List } from '../lists/list.ts';
 import { EXAMPLE } from '../tasks/example.ts';
 import { Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
@@ -107,19 +108,36 @@ data: {"version":${EXAMPLE.version}}
 
 `;
 
-const Change = z
+const changeOf = (example: { readonly id: string; readonly version: number }) => ({
+  id: z.string().meta({ format: 'uuid', examples: [example.id] }),
+  version: version.meta({ description: 'The number of this change.', examples: [example.version] }),
+  deleted: z.boolean().meta({ examples: [false] }),
+});
+
+const TaskChange = z
   .object({
     type: z.literal('task'),
-    id: z.string().meta({ format: 'uuid', examples: [EXAMPLE.id] }),
-    version: version.meta({ description: 'Of the task: the number of this change.', examples: [EXAMPLE.version] }),
-    deleted: z.boolean().meta({ examples: [false] }),
+    ...changeOf(EXAMPLE),
     task: Task.nullable().meta({ description: 'Its present state; null once the content of a deleted one is gone.' }),
   })
-  .meta({
-    id: 'Change',
-    description: 'The newest change of one task.',
-    examples: [EXAMPLE_CHANGE],
-  });
+  .meta({ id: 'TaskChange', description: 'The newest change of one task.', examples: [EXAMPLE_CHANGE] });
+
+const { id, version: number } = LIST_EXAMPLE;
+const EXAMPLE_LIST_CHANGE = { type: 'list', id, version: number, deleted: false, list: LIST_EXAMPLE };
+
+const ListChange = z
+  .object({
+    type: z.literal('list'),
+    ...changeOf(LIST_EXAMPLE),
+    list: List.nullable().meta({ description: 'Its present state; null if it was deleted.' }),
+  })
+  .meta({ id: 'ListChange', description: 'The newest change of one list.', examples: [EXAMPLE_LIST_CHANGE] });
+
+const Change = z.discriminatedUnion('type', [TaskChange, ListChange]).meta({
+  id: 'Change',
+  description: 'The newest change of one task or list. Others may come: pass over a type that you do not know.',
+  examples: [EXAMPLE_CHANGE, EXAMPLE_LIST_CHANGE],
+});
 
 export const Changes = z
   .object({
@@ -131,7 +149,7 @@ export const Changes = z
   })
   .meta({
     id: 'Changes',
-    description: 'Changes by version, each task once, at its newest state.',
+    description: 'Changes by version, each task or list once, at its newest state.',
     examples: [
       {
         changes: [EXAMPLE_CHANGE],

@@ -1,7 +1,7 @@
 import { z } from 'zod';
-import { codePointLength, isStorableText } from '../core/text.ts';
+import { position, trimmed, WITHOUT_NUL, WITHOUT_NUL_NOT_BLANK } from '../core/fields.ts';
 import { EXAMPLE } from './example.ts';
-import { listId, parentId, position } from './placement.ts';
+import { listId, parentId } from './placement.ts';
 import { tagKey } from './tag.ts';
 
 /*
@@ -9,28 +9,10 @@ import { tagKey } from './tag.ts';
  * sent, so they are exact for a client that trims.
  */
 
-/**
- * Patterns that mean the same in ECMA-262 (with and without the `u` flag), RE2 (Go), Rust, Python, Java and .NET, except
- * for white space beyond ASCII (docs/clients.md), and need time linear in the text when they backtrack.
- */
-const WITHOUT_NUL = '^[^\\x00]*$';
-const WITHOUT_NUL_NOT_BLANK = '^\\s*[^\\s\\x00][^\\x00]*$';
-
 const MAX_TITLE_LENGTH = 200;
 const MAX_DESCRIPTION_LENGTH = 2000;
 const MAX_TAG_LENGTH = 50;
 export const MAX_TAGS = 20;
-
-/** @returns `value` trimmed; adds an issue to `context` if that cannot be stored or has over `limit` code points. */
-function trimmed(value: string, label: string, limit: number, context: z.RefinementCtx): string {
-  const text = value.trim();
-  if (!isStorableText(text)) {
-    context.addIssue({ code: 'custom', message: `${label} contains characters that cannot be stored` });
-  } else if (codePointLength(text) > limit) {
-    context.addIssue({ code: 'custom', message: `${label} cannot exceed ${limit} characters` });
-  }
-  return text;
-}
 
 /** @param absent the message for a title that is missing or null. */
 export const title = (absent: string) =>

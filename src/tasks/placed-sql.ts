@@ -66,6 +66,13 @@ const FAULTS: readonly Fault[] = [
     'A subtask is in the list of its parent: move the parent, or give parent_id too',
     'exists (select from parent where parent.list_id is distinct from candidate.list_id)',
   ],
+  [
+    `'list_id'`,
+    'List not found',
+    `$has_list_id::boolean and list_id is not null and not exists (
+       select from todo.lists where user_id = $owner and lists.id = list_id and lists.deleted_at is null
+     )`,
+  ],
   [`'parent_id'`, 'A task cannot be below itself', 'parent_id in (select id from below)'],
   [
     `'parent_id'`,

@@ -119,7 +119,9 @@ const restore = effect<{ id: TaskId; versions: string | null; limit: number }>(
    ),
    place as (
      select (select id from parent) as parent_id,
-       case when exists (select from parent) then (select list_id from parent) else list_id end as list_id
+       case when exists (select from parent) then (select list_id from parent) else (
+         select id from todo.lists where user_id = $owner and lists.id = found.list_id and lists.deleted_at is null
+       ) end as list_id
      from found
    ),
    ${numberedWhole(`($limit::integer = 0 or users.tasks + ${SIZE} <= $limit)`, SIZE, `(-${SIZE})`)},
@@ -135,6 +137,6 @@ const restore = effect<{ id: TaskId; versions: string | null; limit: number }>(
   ),
 );
 
-/** Brings a deleted task back, with what was deleted with it from below it; on the top level if its parent is deleted. Outcomes: `changed`, `missing`, `stale`, `limit`. */
+/** Brings a deleted task back, with what was deleted with it from below it; on the top level if its parent is deleted, in the inbox if its list is. Outcomes: `changed`, `missing`, `stale`, `limit`. */
 export const restoreTask = (owner: UserId, id: TaskId, expected: Expected, limit: number): Effect =>
   restore({ owner, id, limit, versions: versions(expected) });

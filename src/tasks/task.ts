@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { requireOneOf, uuid } from '../core/fields.ts';
 import { EXAMPLE } from './example.ts';
 import { FieldChanges, requireNeeded, TaskFields, title } from './fields.ts';
-import { Placement, requireOnePlace, uuid } from './placement.ts';
+import { Placement, requireOnePlace } from './placement.ts';
 
 /* The schemas from which validation, types and the OpenAPI document are derived. Input schemas: requests; output: answers. */
 
@@ -13,11 +14,7 @@ export type TaskChanges = z.output<typeof TaskChanges>;
 
 /** Adds an issue to `context` that names the fields if none of those that users write is among `given`. */
 export function requireField(given: readonly string[], context: z.RefinementCtx): void {
-  const names = Object.keys(TaskChanges.shape);
-  if (given.some((name) => names.includes(name))) return;
-  const ignored = given.slice(0, 5).map((name) => name.slice(0, 50));
-  const more = ignored.length === 0 ? '' : `: ${names.join(', ')}. Ignored: ${ignored.join(', ')}`;
-  context.addIssue({ code: 'custom', path: ['body'], message: `At least one field must be provided${more}` });
+  requireOneOf(Object.keys(TaskChanges.shape), given, context);
 }
 
 /** The body of a create. Fields that the service owns and unknown fields are ignored. */
