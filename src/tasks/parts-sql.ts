@@ -22,6 +22,14 @@ export const found = (condition: string) => `found as (select * from todo.tasks 
 export const isFound = (condition = 'true') => `exists (select from found where ${condition})`;
 export const IS_WRITTEN = 'exists (select from written)';
 
+export const MAX_LEVELS = 5;
+/** Deeper than any tree, so that a cycle, which only psql can make, does not go on for ever. */
+export const MAX_DEPTH = 2 * MAX_LEVELS;
+
+/** The tasks right below each in `rows`. OFFSET 0 keeps the planner from joining them with all subtasks of the user. */
+export const childrenOf = (rows: string) =>
+  `lateral (select * from todo.tasks where user_id = $owner and parent_id = ${rows}.id offset 0) as tasks`;
+
 /** Tells the trigger of `todo.tasks` that the row has its number. */
 export const NUMBER = `version, set_config('todo.number', version::text, true)`;
 

@@ -11,12 +11,15 @@ import {
   replacedValues,
 } from './columns.ts';
 import {
+  childrenOf,
   EXPECTED,
   found,
   IS_FAULTY,
   IS_LIVE,
   IS_WRITTEN,
   isFound,
+  MAX_DEPTH,
+  MAX_LEVELS,
   NEXT_UPDATED_AT,
   numberAt,
   OWN,
@@ -31,16 +34,12 @@ import {
  * task follows it to another list; each task that follows or makes room takes a number of its own.
  */
 
-export const MAX_LEVELS = 5;
-/** Deeper than any tree, so that a cycle, which only psql can make, does not go on for ever. */
-export const MAX_DEPTH = 2 * MAX_LEVELS;
-
 /** The tasks below one, and itself, with their levels from 1. */
 const BELOW = `below as (
   with recursive down (id, level) as (
     select $id::uuid, 1
     union all
-    select tasks.id, level + 1 from down join todo.tasks on user_id = $owner and parent_id = down.id
+    select tasks.id, level + 1 from down, ${childrenOf('down')}
     where deleted_at is null and level < ${MAX_DEPTH}
   ) select * from down
 )`;
@@ -50,7 +49,8 @@ const ABOVE = `above as (
   with recursive up (id, above_id, level) as (
     select id, parent_id, 1 from parent
     union all
-    select tasks.id, parent_id, level + 1 from up join todo.tasks on user_id = $owner and tasks.id = above_id
+    select tasks.id, parent_id, level + 1
+    from up, lateral (select * from todo.tasks where user_id = $owner and tasks.id = above_id offset 0) as tasks
     where level < ${MAX_DEPTH}
   ) select * from up
 )`;

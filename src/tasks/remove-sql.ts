@@ -3,6 +3,7 @@ import { type BoundStatement, sql } from '../database/sql.ts';
 import { type Effect, effect } from '../writes/effect.ts';
 import { BLANK_VALUES, BLANKED_VALUES, NAMES, TASK_FIELDS } from './columns.ts';
 import {
+  childrenOf,
   EXPECTED,
   type Expected,
   found,
@@ -10,29 +11,28 @@ import {
   IS_LIVE,
   IS_WRITTEN,
   isFound,
+  MAX_DEPTH,
   NEXT_UPDATED_AT,
   numberAt,
   outcomeWith,
   versions,
 } from './parts-sql.ts';
-import { MAX_DEPTH } from './placed-sql.ts';
 import type { TaskId } from './task.ts';
-
-const IS_WITH_CONTENT = 'tasks.title is not null';
 
 /**
  * The task in `found` and what is below it that shares its state: all that is not deleted, or all that was deleted with
- * it. The deepest have the lowest numbers, so that the task itself has the last.
+ * it. The task itself has the last number.
  */
 const whole = (condition: string) => `whole as materialized (
-  select id, deleted_at, row_number() over (order by level desc, id) as number from (
-    with recursive down (id, deleted_at, level) as (
-      select id, deleted_at, 1 from found where ${condition}
-      union all
-      select tasks.id, tasks.deleted_at, level + 1 from down join todo.tasks on user_id = $owner and parent_id = down.id
-      where ${IS_WITH_CONTENT} and tasks.deleted_at is not distinct from down.deleted_at and level < ${MAX_DEPTH}
-    ) select * from down
-  ) as down
+  with recursive down (id, deleted_at, level) as (
+    select id, deleted_at, 1 from found where ${condition}
+    union all
+    select tasks.id, tasks.deleted_at, level + 1 from down, ${childrenOf('down')}
+    where tasks.title is not null and tasks.deleted_at is not distinct from down.deleted_at and level < ${MAX_DEPTH}
+  )
+  select id, deleted_at, row_number() over () as number from down where level > 1
+  union all
+  select id, deleted_at, (select count(*) from down) from down where level = 1
 )`;
 const SIZE = '(select count(*) from whole)';
 const LIVE = '(select count(*) from whole where deleted_at is null)';

@@ -81,20 +81,20 @@ begin
   end if;
   low := null;
   high := null;
-  for near in execute 'select id, position ' || siblings || ' and position < $5 order by position desc, id desc limit 100'
+  for near in execute 'select id, position ' || siblings || ' and position < $5 order by position desc, id desc limit 101'
     using owner, task, list, parent, place
   loop
     low := near.position;
-    exit when length(low) <= 24;
+    exit when length(low) <= 24 or cardinality(moved) = 100;
     moved := near.id || moved;
     low := null;
   end loop;
   before := cardinality(moved);
-  for near in execute 'select id, position ' || siblings || ' and position >= $5 order by position, id limit 100'
+  for near in execute 'select id, position ' || siblings || ' and position >= $5 order by position, id limit 101'
     using owner, task, list, parent, place
   loop
     high := near.position;
-    exit when length(high) <= 24;
+    exit when length(high) <= 24 or cardinality(moved) = before + 100;
     moved := moved || near.id;
     high := null;
   end loop;
