@@ -10,6 +10,7 @@ export interface Batch {
 /** Creates a task, under an id of its own or of the client. */
 export interface BatchCreate {
   readonly op: 'create';
+  readonly type?: 'task';
   readonly id?: string;
   readonly if_version?: 0;
   readonly title: string;
@@ -23,19 +24,45 @@ export interface BatchCreate {
   readonly tags?: readonly (string)[];
 }
 
+/** Creates a list, under an id of its own or of the client. */
+export interface BatchCreateList {
+  readonly op: 'create';
+  readonly type: 'list';
+  readonly id?: string;
+  readonly if_version?: 0;
+  readonly name: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
 /** Deletes the task; a success also if it is gone. */
 export interface BatchDelete {
   readonly op: 'delete';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
 }
 
+/** Deletes the list; a success also if it is gone. */
+export interface BatchDeleteList {
+  readonly op: 'delete';
+  readonly type: 'list';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly tasks?: 'inbox' | 'delete';
+}
+
+/** One operation of a batch, on a list. */
+export type BatchListOperation = BatchCreateList | BatchPutList | BatchUpdateList | BatchDeleteList;
+
 /** One operation of a batch. */
-export type BatchOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore;
+export type BatchOperation = BatchTaskOperation | BatchListOperation;
 
 /** Replaces the task, or creates it; with `if_version` 0 it must not exist. */
 export interface BatchPut {
   readonly op: 'put';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
   readonly title: string;
@@ -49,19 +76,33 @@ export interface BatchPut {
   readonly tags?: readonly (string)[];
 }
 
+/** Replaces the list, or creates it; with `if_version` 0 it must not exist. */
+export interface BatchPutList {
+  readonly op: 'put';
+  readonly type: 'list';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly name: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
 /** Restores the deleted task. */
 export interface BatchRestore {
   readonly op: 'restore';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
 }
 
-/** What became of one operation: the `task` as it is now, the `id` of a deleted one, or an error. */
+/** What became of one operation: the `task` or `list` as it is now, the `id` of a deleted one, or an error. */
 export interface BatchResult {
   readonly status: number;
   readonly id?: string;
   readonly task?: Task;
-  readonly current?: Task;
+  readonly list?: List;
+  readonly current?: Task | List;
   readonly error?: string;
   readonly code?: ErrorCode;
   readonly details?: readonly (FieldError)[];
@@ -73,9 +114,13 @@ export interface BatchResults {
   readonly version: number;
 }
 
+/** One operation of a batch, on a task. */
+export type BatchTaskOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore;
+
 /** Inverts `is_completed` of the task. */
 export interface BatchToggle {
   readonly op: 'toggle';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
 }
@@ -83,6 +128,7 @@ export interface BatchToggle {
 /** Changes the given fields of the task, at least one. */
 export interface BatchUpdate {
   readonly op: 'update';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
   readonly title?: string;
@@ -98,22 +144,34 @@ export interface BatchUpdate {
   readonly remove_tags?: readonly (string)[];
 }
 
-/** The newest change of one task. */
-export interface Change {
-  readonly type: 'task';
+/** Changes the given fields of the list, at least one. */
+export interface BatchUpdateList {
+  readonly op: 'update';
+  readonly type: 'list';
   readonly id: string;
-  readonly version: number;
-  readonly deleted: boolean;
-  readonly task: Task | null;
+  readonly if_version?: number;
+  readonly name?: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
 }
 
-/** Changes by version, each task once, at its newest state. */
+/** The newest change of one task or list. Others may come: pass over a type that you do not know. */
+export type Change = TaskChange | ListChange;
+
+/** Changes by version, each task or list once, at its newest state. */
 export interface Changes {
   readonly changes: readonly (Change)[];
   readonly cursor: string;
   readonly version: number;
   readonly epoch: string;
   readonly has_more: boolean;
+}
+
+/** The list was deleted. */
+export interface DeletedList {
+  readonly message: 'List deleted successfully';
+  readonly id: string;
 }
 
 /** The task was deleted. */
@@ -144,6 +202,49 @@ export interface Healthy {
   readonly status: 'healthy';
 }
 
+/** A list of tasks, owned by one user. */
+export interface List {
+  readonly id: string;
+  readonly user_id: string;
+  readonly name: string;
+  readonly color: string | null;
+  readonly position: string;
+  readonly is_archived: boolean;
+  readonly version: number;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+/** The newest change of one list. */
+export interface ListChange {
+  readonly type: 'list';
+  readonly id: string;
+  readonly version: number;
+  readonly deleted: boolean;
+  readonly list: List | null;
+}
+
+/** A list to create; without a `position` it is the last. Other fields are ignored. */
+export interface ListCreate {
+  readonly name: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
+/** The fields to change, at least one of `name`, `color`, `position`, `is_archived`. Fields not given keep their values; others are ignored. */
+export interface ListUpdate {
+  readonly name?: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
+/** The user's lists, by position. */
+export interface Lists {
+  readonly lists: readonly (List)[];
+}
+
 export interface Ready {
   readonly status: 'ready';
 }
@@ -166,6 +267,15 @@ export interface Task {
   readonly updated_at: string;
   readonly deleted_at: string | null;
   readonly version: number;
+}
+
+/** The newest change of one task. */
+export interface TaskChange {
+  readonly type: 'task';
+  readonly id: string;
+  readonly version: number;
+  readonly deleted: boolean;
+  readonly task: Task | null;
 }
 
 /** A task to create. Other fields are ignored. */
