@@ -1,6 +1,6 @@
-import { type Change, changes, type Operation, type Task, TodoApiError, type TodoClient } from 'todo-api-client';
+import { changes, type Operation, type Task, type TaskChange, TodoApiError, type TodoClient } from 'todo-api-client';
 import { follow, pauseAfter } from './follow.ts';
-import { inBatches } from './tasks.ts';
+import { inBatches, ofTasks } from './tasks.ts';
 
 export { newTask } from './tasks.ts';
 
@@ -20,7 +20,7 @@ interface Mutation {
   readonly changes: object;
 }
 
-type Applied = Pick<Change, 'id' | 'version' | 'deleted' | 'task'>;
+type Applied = Pick<TaskChange, 'id' | 'version' | 'deleted' | 'task'>;
 
 interface Write {
   readonly transaction: { readonly id: string; readonly mutations: readonly Mutation[] };
@@ -83,10 +83,10 @@ export function taskCollection(client: TodoClient, options: TaskCollectionOption
   }
 
   async function copy(ended: AbortSignal): Promise<string> {
-    const arrived: Change[] = [];
+    const arrived: TaskChange[] = [];
     let cursor = '';
     for await (const page of changes(client, { limit: 1000, signal: ended })) {
-      arrived.push(...page.changes);
+      arrived.push(...ofTasks(page.changes));
       cursor = page.cursor;
     }
     apply(arrived, true);
@@ -135,7 +135,7 @@ export function taskCollection(client: TodoClient, options: TaskCollectionOption
         void follow(client, {
           signal: end.signal,
           copy: () => copy(end.signal),
-          take: ({ changes: arrived }) => apply(arrived),
+          take: ({ changes: arrived }) => apply(ofTasks(arrived)),
           onError,
         });
         return () => {

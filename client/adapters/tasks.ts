@@ -1,4 +1,5 @@
 import {
+  type Change,
   newTask as emptyTask,
   type Operation,
   type Task,
@@ -9,6 +10,9 @@ import {
 
 /** A task as it is until the service has seen it. */
 export const newTask = (fields: TaskCreate): Task => emptyTask(uuidv7(), '', new Date().toISOString(), fields);
+
+/** The changes of tasks, of all. */
+export const ofTasks = (changes: readonly Change[]) => changes.filter((change) => change.type === 'task');
 
 const MAX_OPERATIONS = 100;
 /** The service takes 256 KiB. */

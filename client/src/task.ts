@@ -1,7 +1,7 @@
 import type { Task, TaskCreate, TaskUpdate } from './api-types.ts';
 
-/** After all that the service gives in practice: it places a task when it first sees it. */
-const LAST = 'hzzzzzzzz';
+/** After all that the service gives in practice: it places a task or list when it first sees it. */
+export const LAST = 'hzzzzzzzz';
 
 /** @returns a task as it is until the service has seen it: of version 0. @param at the time, as the service writes it. */
 export const newTask = (id: string, user: string, at: string, { before, after, ...fields }: TaskCreate): Task => ({
