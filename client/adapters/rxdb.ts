@@ -1,14 +1,6 @@
-import {
-  type Arrival,
-  type BatchResult,
-  changes,
-  type Operation,
-  type Task,
-  type TaskChange,
-  type TodoClient,
-} from 'todo-api-client';
+import { type Arrival, type BatchResult, changes, type Operation, type Task, type TodoClient } from 'todo-api-client';
 import { follow } from './follow.ts';
-import { hasCode, inBatches, newTask, ofTasks } from './tasks.ts';
+import { hasCode, inBatches, newTask, ofTasks, type TaskChange } from './tasks.ts';
 
 export { newTask } from './tasks.ts';
 

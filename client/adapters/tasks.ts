@@ -11,8 +11,19 @@ import {
 /** A task as it is until the service has seen it. */
 export const newTask = (fields: TaskCreate): Task => emptyTask(uuidv7(), '', new Date().toISOString(), fields);
 
-/** The changes of tasks, of all. */
-export const ofTasks = (changes: readonly Change[]) => changes.filter((change) => change.type === 'task');
+/** The change of a task. */
+export interface TaskChange {
+  readonly id: string;
+  readonly version: number;
+  readonly deleted: boolean;
+  readonly task: Task | null;
+}
+
+/** Those of `changes` that are of tasks. */
+export const ofTasks = (changes: readonly Change[]): TaskChange[] =>
+  changes.flatMap(({ type, id, version, deleted, task = null }) =>
+    type === 'task' ? [{ id, version, deleted, task }] : [],
+  );
 
 const MAX_OPERATIONS = 100;
 /** The service takes 256 KiB. */

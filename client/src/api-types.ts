@@ -57,11 +57,8 @@ export interface BatchDeleteList {
   readonly tasks?: 'inbox' | 'delete';
 }
 
-/** One operation of a batch, on a list. */
-export type BatchListOperation = BatchCreateList | BatchPutList | BatchUpdateList | BatchDeleteList;
-
 /** One operation of a batch. */
-export type BatchOperation = BatchTaskOperation | BatchListOperation;
+export type BatchOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore | BatchCreateList | BatchPutList | BatchUpdateList | BatchDeleteList;
 
 /** Replaces the task, or creates it; with `if_version` 0 it must not exist. */
 export interface BatchPut {
@@ -122,9 +119,6 @@ export interface BatchResults {
   readonly version: number;
 }
 
-/** One operation of a batch, on a task. */
-export type BatchTaskOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore;
-
 /** Inverts `is_completed` of the task. */
 export interface BatchToggle {
   readonly op: 'toggle';
@@ -168,8 +162,15 @@ export interface BatchUpdateList {
   readonly is_archived?: boolean;
 }
 
-/** The newest change of one task or list. Others may come: pass over a type that you do not know. */
-export type Change = TaskChange | ListChange;
+/** The newest change of one task or list. */
+export interface Change {
+  readonly type: 'task' | 'list';
+  readonly id: string;
+  readonly version: number;
+  readonly deleted: boolean;
+  readonly task?: Task | null;
+  readonly list?: List | null;
+}
 
 /** Changes by version, each task or list once, at its newest state. */
 export interface Changes {
@@ -227,15 +228,6 @@ export interface List {
   readonly updated_at: string;
 }
 
-/** The newest change of one list. */
-export interface ListChange {
-  readonly type: 'list';
-  readonly id: string;
-  readonly version: number;
-  readonly deleted: boolean;
-  readonly list: List | null;
-}
-
 /** A list to create; without a `position` it is the last. Other fields are ignored. */
 export interface ListCreate {
   readonly name: string;
@@ -281,15 +273,6 @@ export interface Task {
   readonly updated_at: string;
   readonly deleted_at: string | null;
   readonly version: number;
-}
-
-/** The newest change of one task. */
-export interface TaskChange {
-  readonly type: 'task';
-  readonly id: string;
-  readonly version: number;
-  readonly deleted: boolean;
-  readonly task: Task | null;
 }
 
 /** A task to create. Other fields are ignored. */

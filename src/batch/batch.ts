@@ -70,98 +70,88 @@ const thisTask = { id, if_version: EXAMPLE.version };
 const { id: listId, name } = LIST_EXAMPLE;
 const thisList = { type: 'list', id: listId, if_version: LIST_EXAMPLE.version };
 
-const TaskOperation = z
-  .discriminatedUnion(
-    'op',
-    [
-      create.meta({
-        id: 'BatchCreate',
-        description: 'Creates a task, under an id of its own or of the client.',
-        examples: [{ op: 'create', title }],
-      }),
-      put.meta({
-        id: 'BatchPut',
-        description: 'Replaces the task, or creates it; with `if_version` 0 it must not exist.',
-        examples: [{ op: 'put', id, title, is_completed: true }],
-      }),
-      update.meta({
-        id: 'BatchUpdate',
-        description: 'Changes the given fields of the task, at least one.',
-        minProperties: 3,
-        examples: [{ op: 'update', ...thisTask, description: null }],
-      }),
-      toggle.meta({
-        id: 'BatchToggle',
-        description: 'Inverts `is_completed` of the task.',
-        examples: [{ op: 'toggle', id }],
-      }),
-      remove.meta({
-        id: 'BatchDelete',
-        description: 'Deletes the task; a success also if it is gone.',
-        examples: [{ op: 'delete', ...thisTask }],
-      }),
-      restore.meta({
-        id: 'BatchRestore',
-        description: 'Restores the deleted task.',
-        examples: [{ op: 'restore', id }],
-      }),
-    ],
-    { error: 'op must be one of create, put, update, toggle, delete, restore' },
-  )
-  .meta({
-    id: 'BatchTaskOperation',
-    description: 'One operation of a batch, on a task.',
+const TASK_OPERATIONS = [
+  create.meta({
+    id: 'BatchCreate',
+    description: 'Creates a task, under an id of its own or of the client.',
+    examples: [{ op: 'create', title }],
+  }),
+  put.meta({
+    id: 'BatchPut',
+    description: 'Replaces the task, or creates it; with `if_version` 0 it must not exist.',
+    examples: [{ op: 'put', id, title, is_completed: true }],
+  }),
+  update.meta({
+    id: 'BatchUpdate',
+    description: 'Changes the given fields of the task, at least one.',
+    minProperties: 3,
+    examples: [{ op: 'update', ...thisTask, description: null }],
+  }),
+  toggle.meta({
+    id: 'BatchToggle',
+    description: 'Inverts `is_completed` of the task.',
     examples: [{ op: 'toggle', id }],
-  });
+  }),
+  remove.meta({
+    id: 'BatchDelete',
+    description: 'Deletes the task; a success also if it is gone.',
+    examples: [{ op: 'delete', ...thisTask }],
+  }),
+  restore.meta({
+    id: 'BatchRestore',
+    description: 'Restores the deleted task.',
+    examples: [{ op: 'restore', id }],
+  }),
+] as const;
 
-const ListOperation = z
-  .discriminatedUnion(
-    'op',
-    [
-      createList.meta({
-        id: 'BatchCreateList',
-        description: 'Creates a list, under an id of its own or of the client.',
-        examples: [{ op: 'create', type: 'list', name }],
-      }),
-      putList.meta({
-        id: 'BatchPutList',
-        description: 'Replaces the list, or creates it; with `if_version` 0 it must not exist.',
-        examples: [{ op: 'put', type: 'list', id: listId, name }],
-      }),
-      updateList.meta({
-        id: 'BatchUpdateList',
-        description: 'Changes the given fields of the list, at least one.',
-        minProperties: 4,
-        examples: [{ op: 'update', ...thisList, is_archived: true }],
-      }),
-      removeList.meta({
-        id: 'BatchDeleteList',
-        description: 'Deletes the list; a success also if it is gone.',
-        examples: [{ op: 'delete', ...thisList, tasks: 'inbox' }],
-      }),
-    ],
-    { error: 'op of a list must be one of create, put, update, delete' },
-  )
-  .meta({
-    id: 'BatchListOperation',
-    description: 'One operation of a batch, on a list.',
+const LIST_OPERATIONS = [
+  createList.meta({
+    id: 'BatchCreateList',
+    description: 'Creates a list, under an id of its own or of the client.',
     examples: [{ op: 'create', type: 'list', name }],
-  });
+  }),
+  putList.meta({
+    id: 'BatchPutList',
+    description: 'Replaces the list, or creates it; with `if_version` 0 it must not exist.',
+    examples: [{ op: 'put', type: 'list', id: listId, name }],
+  }),
+  updateList.meta({
+    id: 'BatchUpdateList',
+    description: 'Changes the given fields of the list, at least one.',
+    minProperties: 4,
+    examples: [{ op: 'update', ...thisList, is_archived: true }],
+  }),
+  removeList.meta({
+    id: 'BatchDeleteList',
+    description: 'Deletes the list; a success also if it is gone.',
+    examples: [{ op: 'delete', ...thisList, tasks: 'inbox' }],
+  }),
+] as const;
 
-/** One operation of a batch, as the body of its own route. */
+/** One operation of a batch, as the body of its own route; what tells them apart are `type` and `op` together. */
 const BatchOperation = z
-  .discriminatedUnion('type', [TaskOperation, ListOperation], {
-    error: ({ input }) =>
-      typeof input === 'object' && input !== null ? 'type must be one of task, list' : 'must be a JSON object',
-  })
+  .xor([...TASK_OPERATIONS, ...LIST_OPERATIONS])
   .meta({ id: 'BatchOperation', description: 'One operation of a batch.', examples: [{ op: 'toggle', id }] });
+
+const TaskOperation = z.discriminatedUnion('op', TASK_OPERATIONS, {
+  error: 'op must be one of create, put, update, toggle, delete, restore',
+});
+const ListOperation = z.discriminatedUnion('op', LIST_OPERATIONS, {
+  error: 'op of a list must be one of create, put, update, delete',
+});
+/** The same, with an error of the one that was meant. */
+const ParsedOperation = z.discriminatedUnion('type', [TaskOperation, ListOperation], {
+  error: ({ input }) =>
+    typeof input === 'object' && input !== null ? 'type must be one of task, list' : 'must be a JSON object',
+});
 
 export type ListOperation = z.output<typeof ListOperation>;
 export type TaskOperation = z.output<typeof TaskOperation>;
-export type BatchOperation = z.output<typeof BatchOperation>;
+export type BatchOperation = TaskOperation | ListOperation;
 
 /** @returns the operation, or what is wrong with it. */
-export const parseOperation = (value: unknown): z.ZodSafeParseResult<BatchOperation> => BatchOperation.safeParse(value);
+export const parseOperation = (value: unknown): z.ZodSafeParseResult<BatchOperation> =>
+  ParsedOperation.safeParse(value);
 
 /** The operations of a batch. */
 const listOf = <Item extends z.ZodType>(item: Item) =>

@@ -76,29 +76,15 @@ const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
 
 const componentUri = (id: string) => `#/components/schemas/${id}`;
 
-/** Each alternative has an `id`, and one value of the property; none if one need not have the property. */
-function discriminatorOf({ def: { discriminator: propertyName, options } }: z.ZodDiscriminatedUnion) {
-  if (options.some((option) => option._zod.propValues?.[propertyName]?.has(undefined))) return undefined;
-  const mapping = options.flatMap((option) => {
-    const id = z.globalRegistry.get(option)?.id;
-    const values = option._zod.propValues?.[propertyName] ?? [];
-    return id === undefined ? [] : [...values].map((value) => [value, componentUri(id)]);
-  });
-  return { propertyName, mapping: Object.fromEntries(mapping) };
-}
-
 /**
  * zod omits the examples of schemas with a transform from input schemas; ours are valid as input too. It closes the
- * objects of answers, so that generated clients would reject those with the new fields of a later version. It leaves out
- * which property tells the alternatives of a union apart (OpenAPI 3.1, Discriminator Object).
+ * objects of answers, so that generated clients would reject those with the new fields of a later version.
  */
 const override = (context: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
   const { zodSchema, jsonSchema } = context;
   const examples = z.globalRegistry.get(zodSchema)?.examples;
   if (Array.isArray(examples)) jsonSchema.examples = examples;
   if (Object.keys(jsonSchema.additionalProperties ?? {}).length === 0) delete jsonSchema.additionalProperties;
-  const discriminator = zodSchema instanceof z.ZodDiscriminatedUnion ? discriminatorOf(zodSchema) : undefined;
-  if (discriminator !== undefined) jsonSchema.discriminator = discriminator;
 };
 
 /** A schema with an `id` becomes a reference to `components.schemas`; others are inlined. */

@@ -18,7 +18,7 @@ export const operation = (operationId: string, summary: string, description: str
 });
 
 /** A response header. */
-export const text = (description: string, example?: string) => ({
+const text = (description: string, example?: string) => ({
   type: 'string',
   description,
   ...(example === undefined ? {} : { examples: [example] }),
