@@ -33,7 +33,7 @@ const BODIES: Readonly<Record<string, string>> = {
 };
 
 /** The fields of each operation of a batch; those with an asterisk are required. */
-const CREATED = FIELDS.map((name) => (name === 'title' ? 'title*' : name));
+const CREATED = [...FIELDS.map((name) => (name === 'title' ? 'title*' : name)), 'before', 'after'];
 const TARGET = ['id*', 'if_version'];
 const LIST_FIELDS = ['name*', 'color', 'position', 'is_archived'];
 const OPERATIONS: Readonly<Record<'Task' | 'List', Readonly<Record<string, readonly string[]>>>> = {

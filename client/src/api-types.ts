@@ -16,12 +16,16 @@ export interface BatchCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** Creates a list, under an id of its own or of the client. */
@@ -65,12 +69,16 @@ export interface BatchPut {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** Replaces the list, or creates it; with `if_version` 0 it must not exist. */
@@ -128,6 +136,8 @@ export interface BatchUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
@@ -136,6 +146,8 @@ export interface BatchUpdate {
   readonly tags?: readonly (string)[];
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** Changes the given fields of the list, at least one. */
@@ -248,6 +260,8 @@ export interface Task {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
+  readonly list_id: string | null;
+  readonly parent_id: string | null;
   readonly position: string;
   readonly due_date: string | null;
   readonly due_time: string | null;
@@ -266,12 +280,16 @@ export interface TaskCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** The user's newest tasks, newest first. */
@@ -279,11 +297,13 @@ export interface TaskList {
   readonly tasks: readonly (Task)[];
 }
 
-/** The fields to change, at least one of `title`, `description`, `is_completed`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`. Fields not given keep their values; others are ignored. */
+/** The fields to change, at least one of `title`, `description`, `is_completed`, `list_id`, `parent_id`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`, `before`, `after`. Fields not given keep their values; others are ignored. */
 export interface TaskUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
@@ -292,4 +312,6 @@ export interface TaskUpdate {
   readonly tags?: readonly (string)[];
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }

@@ -104,7 +104,8 @@ export function createBatchService(writer: Writer, { tasks, lists }: Effects): B
       creates = [];
     };
     for (const operation of operations) {
-      if (!isOfList(operation) && operation.op === 'create' && operation.id === undefined) creates.push(operation);
+      const isNew = !isOfList(operation) && operation.op === 'create' && operation.id === undefined;
+      if (isNew && tasks.isAlone(operation)) creates.push(operation);
       else {
         flush();
         effects.push(effectOf(user, operation));

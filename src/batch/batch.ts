@@ -1,6 +1,8 @@
 import { z } from 'zod';
 import { LIST_EXAMPLE, ListChanges, ListCreate, ListId, requireListField, tasksOfDeleted } from '../lists/list.ts';
-import { EXAMPLE, requireNeeded } from '../tasks/fields.ts';
+import { EXAMPLE } from '../tasks/example.ts';
+import { requireNeeded } from '../tasks/fields.ts';
+import { requireOnePlace } from '../tasks/placement.ts';
 import { refuseBothTags, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
 
 export const MAX_OPERATIONS = 100;
@@ -34,12 +36,17 @@ const create = z
     if_version: absent,
     ...TaskCreate.shape,
   })
-  .superRefine(requireNeeded);
-const put = z.object({ op: z.literal('put'), ...ofTask, ...target, ...TaskCreate.shape }).superRefine(requireNeeded);
+  .superRefine(requireNeeded)
+  .superRefine(requireOnePlace);
+const put = z
+  .object({ op: z.literal('put'), ...ofTask, ...target, ...TaskCreate.shape })
+  .superRefine(requireNeeded)
+  .superRefine(requireOnePlace);
 const update = z
   .looseObject({ op: z.literal('update'), ...ofTask, ...target, ...TaskChanges.shape })
   .superRefine(({ op, type, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
-  .superRefine(refuseBothTags);
+  .superRefine(refuseBothTags)
+  .superRefine(requireOnePlace);
 const toggle = z.object({ op: z.literal('toggle'), ...ofTask, ...target });
 const remove = z.object({ op: z.literal('delete'), ...ofTask, ...target });
 const restore = z.object({ op: z.literal('restore'), ...ofTask, ...target });

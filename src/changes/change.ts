@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIST_EXAMPLE, List } from '../lists/list.ts';
-import { EXAMPLE } from '../tasks/fields.ts';
+import { EXAMPLE } from '../tasks/example.ts';
 import { Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';

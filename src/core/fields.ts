@@ -16,7 +16,7 @@ export const uuid = (error: string) =>
   z
     .string({ error })
     .refine((id) => UUID.test(id), error)
-    .transform((id) => id.toLowerCase());
+    .overwrite((id) => id.toLowerCase());
 
 /** @returns `value` trimmed; adds an issue to `context` if that cannot be stored or has over `limit` code points. */
 export function trimmed(value: string, label: string, limit: number, context: z.RefinementCtx): string {

@@ -1,31 +1,13 @@
 import { z } from 'zod';
 import { position, trimmed, WITHOUT_NUL, WITHOUT_NUL_NOT_BLANK } from '../core/fields.ts';
+import { EXAMPLE } from './example.ts';
+import { listId, parentId } from './placement.ts';
 import { tagKey } from './tag.ts';
 
 /*
  * The fields of a task that users write. Text is trimmed and then checked; the document's limits apply to text as it is
  * sent, so they are exact for a client that trims.
  */
-
-/** The task of the document's examples. */
-export const EXAMPLE = {
-  id: '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f',
-  user_id: 'user_1',
-  title: 'Buy oat milk',
-  description: 'Two cartons, the barista kind',
-  is_completed: false,
-  position: 'a0',
-  due_date: '2026-11-23',
-  due_time: '18:30',
-  due_time_zone: 'Europe/Berlin',
-  priority: 'medium',
-  tags: ['Shopping', 'home'],
-  completed_at: null,
-  created_at: '2026-11-21T09:30:00.123456Z',
-  updated_at: '2026-11-21T09:30:00.123456Z',
-  deleted_at: null,
-  version: 7,
-};
 
 const MAX_TITLE_LENGTH = 200;
 const MAX_DESCRIPTION_LENGTH = 2000;
@@ -164,6 +146,8 @@ export const TaskFields = z.object({
   title: title('Title cannot be empty'),
   description,
   is_completed: isCompleted,
+  list_id: listId,
+  parent_id: parentId,
   position,
   due_date: dueDate,
   due_time: dueTime,

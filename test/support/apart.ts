@@ -60,7 +60,7 @@ export async function answerTo(
 /** The statement with every condition on the owner removed. */
 export function withoutOwner(bound: BoundStatement, owner: string): BoundStatement {
   const place = bound.values.indexOf(owner) + 1;
-  const condition = new RegExp(`\\b(\\w+\\.)?(user_)?id = \\$${place}(?!\\d)`, 'g');
+  const condition = new RegExp(`\\b(?:\\w+\\.)?(?:user_)?id = \\$${place}(?!\\d)`, 'g');
   const text = bound.statement.text.replace(condition, () => `$${place}::text is not null`);
   return statement(text, bound.values, bound.statement.access);
 }

@@ -46,6 +46,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', tags: ['Mine'] }, 0),
     insertTasks(owner, [randomUUID(), randomUUID()], [{ title: 'mine' }, { title: 'mine too' }], 0),
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', parent_id: live }, 0),
+    updateTask(owner, live, { list_id: null }, expected),
     insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),

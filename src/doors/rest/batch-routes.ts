@@ -8,7 +8,7 @@ import { errorReply, JSON_TYPE } from '../../http/error-reply.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
 import { ERROR_FIELDS, jsonResponse } from '../../http/openapi.ts';
 import { List } from '../../lists/list.ts';
-import { EXAMPLE } from '../../tasks/fields.ts';
+import { EXAMPLE } from '../../tasks/example.ts';
 import { Task } from '../../tasks/task.ts';
 import type { Outcome } from '../../writes/outcome.ts';
 import {
