@@ -167,7 +167,7 @@ const deletionOf = (tasks: string, counts: string) => `${FOUND},
    numbered as (
      update todo.users set version = version + size.tasks + 1${counts} from size
      where users.id = $owner and exists (select from gone)
-     returning set_config('todo.number', (version - size.tasks - 1)::text, true)
+     returning set_config('todo.number', (version - size.tasks - 1)::text, true), clock_timestamp() as now
    ),
    moved as (
      update todo.tasks set ${tasks}, updated_at = ${NEXT_UPDATED_AT}, version = ${NEXT_NUMBER}
@@ -175,7 +175,7 @@ const deletionOf = (tasks: string, counts: string) => `${FOUND},
      returning tasks.id
    ),
    written as (
-     update todo.lists set (${NAMES}) = row(null, null, null, false), deleted_at = clock_timestamp(),
+     update todo.lists set (${NAMES}) = row(null, null, null, false), deleted_at = now,
        updated_at = ${NEXT_UPDATED_AT}, version = ${NEXT_NUMBER}
      from numbered, (select count(*) from moved) as all_moved where ${OWN}
      returning lists.*
@@ -204,7 +204,8 @@ const removeWithTasks = effect<Removal & { readonly blank: boolean }>(
   'list_delete_with_tasks',
   'lock',
   deletionOf(
-    `deleted_at = clock_timestamp(), (${TASK_NAMES}) = row(${BLANKED_VALUES})`,
+    // At one time: a task that is restored brings back what was deleted with it.
+    `deleted_at = now, (${TASK_NAMES}) = row(${BLANKED_VALUES})`,
     ', tasks = users.tasks - size.tasks, trash = trash + case when $blank::boolean then 0 else size.tasks end',
   ),
   DELETED,
