@@ -371,6 +371,27 @@ onEachDatabase('the tasks of a list that is deleted', (service) => {
     assert.equal((await person.send('GET', '/api/tasks?deleted=true')).json<{ tasks: Task[] }>().tasks.length, 2);
   });
 
+  test('are none of its tasks any more, however many were moved into it meanwhile', async () => {
+    const { person, list } = await filled();
+    const tasks = await Promise.all(Array.from({ length: 10 }, (_, at) => person.create(`task ${at}`)));
+    const move = ({ id }: Task) => person.send('PATCH', `/api/tasks/${id}`, { list_id: list.id });
+    const answers = await Promise.all([
+      ...tasks.slice(0, 5).map(move),
+      person.send('DELETE', `/api/lists/${list.id}`),
+      ...tasks.slice(5).map(move),
+      person.send('POST', '/api/tasks', { title: 'created meanwhile', list_id: list.id }),
+    ]);
+    const refused = answers.filter(({ statusCode }) => statusCode === 400);
+    assert.ok(refused.every(({ body }) => body.includes('"field":"list_id"')));
+    assert.equal(answers[5]?.statusCode, 200);
+    assert.deepEqual(
+      (await placesOf(service(), person)).filter(([, place]) => place === list.id),
+      [],
+    );
+    const { changes } = await changesOf(person);
+    assert.equal(new Set(changes.map(({ version }) => version)).size, changes.length);
+  });
+
   test('come back with their subtasks, to the inbox; each was deleted with the others', async () => {
     const person = await service().person();
     const list = await createList(person, 'of a tree');
