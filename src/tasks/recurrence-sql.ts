@@ -1,0 +1,13 @@
+/**
+ * The rule of a row with the columns `recurrence`, in canonical form, and `due_date`, as it is stored: `storedRecurrence`
+ * in recurrence.ts gives the same. Null if it has none.
+ */
+export const STORED_RECURRENCE = `recurrence || case
+  when due_date is null then ''
+  when recurrence like 'FREQ=MONTHLY%' and strpos(recurrence, 'DAY=') = 0 and extract(day from due_date) > 28
+    then ';BYMONTHDAY='
+      || (array['28,29', '28,29,30', '28,29,30,31'])[extract(day from due_date)::integer - 28] || ';BYSETPOS=-1'
+  when recurrence like 'FREQ=YEARLY%' and strpos(recurrence, ';BY') = 0
+      and (extract(month from due_date), extract(day from due_date)) = (2, 29)
+    then ';BYMONTH=2;BYMONTHDAY=28,29;BYSETPOS=-1'
+  else '' end`;
