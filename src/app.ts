@@ -120,7 +120,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     changes.wake(user);
     jobs.noteWrite();
   });
-  const effects = taskEffects(config);
+  const effects = taskEffects(config, clock);
   await mountRest(app, {
     tasks: createTaskService({ database, writer, effects, unsent }),
     batches: createBatchService(writer, effects),

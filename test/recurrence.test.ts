@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { nextOccurrence, parseRecurrence, recurs, storedRecurrence } from '../dist/tasks/recurrence.js';
-import { STORED_RECURRENCE } from '../dist/tasks/recurrence-sql.js';
+import { storedRecurrence as storedRecurrenceSql } from '../dist/tasks/recurrence-sql.js';
 import { parseRule } from '../dist/tasks/rrule.js';
 import { dayOf, searchDate } from '../dist/tasks/rrule-dates.js';
 import { daysAfter, type RecurrenceCase, randomRecurrence, SERIES } from './support/recurrence-cases.ts';
@@ -259,7 +259,7 @@ onEachDatabase('the stored rule in SQL', (service) => {
     const rows = await runAs(
       service().opened.database,
       'user_1',
-      `select ${STORED_RECURRENCE} from jsonb_array_elements($1::jsonb) with ordinality as cases (fields, number),
+      `select ${storedRecurrenceSql('task.recurrence', 'task.due_date')} from jsonb_array_elements($1::jsonb) with ordinality as cases (fields, number),
          lateral (select fields ->> 0 as recurrence, (fields ->> 1)::date as due_date) as task order by number`,
       [JSON.stringify(cases)],
     );

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { EXAMPLE, requireNeeded } from '../tasks/fields.ts';
-import { refuseBothTags, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
+import {
+  refuseContradictions,
+  requireCompletion,
+  requireField,
+  TaskChanges,
+  TaskCreate,
+  TaskId,
+} from '../tasks/task.ts';
 
 export const MAX_OPERATIONS = 100;
 export const MAX_BATCH_BYTES = 262_144;
@@ -19,12 +26,16 @@ const target = { id: TaskId, if_version: expected };
 const create = z
   .object({ op: z.literal('create'), id: TaskId.optional(), if_version: absent, ...TaskCreate.shape })
   .superRefine(requireNeeded);
-const put = z.object({ op: z.literal('put'), ...target, ...TaskCreate.shape }).superRefine(requireNeeded);
+const { completed_on } = TaskChanges.shape;
+const put = z
+  .object({ op: z.literal('put'), ...target, ...TaskCreate.shape, completed_on })
+  .superRefine(requireNeeded)
+  .superRefine(requireCompletion);
 const update = z
   .looseObject({ op: z.literal('update'), ...target, ...TaskChanges.shape })
   .superRefine(({ op, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
-  .superRefine(refuseBothTags);
-const toggle = z.object({ op: z.literal('toggle'), ...target });
+  .superRefine(refuseContradictions);
+const toggle = z.object({ op: z.literal('toggle'), ...target, completed_on });
 const remove = z.object({ op: z.literal('delete'), ...target });
 const restore = z.object({ op: z.literal('restore'), ...target });
 

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import { digestBody, digestKeyedBodies } from './idempotency-key.ts';
 
@@ -39,9 +40,17 @@ function acceptsBody(request: FastifyRequest): boolean {
   return request.routeOptions.schema?.body !== undefined;
 }
 
+/** Whether there is no body, and an empty object would do. */
+function isLeftOut({ headers, routeOptions }: FastifyRequest): boolean {
+  const body = routeOptions.schema?.body;
+  const length = headers['content-length'] ?? '0';
+  if (headers['transfer-encoding'] !== undefined || length !== '0') return false;
+  return body instanceof z.ZodType && body.safeParse({}).success;
+}
+
 /**
- * Routes with a body schema accept only a JSON object in UTF-8 (RFC 8259) as `application/json`; other routes ignore
- * the body. Errors are `INVALID_REQUEST`.
+ * Routes with a body schema accept only a JSON object in UTF-8 (RFC 8259) as `application/json`, which may be left out
+ * where it may be empty; other routes ignore the body. Errors are `INVALID_REQUEST`.
  */
 export function parseJsonBodies(app: FastifyInstance): void {
   digestKeyedBodies(app);
@@ -49,19 +58,22 @@ export function parseJsonBodies(app: FastifyInstance): void {
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
     try {
       digestBody(request, bytes);
-      done(null, acceptsBody(request) ? parseObject(bytes) : undefined);
+      done(null, acceptsBody(request) && !isLeftOut(request) ? parseObject(bytes) : undefined);
     } catch (error) {
       done(error instanceof Error ? error : new Error('Body parser failed', { cause: error }));
     }
   });
   app.addHook('preParsing', (request, _reply, _payload, done) => {
     const bodyError = app.clientErrors.bodyError(request.raw);
-    if (bodyError !== undefined || !acceptsBody(request)) return done(bodyError);
+    if (bodyError !== undefined || !acceptsBody(request) || isLeftOut(request)) return done(bodyError);
     const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
     if (encoding.toLowerCase() !== 'identity') return done(invalid('Content-Encoding is not supported'));
     return done(typeError(type));
   });
   app.addHook('preValidation', (request, _reply, done) => {
-    done(acceptsBody(request) && request.body === undefined ? invalid(BODY_MISSING) : undefined);
+    if (!acceptsBody(request) || request.body !== undefined) return done();
+    if (!isLeftOut(request)) return done(invalid(BODY_MISSING));
+    request.body = {};
+    return done();
   });
 }

@@ -1,8 +1,4 @@
-/**
- * The rule of a row with the columns `recurrence`, in canonical form, and `due_date`, as it is stored: `storedRecurrence`
- * in recurrence.ts gives the same. Null if it has none.
- */
-export const STORED_RECURRENCE = `recurrence || case
+const STORED = `recurrence || case
   when due_date is null then ''
   when recurrence like 'FREQ=MONTHLY%' and strpos(recurrence, 'DAY=') = 0 and extract(day from due_date) > 28
     then ';BYMONTHDAY='
@@ -11,3 +7,10 @@ export const STORED_RECURRENCE = `recurrence || case
       and (extract(month from due_date), extract(day from due_date)) = (2, 29)
     then ';BYMONTH=2;BYMONTHDAY=28,29;BYSETPOS=-1'
   else '' end`;
+
+/**
+ * @param recurrence SQL for a rule in canonical form, or null. @param due SQL for the due date, or null.
+ * @returns SQL for the rule as it is stored, which `storedRecurrence` in recurrence.ts gives too.
+ */
+export const storedRecurrence = (recurrence: string, due: string): string =>
+  `(select ${STORED} from (values (${recurrence}, ${due})) as task (recurrence, due_date))`;

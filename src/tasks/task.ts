@@ -1,11 +1,15 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { EXAMPLE, FieldChanges, requireNeeded, TaskFields, title } from './fields.ts';
+import { EXAMPLE, FieldChanges, requireNeeded, requireOccurrence, TaskFields, title } from './fields.ts';
+import { completedOn } from './recurrence-fields.ts';
 
 /* The schemas from which validation, types and the OpenAPI document are derived. Input schemas: requests; output: answers. */
 
 /** The fields of an update; at least one has to be given. */
-export const TaskChanges = TaskFields.partial().extend(FieldChanges.partial().shape);
+export const TaskChanges = TaskFields.partial().extend({
+  ...FieldChanges.partial().shape,
+  completed_on: completedOn.optional(),
+});
 
 export type TaskChanges = z.output<typeof TaskChanges>;
 
@@ -39,14 +43,27 @@ const withAField = (body: unknown, context: z.RefinementCtx) => {
   return body;
 };
 
-/** Adds an issue to `context` if the tags are given both as a whole and as changes. */
-export function refuseBothTags({ tags, add_tags, remove_tags }: TaskChanges, context: z.RefinementCtx): void {
-  if (tags === undefined || (add_tags ?? remove_tags) === undefined) return;
-  context.addIssue({ code: 'custom', path: ['tags'], message: 'Tags cannot be given with add_tags or remove_tags' });
+/** Adds an issue to `context` if a day of completion is given without a completion. */
+export function requireCompletion(
+  { is_completed, completed_on }: Pick<TaskChanges, 'is_completed' | 'completed_on'>,
+  context: z.RefinementCtx,
+): void {
+  if (completed_on === undefined || is_completed === true) return;
+  context.addIssue({ code: 'custom', path: ['completed_on'], message: 'Completed on needs is_completed to be true' });
+}
+
+/** Adds an issue to `context` for each field that goes not with another: tags as a whole and as changes, for example. */
+export function refuseContradictions(changes: TaskChanges, context: z.RefinementCtx): void {
+  const { tags, add_tags, remove_tags } = changes;
+  if (tags !== undefined && (add_tags ?? remove_tags) !== undefined) {
+    context.addIssue({ code: 'custom', path: ['tags'], message: 'Tags cannot be given with add_tags or remove_tags' });
+  }
+  requireCompletion(changes, context);
+  requireOccurrence(changes, context);
 }
 
 /** The body of an update: any non-empty subset of the fields that users write. */
-export const TaskUpdate = z.preprocess(withAField, TaskChanges.superRefine(refuseBothTags)).meta({
+export const TaskUpdate = z.preprocess(withAField, TaskChanges.superRefine(refuseContradictions)).meta({
   id: 'TaskUpdate',
   description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
   minProperties: 1,
@@ -92,6 +109,11 @@ export const Task = z
     completed_at: timestamp
       .nullable()
       .meta({ description: 'When it was completed; null exactly if it is not.', examples: [null] }),
+    series_id: responseTaskId.nullable().meta({
+      description:
+        'Joins the tasks of a recurring one, of which one is completed after the other; the id of the first.',
+      examples: [null],
+    }),
     created_at: timestamp,
     updated_at: timestamp,
     deleted_at: timestamp
@@ -111,6 +133,13 @@ const flag = (description: string) =>
 export const TaskListQuery = z.object({
   deleted: flag('`true` lists the deleted tasks that can be restored, newest deletion first.'),
 });
+
+/** The body of a toggle, which may be left out. */
+export const TaskToggle = z
+  .object({ completed_on: completedOn.optional() })
+  .meta({ id: 'TaskToggle', description: 'May be left out.', examples: [{ completed_on: EXAMPLE.due_date }] });
+
+export type TaskToggle = z.output<typeof TaskToggle>;
 
 /** The query parameters of a deletion. */
 export const TaskDeletionQuery = z.object({

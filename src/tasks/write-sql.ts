@@ -9,7 +9,6 @@ import {
   isPlain,
   jsonOf,
   NAMES,
-  namesOf,
   newValues,
   PLAIN_PARAMETERS,
   parametersOf,
@@ -17,19 +16,25 @@ import {
   TASK_FIELDS,
 } from './columns.ts';
 import {
+  candidate,
   EXPECTED,
   type Expected,
   found,
+  IS_CHANGED,
   IS_LIVE,
   IS_WRITTEN,
   isFound,
+  isSuccession,
   NUMBER,
+  needSuccessor,
   numbered,
   outcomeWith,
+  UPDATE_TO_CANDIDATE,
   updateFrom,
   versions,
   WITHIN_LIMIT,
   WRITTEN_OR_FOUND,
+  withFaults,
 } from './parts-sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 
@@ -38,11 +43,6 @@ const insertFrom = (values: string, condition = 'true') => `
   select $owner, $id::uuid, ${values}, now, now, numbered.version from numbered, clock_timestamp() as now
   where ${condition}
   returning *`;
-
-/** What becomes of the task in `found`. */
-const candidate = (values: string) => `candidate as (select ${values} from found)`;
-const IS_CHANGED = `exists (select from found, candidate where (${namesOf('found')}) is distinct from (${namesOf('candidate')}))`;
-const UPDATE_TO_CANDIDATE = updateFrom(`(${NAMES}) = row(${namesOf('candidate')})`, 'numbered, candidate');
 
 const insertTables = (values: string) => `numbered as (
     update todo.users set version = version + 1, tasks = users.tasks + 1, email = coalesce($email, email)
@@ -132,20 +132,23 @@ const insertAs = effect<Record<string, SqlValue>>(
 export const insertTaskAs = (owner: UserId, id: TaskId, task: TaskCreate, limit: number): Effect =>
   insertAs({ owner, id, limit, ...parametersOf(task) });
 
+/** The outcome of a change to `candidate`, which is not made if it has a successor. */
+const CHANGED_TO_CANDIDATE = `case when ${isSuccession('candidate')} then ${needSuccessor('candidate')} else 'changed' end`;
+
 const update = effect<Record<string, SqlValue>>(
   'task_update',
   'lock',
   `${found(IS_LIVE)}, ${candidate(changedValues(IN_PARAMETERS))}, faults as (${CANDIDATE_FAULTS}),
    ${numbered(`${isFound(EXPECTED)} and ${IS_CHANGED} and not exists (select from faults)`)},
    written as (${UPDATE_TO_CANDIDATE})`,
-  `select kind, case when kind <> 'invalid' then id end as id, case when kind <> 'invalid' then version end as version,
-     case when kind = 'invalid' then (select details from faults) else json end as json
-   from (${outcomeWith(
-     `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
-        when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
-        when exists (select from faults) then 'invalid' else 'changed' end`,
-     WRITTEN_OR_FOUND,
-   )}) as outcome`,
+  withFaults(
+    outcomeWith(
+      `case when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE} when not ${isFound()} then 'missing'
+         when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
+         when exists (select from faults) then 'invalid' else 'changed' end`,
+      WRITTEN_OR_FOUND,
+    ),
+  ),
 );
 
 const updatePlain = effect<Record<string, SqlValue>>(
@@ -155,7 +158,7 @@ const updatePlain = effect<Record<string, SqlValue>>(
    ${numbered(`${isFound(EXPECTED)} and ${IS_CHANGED}`)},
    written as (${UPDATE_TO_CANDIDATE})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
+    `case when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE} when not ${isFound()} then 'missing'
        when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale' else 'changed' end`,
     WRITTEN_OR_FOUND,
   ),
@@ -177,7 +180,7 @@ const put = effect<Record<string, SqlValue>>(
    inserted as (${insertFrom(newValues(IN_PARAMETERS), `not ${isFound()}`)}),
    written as (select * from replaced union all select * from inserted)`,
   outcomeWith(
-    `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then 'changed'
+    `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE}
        when ${isFound('deleted_at is not null')} then 'taken'
        when ${isFound(EXPECTED)} or (${isFound()} and not ${IS_CHANGED}) then 'changed' when ${isFound()} then 'stale'
        when $versions::bigint[] is not null then 'missing' else 'limit' end`,
@@ -198,7 +201,8 @@ const toggle = effect<{ id: TaskId; versions: string | null }>(
   `${found(IS_LIVE)}, ${numbered(isFound(EXPECTED))},
    written as (${updateFrom(TOGGLED)})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then 'changed' when ${isFound()} then 'stale' else 'missing' end`,
+    `case when ${IS_WRITTEN} then case when ${isSuccession('written')} then ${needSuccessor('found')} else 'changed' end
+       when ${isFound()} then 'stale' else 'missing' end`,
     WRITTEN_OR_FOUND,
   ),
 );

@@ -13,6 +13,13 @@ export const OPERATION_FAILED = 'TD003';
 /** The SQLSTATE with which an operation that needs nothing aborts the transaction if the user has no row yet. */
 export const USER_MISSING = 'TD001';
 
+/** The SQLSTATE with which an operation aborts the transaction that needs a value which no statement can compute. */
+export const VALUE_NEEDED = 'TD006';
+
+/** @returns SQL that aborts so. @param state SQL for what the value is computed from, as text; null if it is gone. */
+export const needValue = (state: string): string =>
+  `todo.abort('${VALUE_NEEDED}', 'a value is needed', json_build_array($part::integer, ${state})::text)`;
+
 /** Where an operation stands: its index in the request, and whether its failure aborts all of them. */
 interface Position {
   readonly owner: string;
@@ -31,6 +38,11 @@ export interface Effect {
   readonly needs: 'nothing' | 'lock' | 'user';
   /** How many operations it is. */
   readonly size: number;
+  /**
+   * Where it may abort with `VALUE_NEEDED`: @returns the operation with the value, which aborts so again if it finds another
+   * state. @param state what the value is computed from; null if it is gone.
+   */
+  readonly computed?: (state: string | null) => Effect;
   /** @returns the statement, which returns one row for `toOutcome` for each operation. */
   at(position: Position): BoundStatement;
 }

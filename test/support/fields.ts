@@ -9,7 +9,9 @@ export const FIELDS = [
   'due_time_zone',
   'priority',
   'tags',
+  'recurrence',
+  'recurrence_from',
 ] as const;
 
 /** Those that an update may have besides. */
-export const CHANGES = ['add_tags', 'remove_tags'] as const;
+export const CHANGES = ['add_tags', 'remove_tags', 'completed_on'] as const;

@@ -1,0 +1,218 @@
+import type { UserId } from '../core/user.ts';
+import type { SqlValue } from '../database/sql.ts';
+import { type Effect, effect } from '../writes/effect.ts';
+import {
+  BLANK_VALUES,
+  CANDIDATE_FAULTS,
+  changedValues,
+  copiedValues,
+  IN_PARAMETERS,
+  NAMES,
+  namesOf,
+  parametersOf,
+  replacedValues,
+} from './columns.ts';
+import {
+  candidate,
+  EXPECTED,
+  type Expected,
+  found,
+  IS_CHANGED,
+  IS_LIVE,
+  isFound,
+  NEXT_UPDATED_AT,
+  needSuccessor,
+  OWN,
+  outcomeWith,
+  successorState,
+  versions,
+  WRITTEN_OR_FOUND,
+  withFaults,
+} from './parts-sql.ts';
+import type { TaskChanges, TaskCreate, TaskId } from './task.ts';
+
+/*
+ * Changes of a recurring task from open to completed, which make its successor, and back, which take it away. Rows that
+ * nobody has changed since the service made or withdrew them have `updated_at` = `created_at`: every change moves the
+ * former. A successor is created at the microsecond at which the task before it is completed.
+ */
+
+const IS_WITHDRAWN = 'title is null and updated_at = created_at';
+
+/** Whether `candidate` has a successor, or `found` has one that goes. */
+const TURN = `turn as (
+  select candidate.is_completed and not found.is_completed and candidate.recurrence is not null as completes,
+    found.is_completed and not candidate.is_completed and found.series_id is not null as reopens,
+    coalesce(found.series_id, found.id) as series, found.completed_at as completed_at
+  from found, candidate
+)`;
+
+/** Of the ids that a successor may have: whether there is none, it is there or was deleted, or another task has it. */
+const OPTIONS = `options as materialized (
+  select number, (option ->> 'id')::uuid as id, option -> 'copies' as copies,
+    case when there.id is null or (${IS_WITHDRAWN}) then 'free'
+      when there.deleted_at is null
+        and (there.id = $id::uuid or there.is_completed or there.series_id is distinct from turn.series) then 'used'
+      else 'there' end as state
+  from turn cross join jsonb_array_elements($successor::jsonb -> 'options') with ordinality as given (option, number)
+    left join todo.tasks as there on there.user_id = $owner and there.id = (option ->> 'id')::uuid
+  where completes
+)`;
+
+/** The other id is for a series that would otherwise end, because its date comes again. */
+const CHOSEN = `chosen as materialized (
+  select id, copies from options
+  where state = 'free' and (
+    number = 1 or (
+      (select state from options where number = 1) = 'used' and not exists (
+        select from todo.tasks, turn
+        where user_id = $owner and series_id = turn.series and tasks.id <> $id::uuid and not is_completed and ${IS_LIVE}
+      )
+    )
+  )
+  order by number limit 1
+), pairs as materialized (
+  select (pair ->> 0)::uuid as old, (pair ->> 1)::uuid as new from chosen, jsonb_array_elements(copies) as pair
+)`;
+
+const IS_WITHIN_LIMIT = `($limit::integer = 0 or not exists (select from chosen) or (
+  select users.tasks + 1 + (select count(*) from pairs) <= $limit from todo.users where id = $owner
+))`;
+
+const verdict = (notNow: string) => `verdict as materialized (
+  select case
+    when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
+    when exists (select from faults) then 'invalid'
+    when (select completes from turn) and $state::text is distinct from ${successorState('candidate')} then 'needed'
+    when not ${IS_WITHIN_LIMIT} then 'limit'
+    else 'changed' end as kind
+  from found
+  union all select ${notNow} where not ${isFound()}
+)`;
+
+const WRITTEN = `written as (
+  update todo.tasks set (${NAMES}) = row(${namesOf('candidate')}), updated_at = ${NEXT_UPDATED_AT}
+  from candidate, verdict where ${OWN} and kind = 'changed' and ${IS_CHANGED}
+  returning tasks.*
+)`;
+
+const COPIED_VALUES = copiedValues({
+  is_completed: 'false',
+  completed_at: 'null',
+  parent_id: 'case when is_root then parent_id else copy_parent end',
+  position: 'case when not is_root then position end',
+  due_date: `case when is_root then ($successor::jsonb ->> 'due_date')::date else due_date end`,
+  recurrence: `case when is_root then $successor::jsonb ->> 'recurrence' else recurrence end`,
+  series_id: 'case when is_root then series_id end',
+});
+
+/** One that was withdrawn comes back. */
+const COPIED = `sources as (
+  select chosen.id as copy_id, null::uuid as copy_parent, true as is_root, made_at, written.*
+  from written cross join chosen cross join lateral (select written.completed_at as made_at) as made
+  union all
+  select pairs.new, coalesce(above.new, chosen.id), false, written.completed_at, tasks.*
+  from written cross join chosen cross join pairs
+    join todo.tasks on tasks.user_id = $owner and tasks.id = pairs.old
+    left join pairs as above on above.old = tasks.parent_id
+), copied as (
+  insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at)
+  select $owner, copy_id, ${COPIED_VALUES}, made_at, made_at from sources
+  on conflict (user_id, id) do update
+  set (${NAMES}) = row(${namesOf('excluded')}), created_at = excluded.created_at, updated_at = excluded.updated_at,
+    deleted_at = null
+  where tasks.title is null and tasks.updated_at = tasks.created_at
+)`;
+
+/** The successor goes with what is below it, unless one of these was changed. */
+const WITHDRAWN = `family as materialized (
+  with recursive family (id, is_untouched) as (
+    select tasks.id, tasks.updated_at = tasks.created_at from turn, todo.tasks
+    where reopens and tasks.user_id = $owner and tasks.series_id = turn.series
+      and tasks.created_at = turn.completed_at and tasks.id <> $id::uuid and tasks.deleted_at is null
+    union
+    select tasks.id, tasks.updated_at = tasks.created_at and tasks.created_at = turn.completed_at
+    from family, turn, todo.tasks
+    where tasks.user_id = $owner and tasks.parent_id = family.id and tasks.deleted_at is null
+  )
+  select id, is_untouched from family
+), withdrawn as (
+  update todo.tasks set (${NAMES}) = row(${BLANK_VALUES}), deleted_at = now, created_at = now, updated_at = now
+  from written, (select clock_timestamp() as now) as clock
+  where tasks.user_id = $owner and tasks.id in (select id from family) and (select bool_and(is_untouched) from family)
+)`;
+
+const succession = (name: string, values: string, faults: string, notNow: string) =>
+  effect<Record<string, SqlValue>>(
+    name,
+    'lock',
+    `${found(IS_LIVE)}, ${candidate(values)}, faults as (${faults}), ${TURN}, ${OPTIONS}, ${CHOSEN}, ${verdict(notNow)},
+     ${WRITTEN}, ${COPIED}, ${WITHDRAWN}`,
+    withFaults(
+      outcomeWith(
+        `(select case kind when 'needed' then ${needSuccessor('candidate')} else kind end from verdict)`,
+        WRITTEN_OR_FOUND,
+      ),
+    ),
+  );
+
+const NO_FAULTS = 'select null::text as details where false';
+const TOGGLED_VALUES = changedValues({
+  has: (name) => name === 'is_completed',
+  isGiven: () => 'true',
+  given: () => 'not is_completed',
+});
+
+const update = succession('task_update_series', changedValues(IN_PARAMETERS), CANDIDATE_FAULTS, `'missing'`);
+const toggle = succession('task_toggle_series', TOGGLED_VALUES, NO_FAULTS, `'missing'`);
+/** Creates it if it is gone, as a plain one does. */
+const put = succession('task_put_series', replacedValues(IN_PARAMETERS), NO_FAULTS, `'needed'`);
+
+/** The successor of a task, if it is completed. */
+export interface Successor {
+  readonly due_date: string;
+  readonly recurrence: string;
+  /** The ids that it may have, and of each what is copied below it: the ids of the originals and of the copies. */
+  readonly options: readonly { readonly id: string; readonly copies: readonly (readonly [string, string])[] }[];
+}
+
+/** What a change of a recurring task needs besides. */
+export interface Succession {
+  /** As `successorState` gives it. */
+  readonly state: string;
+  /** Null if there is none. */
+  readonly successor: Successor | null;
+  /** Of tasks; 0 is none. */
+  readonly limit: number;
+}
+
+const parametersFor = ({ state, successor, limit }: Succession, owner: UserId, id: TaskId, expected: Expected) => ({
+  owner,
+  id,
+  versions: versions(expected),
+  state,
+  limit,
+  successor: successor === null ? null : JSON.stringify(successor),
+});
+
+/** As `updateTask`, of a recurring task. Outcomes: also `limit`. */
+export const updateInSeries = (
+  owner: UserId,
+  id: TaskId,
+  changes: TaskChanges,
+  expected: Expected,
+  succession: Succession,
+): Effect => update({ ...parametersFor(succession, owner, id, expected), ...parametersOf(changes) });
+
+/** As `putTask`, of a recurring task that there is. */
+export const putInSeries = (
+  owner: UserId,
+  id: TaskId,
+  task: TaskCreate,
+  expected: Expected,
+  succession: Succession,
+): Effect => put({ ...parametersFor(succession, owner, id, expected), ...parametersOf(task) });
+
+/** As `toggleTask`, of a recurring task. Outcomes: also `limit`. */
+export const toggleInSeries = (owner: UserId, id: TaskId, expected: Expected, succession: Succession): Effect =>
+  toggle(parametersFor(succession, owner, id, expected));
