@@ -24,6 +24,7 @@ const BODIES: Readonly<Record<string, string>> = {
   'post /api/tasks': 'TaskCreate',
   'put /api/tasks/{task_id}': 'TaskUpdate',
   'patch /api/tasks/{task_id}': 'TaskUpdate',
+  'post /api/tasks/{task_id}/toggle': 'TaskToggle',
   'post /api/batch': 'Batch',
 };
 
@@ -31,9 +32,9 @@ const BODIES: Readonly<Record<string, string>> = {
 const CREATED = FIELDS.map((name) => (name === 'title' ? 'title*' : name));
 const OPERATIONS: Readonly<Record<string, readonly string[]>> = {
   create: ['op*', 'id', 'if_version', ...CREATED],
-  put: ['op*', 'id*', 'if_version', ...CREATED],
+  put: ['op*', 'id*', 'if_version', ...CREATED, 'completed_on'],
   update: ['op*', 'id*', 'if_version', ...FIELDS, ...CHANGES],
-  toggle: ['op*', 'id*', 'if_version'],
+  toggle: ['op*', 'id*', 'if_version', 'completed_on'],
   delete: ['op*', 'id*', 'if_version'],
   restore: ['op*', 'id*', 'if_version'],
 };
@@ -61,6 +62,8 @@ const PARAMETERS: Readonly<
 const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks': ['201', '409'],
   'put /api/tasks/{task_id}': ['200', '201', '409'],
+  'patch /api/tasks/{task_id}': ['200', '409'],
+  'post /api/tasks/{task_id}/toggle': ['200', '409'],
   'post /api/tasks/{task_id}/restore': ['200', '409'],
   'post /api/batch': ['200', '404', '409', '412'],
 };
@@ -150,7 +153,8 @@ describe('the OpenAPI document', () => {
       const name = BODIES[`${method} ${path}`];
       const where = `${method} ${path}`;
       const { required, content = {} } = operation.requestBody ?? {};
-      assert.deepEqual([required, Object.keys(content)], name ? [true, ['application/json']] : [undefined, []], where);
+      const isRequired = name === undefined || name === 'TaskToggle' ? undefined : true;
+      assert.deepEqual([required, Object.keys(content)], [isRequired, name ? ['application/json'] : []], where);
       const { schema, example, examples } = content['application/json'] ?? {};
       assert.deepEqual(schema, name && { $ref: `#/components/schemas/${name}` }, where);
       const shown = [example, ...Object.values(examples ?? {}).map(({ value }) => value)].filter(Boolean);
@@ -182,7 +186,7 @@ describe('the OpenAPI document', () => {
   test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
     const named = Object.keys(schemas).filter((name) => /^(Task|DeletedTask|Batch|Change)/.test(name));
-    assert.equal(named.length, 17);
+    assert.equal(named.length, 18);
     for (const name of named) assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
     assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.TaskCreate.properties.title'));
@@ -303,7 +307,7 @@ describe('the OpenAPI document', () => {
       FIELDS.filter((name) => !(name in task)),
       [],
     );
-    assert.equal(Object.keys(task).length, FIELDS.length + 7);
+    assert.equal(Object.keys(task).length, FIELDS.length + 8);
     for (const wrong of [
       { id: task.id.replaceAll('-', '') },
       { updated_at: '2026-11-21' },

@@ -21,6 +21,8 @@ export interface BatchCreate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
 }
 
 /** Deletes the task; a success also if it is gone. */
@@ -47,6 +49,9 @@ export interface BatchPut {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
+  readonly completed_on?: string;
 }
 
 /** Restores the deleted task. */
@@ -78,6 +83,7 @@ export interface BatchToggle {
   readonly op: 'toggle';
   readonly id: string;
   readonly if_version?: number;
+  readonly completed_on?: string;
 }
 
 /** Changes the given fields of the task, at least one. */
@@ -94,8 +100,11 @@ export interface BatchUpdate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly completed_on?: string;
 }
 
 /** The newest change of one task. */
@@ -161,7 +170,10 @@ export interface Task {
   readonly due_time_zone: string | null;
   readonly priority: 'none' | 'low' | 'medium' | 'high';
   readonly tags: readonly (string)[];
+  readonly recurrence: string | null;
+  readonly recurrence_from: 'due' | 'completed';
   readonly completed_at: string | null;
+  readonly series_id: string | null;
   readonly created_at: string;
   readonly updated_at: string;
   readonly deleted_at: string | null;
@@ -179,6 +191,8 @@ export interface TaskCreate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
 }
 
 /** The user's newest tasks, newest first. */
@@ -186,7 +200,12 @@ export interface TaskList {
   readonly tasks: readonly (Task)[];
 }
 
-/** The fields to change, at least one of `title`, `description`, `is_completed`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`. Fields not given keep their values; others are ignored. */
+/** May be left out. */
+export interface TaskToggle {
+  readonly completed_on?: string;
+}
+
+/** The fields to change, at least one of `title`, `description`, `is_completed`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `recurrence`, `recurrence_from`, `add_tags`, `remove_tags`, `completed_on`. Fields not given keep their values; others are ignored. */
 export interface TaskUpdate {
   readonly title?: string;
   readonly description?: string | null;
@@ -197,6 +216,9 @@ export interface TaskUpdate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly completed_on?: string;
 }

@@ -14,12 +14,14 @@ import {
 } from './columns.ts';
 import {
   candidate,
+  childrenOf,
   EXPECTED,
   type Expected,
   found,
   IS_CHANGED,
   IS_LIVE,
   isFound,
+  MAX_DEPTH,
   NEXT_UPDATED_AT,
   needSuccessor,
   OWN,
@@ -55,7 +57,9 @@ const OPTIONS = `options as materialized (
         and (there.id = $id::uuid or there.is_completed or there.series_id is distinct from turn.series) then 'used'
       else 'there' end as state
   from turn cross join jsonb_array_elements($successor::jsonb -> 'options') with ordinality as given (option, number)
-    left join todo.tasks as there on there.user_id = $owner and there.id = (option ->> 'id')::uuid
+    left join lateral (
+      select * from todo.tasks where user_id = $owner and tasks.id = (option ->> 'id')::uuid offset 0
+    ) as there on true
   where completes
 )`;
 
@@ -70,7 +74,6 @@ const CHOSEN = `chosen as materialized (
       )
     )
   )
-  order by number limit 1
 ), pairs as materialized (
   select (pair ->> 0)::uuid as old, (pair ->> 1)::uuid as new from chosen, jsonb_array_elements(copies) as pair
 )`;
@@ -79,7 +82,7 @@ const IS_WITHIN_LIMIT = `($limit::integer = 0 or not exists (select from chosen)
   select users.tasks + 1 + (select count(*) from pairs) <= $limit from todo.users where id = $owner
 ))`;
 
-const verdict = (notNow: string) => `verdict as materialized (
+const verdict = (absent: string) => `verdict as materialized (
   select case
     when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
     when exists (select from faults) then 'invalid'
@@ -87,7 +90,7 @@ const verdict = (notNow: string) => `verdict as materialized (
     when not ${IS_WITHIN_LIMIT} then 'limit'
     else 'changed' end as kind
   from found
-  union all select ${notNow} where not ${isFound()}
+  union all select ${absent} where not ${isFound()}
 )`;
 
 const WRITTEN = `written as (
@@ -113,7 +116,7 @@ const COPIED = `sources as (
   union all
   select pairs.new, coalesce(above.new, chosen.id), false, written.completed_at, tasks.*
   from written cross join chosen cross join pairs
-    join todo.tasks on tasks.user_id = $owner and tasks.id = pairs.old
+    cross join lateral (select * from todo.tasks where user_id = $owner and id = pairs.old offset 0) as tasks
     left join pairs as above on above.old = tasks.parent_id
 ), copied as (
   insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at)
@@ -126,35 +129,32 @@ const COPIED = `sources as (
 
 /** The successor goes with what is below it, unless one of these was changed. */
 const WITHDRAWN = `family as materialized (
-  with recursive family (id, is_untouched) as (
-    select tasks.id, tasks.updated_at = tasks.created_at from turn, todo.tasks
+  with recursive family (id, is_untouched, level) as (
+    select tasks.id, tasks.updated_at = tasks.created_at, 1 from turn, todo.tasks
     where reopens and tasks.user_id = $owner and tasks.series_id = turn.series
       and tasks.created_at = turn.completed_at and tasks.id <> $id::uuid and tasks.deleted_at is null
-    union
-    select tasks.id, tasks.updated_at = tasks.created_at and tasks.created_at = turn.completed_at
-    from family, turn, todo.tasks
-    where tasks.user_id = $owner and tasks.parent_id = family.id and tasks.deleted_at is null
+    union all
+    select tasks.id, tasks.updated_at = tasks.created_at and tasks.created_at = turn.completed_at, level + 1
+    from family, turn, ${childrenOf('family')} where tasks.deleted_at is null and level < ${MAX_DEPTH}
   )
   select id, is_untouched from family
 ), withdrawn as (
   update todo.tasks set (${NAMES}) = row(${BLANK_VALUES}), deleted_at = now, created_at = now, updated_at = now
   from written, (select clock_timestamp() as now) as clock
-  where tasks.user_id = $owner and tasks.id in (select id from family) and (select bool_and(is_untouched) from family)
+  where tasks.user_id = $owner and tasks.id = any(array(select id from family)) and (select bool_and(is_untouched) from family)
 )`;
 
-const succession = (name: string, values: string, faults: string, notNow: string) =>
-  effect<Record<string, SqlValue>>(
-    name,
-    'lock',
-    `${found(IS_LIVE)}, ${candidate(values)}, faults as (${faults}), ${TURN}, ${OPTIONS}, ${CHOSEN}, ${verdict(notNow)},
-     ${WRITTEN}, ${COPIED}, ${WITHDRAWN}`,
-    withFaults(
-      outcomeWith(
-        `(select case kind when 'needed' then ${needSuccessor('candidate')} else kind end from verdict)`,
-        WRITTEN_OR_FOUND,
-      ),
-    ),
-  );
+/** @param absent the verdict where the task is gone. */
+const tables = (values: string, faults: string, absent: string) =>
+  `${found(IS_LIVE)}, ${candidate(values)}, faults as (${faults}), ${TURN}, ${OPTIONS}, ${CHOSEN}, ${verdict(absent)},
+   ${WRITTEN}, ${COPIED}, ${WITHDRAWN}`;
+
+const OUTCOME = withFaults(
+  outcomeWith(
+    `(select case kind when 'needed' then ${needSuccessor('candidate')} else kind end from verdict)`,
+    WRITTEN_OR_FOUND,
+  ),
+);
 
 const NO_FAULTS = 'select null::text as details where false';
 const TOGGLED_VALUES = changedValues({
@@ -163,10 +163,25 @@ const TOGGLED_VALUES = changedValues({
   given: () => 'not is_completed',
 });
 
-const update = succession('task_update_series', changedValues(IN_PARAMETERS), CANDIDATE_FAULTS, `'missing'`);
-const toggle = succession('task_toggle_series', TOGGLED_VALUES, NO_FAULTS, `'missing'`);
-/** Creates it if it is gone, as a plain one does. */
-const put = succession('task_put_series', replacedValues(IN_PARAMETERS), NO_FAULTS, `'needed'`);
+const update = effect<Record<string, SqlValue>>(
+  'task_update_series',
+  'lock',
+  tables(changedValues(IN_PARAMETERS), CANDIDATE_FAULTS, `'missing'`),
+  OUTCOME,
+);
+const toggle = effect<Record<string, SqlValue>>(
+  'task_toggle_series',
+  'lock',
+  tables(TOGGLED_VALUES, NO_FAULTS, `'missing'`),
+  OUTCOME,
+);
+// One that is gone is put as a plain one.
+const put = effect<Record<string, SqlValue>>(
+  'task_put_series',
+  'lock',
+  tables(replacedValues(IN_PARAMETERS), NO_FAULTS, `'needed'`),
+  OUTCOME,
+);
 
 /** The successor of a task, if it is completed. */
 export interface Successor {

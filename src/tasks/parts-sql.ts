@@ -58,26 +58,40 @@ export const withFaults = (outcome: string) => `
     case when kind = 'invalid' then (select details from faults) else json end as json
   from (${outcome}) as outcome`;
 
-/** What the successor of the task in `found` is computed from; `task` has the rule. Completed occurrences are not copied. */
-export const successorState = (task: string) => `(
-  select json_build_object(
-    'due', ${task}.due_date, 'recurrence', ${task}.recurrence, 'from', ${task}.recurrence_from,
-    'zone', ${task}.due_time_zone, 'series', coalesce(found.series_id, found.id),
-    'below', (
-      with recursive below (id, parent, depth) as (
-        select tasks.id, tasks.parent_id, 1 from todo.tasks
-        where tasks.user_id = $owner and tasks.parent_id = found.id and tasks.deleted_at is null
-          and not (tasks.is_completed and tasks.series_id is not null)
-        union all
-        select tasks.id, tasks.parent_id, depth + 1 from below join todo.tasks
-          on tasks.user_id = $owner and tasks.parent_id = below.id and tasks.deleted_at is null
-          and not (tasks.is_completed and tasks.series_id is not null)
-        where depth < 10
-      )
-      select coalesce(json_agg(json_build_array(id, parent) order by depth, id), '[]') from below
-    )
-  )::text
-  from found${task === 'found' ? '' : `, ${task}`}
+/** Deeper than any tree, so that a cycle, which only psql can make, does not go on for ever. */
+export const MAX_DEPTH = 10;
+
+/** The tasks right below each in `rows`. OFFSET 0 keeps the planner from joining them with all subtasks of the user. */
+export const childrenOf = (rows: string) =>
+  `lateral (select * from todo.tasks where user_id = $owner and parent_id = ${rows}.id offset 0) as tasks`;
+
+const IS_COPIED = 'tasks.deleted_at is null and not (tasks.is_completed and tasks.series_id is not null)';
+
+/** The ids of the tasks below that in `top` and of their parents, level by level. Completed occurrences are left out. */
+const below = (top: string) => `(
+  with recursive below (id, parent, level) as (
+    select tasks.id, tasks.parent_id, 1 from (values (${top}.id)) as top (id), ${childrenOf('top')} where ${IS_COPIED}
+    union all
+    select tasks.id, tasks.parent_id, level + 1 from below, ${childrenOf('below')}
+    where ${IS_COPIED} and level < ${MAX_DEPTH}
+  )
+  select coalesce(json_agg(json_build_array(id, parent)), '[]') from below
+)`;
+
+const stateOf = (row: string, task: string) => `json_build_object(
+  'due', ${task}.due_date, 'recurrence', ${task}.recurrence, 'from', ${task}.recurrence_from,
+  'zone', ${task}.due_time_zone, 'series', coalesce(${row}.series_id, ${row}.id), 'below', ${below(row)}
+)::text`;
+
+/** What the successor of the task in `found` is computed from; `task` has the rule. */
+export const successorState = (task: string) =>
+  `(select ${stateOf('found', task)} from found${task === 'found' ? '' : `, ${task}`})`;
+
+const OTHER_STATES = `(
+  select json_agg(json_build_array(tasks.id, ${stateOf('tasks', 'tasks')}))
+  from unnest($others::uuid[]) as other (id),
+    lateral (select * from todo.tasks where user_id = $owner and tasks.id = other.id offset 0) as tasks
+  where tasks.deleted_at is null and tasks.recurrence is not null
 )`;
 
 /** Whether the task in `found` has a successor once it is `task`, or had one that may go. */
@@ -88,6 +102,6 @@ export const isSuccession = (task: string) => `exists (
 )`;
 
 /** Aborts for the values of `completion-sql.ts`. */
-export const needSuccessor = (task: string) => `${needValue(successorState(task))}::text`;
+export const needSuccessor = (task: string) => `${needValue(successorState(task), OTHER_STATES)}::text`;
 
 export const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);

@@ -70,7 +70,9 @@ export function withSuccession(
   plain: Effect,
   inSeries: (succession: Succession) => Effect,
 ): Effect {
-  const computed = (state: string | null): Effect =>
-    state === null ? { ...plain, computed } : { ...inSeries(successionOf(state, completion)), computed };
-  return { ...plain, computed };
+  const from = (state: string | null): Effect => {
+    const effect = state === null ? plain : inSeries(successionOf(state, completion));
+    return { ...effect, computed: { id: completion.id, from } };
+  };
+  return from(null);
 }

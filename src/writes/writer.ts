@@ -54,29 +54,32 @@ function failureOf(error: unknown): { readonly part: number; readonly outcome: O
   return { part, outcome: toOutcome([kind, id, version === null ? null : String(version), json]) };
 }
 
-const Needed = z.tuple([z.int(), z.string().nullable()]);
+const Needed = z.tuple([z.int(), z.string().nullable(), z.array(z.tuple([z.string(), z.string()])).nullable()]);
 /** How often a value is computed for one operation. */
 const MAX_COMPUTED = 3;
 
 /**
- * @param computed of each operation, by its index: how often a value was computed for it.
- * @returns the effects, with a value for the one that aborted the transaction for want of it.
- * @throws {AppError} `SERVICE_UNAVAILABLE` if that was so three times.
+ * @param computed of each operation, by its index: how often it has aborted the transaction for want of a value.
+ * @returns the effects, with a value for the one that has aborted it, and for others that will want one.
+ * @throws {AppError} `SERVICE_UNAVAILABLE` if it has aborted three times before.
  */
-function withValue(
+function withValues(
   effects: readonly Effect[],
   cause: TransactionAbortedError,
   computed: Map<number, number>,
 ): Effect[] {
-  const [part, state] = Needed.parse(JSON.parse(cause.detail));
+  const [part, state, others] = Needed.parse(JSON.parse(cause.detail));
   const times = computed.get(part) ?? 0;
   if (times === MAX_COMPUTED) throw new AppError('SERVICE_UNAVAILABLE', { cause });
-  computed.set(part, times + 1);
+  const states = new Map(others);
   let next = 0;
   return effects.map((effect) => {
     const own = next;
     next += effect.size;
-    return own === part && effect.computed !== undefined ? effect.computed(state) : effect;
+    const known = own === part ? state : states.get(effect.computed?.id ?? '');
+    if (effect.computed === undefined || known === undefined || (own !== part && computed.has(own))) return effect;
+    computed.set(own, own === part ? times + 1 : 0);
+    return effect.computed.from(known);
   });
 }
 
@@ -125,8 +128,9 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     const { effects, isAtomic, before = [], after = [], retry } = request;
     const first = [...prepare(user, retry, effects), ...before];
     let part = 0;
+    const others = effects.length === 1 ? '{}' : `{${effects.flatMap(({ computed }) => computed?.id ?? []).join(',')}}`;
     const bound = effects.map((effect) => {
-      const statement = effect.at({ owner: user.userId, part, isAtomic, retry });
+      const statement = effect.at({ owner: user.userId, part, isAtomic, others, retry });
       part += effect.size;
       return statement;
     });
@@ -179,7 +183,7 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
         return written;
       } catch (error) {
         if (error instanceof TransactionAbortedError && error.code === VALUE_NEEDED) {
-          request = { ...request, effects: withValue(request.effects, error, computed) };
+          request = { ...request, effects: withValues(request.effects, error, computed) };
           continue;
         }
         if (isAbortedWith(REPLIES_FULL, error)) {

@@ -2,7 +2,7 @@ import type { Task, TaskCreate, TaskUpdate } from '../api-types.ts';
 import type { TodoClient } from '../client.ts';
 import { localError, TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
-import { storedFields } from '../task.ts';
+import { datedUpdate, storedFields } from '../task.ts';
 import { Leader, type OnConflict, type Status } from './leader.ts';
 import { LocalCopy } from './local-copy.ts';
 import type { NewWrite, OpenStorage, PendingWrite } from './storage.ts';
@@ -122,11 +122,13 @@ class LocalMirror implements Mirror {
   }
 
   update(id: string, change: TaskUpdate): Promise<void> {
-    return this.#write('update', id, () => storedFields(change));
+    return this.#write('update', id, (task) => datedUpdate(storedFields(change), task, this.#now()));
   }
 
   toggle(id: string): Promise<void> {
-    return this.#write('update', id, (task) => ({ is_completed: task?.is_completed !== true }));
+    return this.#write('update', id, (task) =>
+      datedUpdate({ is_completed: task?.is_completed !== true }, task, this.#now()),
+    );
   }
 
   delete(id: string): Promise<void> {
@@ -181,6 +183,10 @@ class LocalMirror implements Mirror {
       return { add: [{ kind, id, fields: fieldsOf(task), base, at, refusal: null }] };
     });
     this.#leader?.drain();
+  }
+
+  #now(): Date {
+    return new Date(this.#client.http.token.now());
   }
 
   /**
