@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { v5 as uuidv5 } from 'uuid';
+import type { BoundStatement } from '../dist/database/sql.js';
 import { changesOf } from './support/changes.ts';
-import { onEachDatabase, type Person, startService, type Task } from './support/service.ts';
-import { runAs } from './support/statements.ts';
+import { onEachDatabase, type Person, type Service, startService, type Task } from './support/service.ts';
+import { baseName, runAs } from './support/statements.ts';
 
 const DAILY = { due_date: '2026-11-22', recurrence: 'FREQ=DAILY' };
 const ON = { completed_on: '2026-11-22' };
@@ -18,6 +19,16 @@ const complete = (person: Person, task: Pick<Task, 'id'>, on = '2026-11-22') =>
 const open = async (person: Person) => (await person.list()).filter(({ is_completed }) => !is_completed);
 const dates = async (person: Person) => (await open(person)).map(({ due_date }) => due_date).sort();
 const find = async (person: Person, id: string) => (await person.list()).find((task) => task.id === id);
+
+/** A second process on the database of `service`, which calls `before` with the statements of each transaction of a user. */
+async function watched(service: Service, before: (names: readonly string[]) => Promise<void>): Promise<Service> {
+  const { database } = service.opened;
+  const transaction: typeof database.transaction = async (identity, statements: readonly BoundStatement[]) => {
+    if (identity.kind === 'user') await before(statements.map(({ statement }) => baseName(statement)));
+    return database.transaction(identity, statements);
+  };
+  return startService({ ...service.opened, database: Object.assign(Object.create(database), { transaction }) });
+}
 
 onEachDatabase('completing a recurring task', (service) => {
   test('by PATCH, PUT, toggle and batch it stays completed, and one successor has the next date', async () => {
@@ -232,6 +243,48 @@ onEachDatabase('completing a recurring task', (service) => {
     assert.deepEqual(await dates(person), ['2026-11-23']);
     const missing = await complete(person, { id: randomUUID() });
     assert.equal(missing.statusCode, 404);
+  });
+
+  test('a rule that another process changes meanwhile is computed again, three times, and then it is 503', async () => {
+    for (const times of [2, 3]) {
+      const person = await service().person();
+      const task = await person.create('x', DAILY);
+      let moved = 0;
+      const other = await watched(service(), async (names) => {
+        if (!names.includes('task_toggle_series') || moved === times) return;
+        moved += 1;
+        await patch(person, task, { due_date: `2026-12-0${moved}` });
+      });
+      const answer = await toggle(await other.person(person.sub), task, ON);
+      await other.app.close();
+      if (times < 3) {
+        assert.equal(answer.statusCode, 200);
+        assert.deepEqual(await dates(person), ['2026-12-03']);
+      } else {
+        assert.deepEqual([answer.statusCode, answer.json().code], [503, 'SERVICE_UNAVAILABLE']);
+        assert.ok(Number(answer.headers['retry-after']) > 0);
+        assert.deepEqual(await dates(person), ['2026-12-03']);
+        assert.equal((await person.list()).length, 1);
+      }
+    }
+  });
+
+  test('a task without a rule is changed in one transaction', async () => {
+    const names: string[][] = [];
+    const other = await watched(service(), async (transaction) => void names.push([...transaction]));
+    const person = await other.person();
+    const task = await person.create('x', { due_date: '2026-11-22' });
+    const recurring = await person.create('x', DAILY);
+    names.length = 0;
+    await toggle(person, task);
+    await complete(person, task);
+    await patch(person, task, { is_completed: false });
+    await patch(person, recurring, { title: 'y', due_date: '2026-11-23' });
+    assert.equal(names.length, 4);
+    assert.ok(names.flat().every((name) => !name.endsWith('_series')));
+    await toggle(person, recurring, ON);
+    assert.equal(names.length, 6);
+    await other.app.close();
   });
 
   test('where there is no room for a successor, the completion is 409 and nothing is changed', async () => {
