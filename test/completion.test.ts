@@ -376,31 +376,50 @@ onEachDatabase('completing a recurring task', (service) => {
     assert.deepEqual(await dates(person), ['2026-11-24']);
   });
 
-  test('what is below it is copied open, under ids that follow from its own', async () => {
+  test('what is below it is copied open, under ids that follow from its own, and goes with it', async () => {
     const person = await service().person();
-    const task = await person.create('x', DAILY);
-    const child = await person.create('child', { is_completed: true });
-    const grandchild = await person.create('grandchild');
-    const below = async (id: string, parent: string) =>
-      runAs(service().opened.database, person.sub, 'update todo.tasks set parent_id = $1 where id = $2', [parent, id]);
-    await below(child.id, task.id);
-    await below(grandchild.id, child.id);
+    const list = (await person.send('POST', '/api/lists', { name: 'Plants' })).json<{ id: string }>();
+    const task = await person.create('x', { ...DAILY, list_id: list.id });
+    const child = await person.create('child', { parent_id: task.id, is_completed: true });
+    const grandchild = await person.create('grandchild', { parent_id: child.id });
+    await person.create('done', { ...DAILY, parent_id: task.id }).then((done) => complete(person, done));
+    const isOpen = async () =>
+      new Set((await open(person)).filter(({ title }) => title !== 'done').map(({ id }) => id));
     await complete(person, task);
     const copy = uuidv5('2026-11-23', task.id);
     const [childCopy, grandchildCopy] = [uuidv5(child.id, copy), uuidv5(grandchild.id, uuidv5(child.id, copy))];
-    assert.deepEqual(
-      new Set((await open(person)).map(({ id }) => id)),
-      new Set([copy, childCopy, grandchild.id, grandchildCopy]),
-    );
-    assert.equal((await find(person, childCopy))?.title, 'child');
-    if (!('parent_id' in task)) return;
+    assert.deepEqual(await isOpen(), new Set([copy, childCopy, grandchild.id, grandchildCopy]));
+    const places = (await person.list()).map(({ id, list_id, parent_id }) => [id, [list_id, parent_id]] as const);
+    assert.deepEqual(new Map(places).get(childCopy), [list.id, copy]);
+    assert.deepEqual(new Map(places).get(grandchildCopy), [list.id, childCopy]);
+    assert.equal((await person.list()).filter(({ title }) => title === 'done').length, 3);
     await patch(person, task, { is_completed: false });
-    assert.deepEqual(new Set((await open(person)).map(({ id }) => id)), new Set([task.id, grandchild.id]));
+    assert.deepEqual(await isOpen(), new Set([task.id, grandchild.id]));
     await complete(person, task);
     assert.ok(await find(person, grandchildCopy));
     await patch(person, { id: grandchildCopy }, { title: 'touched' });
     await patch(person, task, { is_completed: false });
     assert.ok(await find(person, copy));
+  });
+
+  test('a task that is moved in the same request is completed where it goes, and a bad place refuses both', async () => {
+    const person = await service().person();
+    const list = (await person.send('POST', '/api/lists', { name: 'Plants' })).json<{ id: string }>();
+    const task = await person.create('x', DAILY);
+    const child = await person.create('child', { parent_id: task.id });
+    const done = { is_completed: true, ...ON };
+    const refused = await patch(person, task, { ...done, list_id: randomUUID() });
+    assert.deepEqual([refused.statusCode, refused.json().details[0].field], [400, 'list_id']);
+    assert.deepEqual((await find(person, task.id))?.is_completed, false);
+    assert.equal((await patch(person, task, { ...done, list_id: list.id })).statusCode, 200);
+    const lists = (await person.list()).map(({ list_id }) => list_id);
+    assert.deepEqual(lists, [list.id, list.id, list.id, list.id]);
+    assert.equal((await find(person, uuidv5(child.id, uuidv5('2026-11-23', task.id))))?.is_completed, false);
+    await patch(person, task, { is_completed: false, list_id: null });
+    assert.deepEqual(
+      new Set((await person.list()).map(({ id, list_id }) => `${id} ${list_id}`)),
+      new Set([`${task.id} null`, `${child.id} null`]),
+    );
   });
 
   test('counters and versions are right after all that', async () => {

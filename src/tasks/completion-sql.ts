@@ -3,7 +3,6 @@ import type { SqlValue } from '../database/sql.ts';
 import { type Effect, effect } from '../writes/effect.ts';
 import {
   BLANK_VALUES,
-  CANDIDATE_FAULTS,
   changedValues,
   copiedValues,
   IN_PARAMETERS,
@@ -13,24 +12,22 @@ import {
   replacedValues,
 } from './columns.ts';
 import {
-  candidate,
   childrenOf,
   EXPECTED,
   type Expected,
   found,
-  IS_CHANGED,
+  IS_FAULTY,
   IS_LIVE,
   isFound,
   MAX_DEPTH,
-  NEXT_UPDATED_AT,
   needSuccessor,
-  OWN,
+  orFaults,
   outcomeWith,
   successorState,
   versions,
   WRITTEN_OR_FOUND,
-  withFaults,
 } from './parts-sql.ts';
+import { IS_CHANGED, placed } from './placed-sql.ts';
 import type { TaskChanges, TaskCreate, TaskId } from './task.ts';
 
 /*
@@ -85,18 +82,12 @@ const IS_WITHIN_LIMIT = `($limit::integer = 0 or not exists (select from chosen)
 const verdict = (absent: string) => `verdict as materialized (
   select case
     when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
-    when exists (select from faults) then 'invalid'
+    when ${IS_FAULTY} then 'invalid'
     when (select completes from turn) and $state::text is distinct from ${successorState('candidate')} then 'needed'
     when not ${IS_WITHIN_LIMIT} then 'limit'
     else 'changed' end as kind
   from found
   union all select ${absent} where not ${isFound()}
-)`;
-
-const WRITTEN = `written as (
-  update todo.tasks set (${NAMES}) = row(${namesOf('candidate')}), updated_at = ${NEXT_UPDATED_AT}
-  from candidate, verdict where ${OWN} and kind = 'changed' and ${IS_CHANGED}
-  returning tasks.*
 )`;
 
 const COPIED_VALUES = copiedValues({
@@ -144,20 +135,24 @@ const WITHDRAWN = `family as materialized (
   where tasks.user_id = $owner and tasks.id = any(array(select id from family)) and (select bool_and(is_untouched) from family)
 )`;
 
-/** @param absent the verdict where the task is gone. */
-const tables = (values: string, faults: string, absent: string) =>
-  `${found(IS_LIVE)}, ${candidate(values)}, faults as (${faults}), ${TURN}, ${OPTIONS}, ${CHOSEN}, ${verdict(absent)},
-   ${WRITTEN}, ${COPIED}, ${WITHDRAWN}`;
+/**
+ * @param draft a query of the values of all columns. @param absent the verdict where the task is gone.
+ * @returns the tables of a change, which also moves the task if that is part of it.
+ */
+const tables = (draft: string, absent: string) =>
+  `${found(IS_LIVE)},
+   ${placed(draft, `exists (select from verdict where kind = 'changed')`, [TURN, OPTIONS, CHOSEN, verdict(absent)])},
+   ${COPIED}, ${WITHDRAWN}`;
 
-const OUTCOME = withFaults(
+const OUTCOME = orFaults(
   outcomeWith(
     `(select case kind when 'needed' then ${needSuccessor('candidate')} else kind end from verdict)`,
     WRITTEN_OR_FOUND,
   ),
 );
 
-const NO_FAULTS = 'select null::text as details where false';
 const TOGGLED_VALUES = changedValues({
+  ...IN_PARAMETERS,
   has: (name) => name === 'is_completed',
   isGiven: () => 'true',
   given: () => 'not is_completed',
@@ -166,20 +161,20 @@ const TOGGLED_VALUES = changedValues({
 const update = effect<Record<string, SqlValue>>(
   'task_update_series',
   'lock',
-  tables(changedValues(IN_PARAMETERS), CANDIDATE_FAULTS, `'missing'`),
+  tables(`select ${changedValues(IN_PARAMETERS)} from found`, `'missing'`),
   OUTCOME,
 );
 const toggle = effect<Record<string, SqlValue>>(
   'task_toggle_series',
   'lock',
-  tables(TOGGLED_VALUES, NO_FAULTS, `'missing'`),
+  tables(`select ${TOGGLED_VALUES} from found`, `'missing'`),
   OUTCOME,
 );
 // One that is gone is put as a plain one.
 const put = effect<Record<string, SqlValue>>(
   'task_put_series',
   'lock',
-  tables(replacedValues(IN_PARAMETERS), NO_FAULTS, `'needed'`),
+  tables(`select ${replacedValues(IN_PARAMETERS)} from found`, `'needed'`),
   OUTCOME,
 );
 
@@ -230,4 +225,4 @@ export const putInSeries = (
 
 /** As `toggleTask`, of a recurring task. Outcomes: also `limit`. */
 export const toggleInSeries = (owner: UserId, id: TaskId, expected: Expected, succession: Succession): Effect =>
-  toggle(parametersFor(succession, owner, id, expected));
+  toggle({ ...parametersFor(succession, owner, id, expected), ...parametersOf({}) });

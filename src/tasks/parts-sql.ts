@@ -1,5 +1,5 @@
 import { needValue } from '../writes/effect.ts';
-import { NAMES, namesOf, TASK_FIELDS } from './columns.ts';
+import { TASK_FIELDS } from './columns.ts';
 
 /*
  * Parts of the statements that write tasks. `$owner` is the user and `$id` the task; `found` is a common table expression
@@ -23,6 +23,14 @@ export const found = (condition: string) => `found as (select * from todo.tasks 
 export const isFound = (condition = 'true') => `exists (select from found where ${condition})`;
 export const IS_WRITTEN = 'exists (select from written)';
 
+export const MAX_LEVELS = 5;
+/** Deeper than any tree, so that a cycle, which only psql can make, does not go on for ever. */
+export const MAX_DEPTH = 2 * MAX_LEVELS;
+
+/** The tasks right below each in `rows`. OFFSET 0 keeps the planner from joining them with all subtasks of the user. */
+export const childrenOf = (rows: string) =>
+  `lateral (select * from todo.tasks where user_id = $owner and parent_id = ${rows}.id offset 0) as tasks`;
+
 /** Tells the trigger of `todo.tasks` that the row has its number. */
 export const NUMBER = `version, set_config('todo.number', version::text, true)`;
 
@@ -38,6 +46,9 @@ export const updateFrom = (assignments: string, source = 'numbered') => `
   from ${source} where ${OWN}
   returning tasks.*`;
 
+/** SQL for the number of the row at `place`, of several that the write takes, of which the trigger is told. */
+export const numberAt = (place: string) => `set_config('todo.number', (first + ${place})::text, true)::bigint`;
+
 /** A query of the outcome: the `kind`, with the task that one of `rows` has. */
 export const outcomeWith = (kind: string, rows: string) => `
   select ${kind} as kind, task.id, task.version, task.json
@@ -46,24 +57,6 @@ export const outcomeWith = (kind: string, rows: string) => `
   ) as task on true`;
 
 export const WRITTEN_OR_FOUND = `select * from written union all select * from found where not ${IS_WRITTEN}`;
-
-/** What becomes of the task in `found`. */
-export const candidate = (values: string) => `candidate as (select ${values} from found)`;
-export const IS_CHANGED = `exists (select from found, candidate where (${namesOf('found')}) is distinct from (${namesOf('candidate')}))`;
-export const UPDATE_TO_CANDIDATE = updateFrom(`(${NAMES}) = row(${namesOf('candidate')})`, 'numbered, candidate');
-
-/** An outcome of `outcomeWith` whose JSON, if it is `invalid`, is what is wrong, in `faults`. */
-export const withFaults = (outcome: string) => `
-  select kind, case when kind <> 'invalid' then id end as id, case when kind <> 'invalid' then version end as version,
-    case when kind = 'invalid' then (select details from faults) else json end as json
-  from (${outcome}) as outcome`;
-
-/** Deeper than any tree, so that a cycle, which only psql can make, does not go on for ever. */
-export const MAX_DEPTH = 10;
-
-/** The tasks right below each in `rows`. OFFSET 0 keeps the planner from joining them with all subtasks of the user. */
-export const childrenOf = (rows: string) =>
-  `lateral (select * from todo.tasks where user_id = $owner and parent_id = ${rows}.id offset 0) as tasks`;
 
 const IS_COPIED = 'tasks.deleted_at is null and not (tasks.is_completed and tasks.series_id is not null)';
 
@@ -101,7 +94,17 @@ export const isSuccession = (task: string) => `exists (
     or (found.is_completed and not changed.is_completed and found.series_id is not null)
 )`;
 
-/** Aborts for the values of `completion-sql.ts`. */
+/** Aborts for the values of `completion-sql.ts`. @param task has the rule. */
 export const needSuccessor = (task: string) => `${needValue(successorState(task), OTHER_STATES)}::text`;
 
+/** The outcome of a change to `candidate`, which needs more than that if there is a succession. */
+export const CHANGED_TO_CANDIDATE = `case when ${isSuccession('candidate')} then ${needSuccessor('candidate')} else 'changed' end`;
+
 export const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);
+
+/** The outcome, or what is wrong with `candidate` if its kind is `invalid`. */
+export const orFaults = (outcome: string) => `
+  select kind, case when kind <> 'invalid' then id end as id, case when kind <> 'invalid' then version end as version,
+    case when kind = 'invalid' then (select details from faults) else json end as json
+  from (${outcome}) as outcome`;
+export const IS_FAULTY = 'exists (select from faults)';

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Principal } from '../core/user.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
+import { isPlaced } from './columns.ts';
 import * as series from './completion-sql.ts';
 import type { Expected } from './parts-sql.ts';
 import * as remove from './remove-sql.ts';
@@ -27,7 +28,9 @@ interface CompletedOn {
 export interface TaskEffects {
   /** Under an id of the service's, unless there is one of the client's. */
   create(user: Principal, id: TaskId | null, task: TaskCreate): Effect;
-  /** Under ids of the service's. */
+  /** Whether it can be created without a look at other tasks. */
+  isAlone(task: TaskCreate): boolean;
+  /** Under ids of the service's, of tasks that are alone. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
   put(user: Principal, id: TaskId, task: TaskCreate & CompletedOn, expected: Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
@@ -46,6 +49,7 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
     // UUIDv7: newest first even within one microsecond, if one process created them.
     create: (user, id, task) =>
       id === null ? write.insertTask(user, uuidv7(), task, limit) : write.insertTaskAs(user.userId, id, task, limit),
+    isAlone: (task) => !isPlaced(task),
     createMany: ({ userId }, tasks) =>
       write.insertTasks(
         userId,

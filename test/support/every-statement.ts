@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
+import { abortIfChanged, abortIfListChanged, readCounter } from '../../dist/batch/batch-sql.js';
 import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
+import type { ListId } from '../../dist/lists/list.js';
+import { deleteList, getList, insertList, listLists, putList, updateList } from '../../dist/lists/list-sql.js';
 import { putInSeries, toggleInSeries, updateInSeries } from '../../dist/tasks/completion-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
 import { blankOldestDeleted, deleteTask, restoreTask } from '../../dist/tasks/remove-sql.js';
@@ -26,6 +28,8 @@ export interface Subjects {
   readonly live: string;
   /** Of a deleted task. */
   readonly deleted: string;
+  /** Of a list. */
+  readonly list: string;
   /** An idempotency key. */
   readonly key: string;
 }
@@ -36,6 +40,7 @@ export interface Subjects {
  */
 export function everyStatement(owner: UserId, subjects: Subjects, expected: Expected = null): BoundStatement[] {
   const [live, deleted, key] = [subjects.live as TaskId, subjects.deleted as TaskId, subjects.key];
+  const list = subjects.list as ListId;
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const option = { id: live, copies: [[live, deleted]] as const };
@@ -45,6 +50,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', tags: ['Mine'] }, 0),
     insertTasks(owner, [randomUUID(), randomUUID()], [{ title: 'mine' }, { title: 'mine too' }], 0),
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', parent_id: live }, 0),
+    updateTask(owner, live, { list_id: null }, expected),
     insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
@@ -55,6 +62,11 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     toggleInSeries(owner, live, expected, succession),
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),
+    insertList(owner, list, { name: 'mine' }),
+    putList(owner, list, { name: 'mine' }, expected),
+    updateList(owner, list, { name: 'mine' }, expected),
+    deleteList(owner, list, { tasks: 'inbox', absent: 'missing', keepsContent: true }, expected),
+    deleteList(owner, list, { tasks: 'delete', absent: 'missing', keepsContent: true }, expected),
     readCounter({ owner }),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
@@ -68,6 +80,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     listLongTasks({ owner }),
     listDeletedTasks({ owner }),
     getTask({ owner, id: live }),
+    listLists({ owner, known: null }),
+    getList({ owner, id: list }),
     claimKey({ owner, key }),
     getReply({ owner, key }),
     lockUser({ owner, email: 'new@example.com' }),
@@ -75,7 +89,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     readChanges({ owner, position: 0, base: 0, limit: 1000 }),
     createUser({ owner }),
     abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
-    keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
+    abortIfListChanged({ owner, ids: `{${list}}`, since: 0 }),
+    keepReply({ owner, ...retry, part: 0, type: 'task', kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
     blankOldestDeleted(owner, 0),
   ];
