@@ -93,6 +93,8 @@ const verdict = (absent: string) => `verdict as materialized (
 const COPIED_VALUES = copiedValues({
   is_completed: 'false',
   completed_at: 'null',
+  // It may move in the same statement, which does not see what is below it follow.
+  list_id: '(select written.list_id from written)',
   parent_id: 'case when is_root then parent_id else copy_parent end',
   position: 'case when not is_root then position end',
   due_date: `case when is_root then ($successor::jsonb ->> 'due_date')::date else due_date end`,
