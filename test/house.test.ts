@@ -29,6 +29,7 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
     room: /^changes\//,
     from: /^(core\/|database\/(database|sql|errors|notifications)\.ts$|tasks\/(task|columns)\.ts$)/,
   },
+  { room: /^exchange\//, from: /^(core\/|writes\/|tasks\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^jobs\//, from: /^(core\/|writes\/job\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/)/ },
   {
