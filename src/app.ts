@@ -11,6 +11,10 @@ import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import type { Notifications } from './database/notifications.ts';
 import { mountRest } from './doors/rest/index.ts';
+import { createEraseService } from './exchange/erase-service.ts';
+import { createExportService } from './exchange/export-service.ts';
+import { createImportService } from './exchange/import-service.ts';
+import { NO_LISTS } from './exchange/list-port.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
 import { EventStreams } from './http/event-stream.ts';
@@ -126,6 +130,17 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     batches: createBatchService(writer, effects),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
+    exchange: {
+      exports: createExportService(database, NO_LISTS, clock),
+      imports: createImportService({
+        database,
+        writer,
+        effects,
+        lists: NO_LISTS,
+        maxTasksPerUser: config.maxTasksPerUser,
+      }),
+      erasure: createEraseService(writer),
+    },
     maxTasksPerUser: config.maxTasksPerUser,
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Principal } from '../core/user.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
+import { type History, importTask } from './import-sql.ts';
 import type { Expected } from './parts-sql.ts';
 import * as remove from './remove-sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
@@ -20,6 +21,8 @@ export interface TaskEffects {
   create(user: Principal, id: TaskId | null, task: TaskCreate): Effect;
   /** Under ids of the service's. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
+  /** Made elsewhere. */
+  import(user: Principal, id: TaskId, task: TaskCreate, history: History): Effect;
   put(user: Principal, id: TaskId, task: TaskCreate, expected: Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
   toggle(user: Principal, id: TaskId, expected: Expected): Effect;
@@ -42,6 +45,7 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
         tasks,
         limit,
       ),
+    import: ({ userId }, id, task, history) => importTask(userId, id, task, history, limit),
     put: ({ userId }, id, task, expected) => write.putTask(userId, id, task, expected, limit),
     update: ({ userId }, id, changes, expected) => write.updateTask(userId, id, changes, expected),
     toggle: ({ userId }, id, expected) => write.toggleTask(userId, id, expected),

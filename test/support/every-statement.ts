@@ -5,6 +5,16 @@ import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
 import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
+import {
+  countTasks,
+  eraseReplies,
+  eraseTasks,
+  exportState,
+  exportTasks,
+  findTasks,
+  renewEpoch,
+} from '../../dist/exchange/exchange-sql.js';
+import { importTask } from '../../dist/tasks/import-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
 import { blankOldestDeleted, deleteTask, restoreTask } from '../../dist/tasks/remove-sql.js';
 import type { TaskId } from '../../dist/tasks/task.js';
@@ -18,6 +28,8 @@ import {
 } from '../../dist/tasks/task-sql.js';
 import { insertTask, insertTaskAs, insertTasks, putTask, toggleTask, updateTask } from '../../dist/tasks/write-sql.js';
 import { claimKey, getReply, keepReply, lockExistingUser, lockUser } from '../../dist/writes/write-sql.js';
+
+const NO_ID = '00000000-0000-0000-0000-000000000000';
 
 /** What the statements are about. */
 export interface Subjects {
@@ -49,6 +61,10 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),
     readCounter({ owner }),
+    importTask(owner, deleted, { title: 'mine' }, { createdAt: null, completedAt: null }, 0),
+    eraseTasks({ owner }),
+    eraseReplies({ owner }),
+    renewEpoch({ owner }),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
     { owner, part: 0, isAtomic, retry: null },
@@ -67,6 +83,10 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     lockExistingUser({ owner }),
     readChanges({ owner, position: 0, base: 0, limit: 1000 }),
     createUser({ owner }),
+    exportState({ owner }),
+    exportTasks({ owner, after: NO_ID, deleted: true, limit: 1000 }),
+    countTasks({ owner }),
+    findTasks({ owner, ids: `{${live}}` }),
     abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
     keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
