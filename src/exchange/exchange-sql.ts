@@ -32,7 +32,8 @@ export const countTasks = sql<{ owner: UserId }>(
 export const findTasks = sql<{ owner: UserId; ids: string }>(
   'import_find',
   'read',
-  `select id, deleted_at is not null from todo.tasks where user_id = $owner and id = any($ids::uuid[])`,
+  `select id, case when title is null then 'blank' when deleted_at is null then 'live' else 'deleted' end
+   from todo.tasks where user_id = $owner and id = any($ids::uuid[])`,
 );
 
 /** Of each kind in one transaction, so that others wait for milliseconds. */
