@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { changesOf } from './support/changes.ts';
-import { assertError, type Fault } from './support/envelope.ts';
+import { assertError } from './support/envelope.ts';
 import { onAnyDatabase, onEachDatabase, type Person, type Task } from './support/service.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../test/fixtures/${name}`, import.meta.url));
@@ -262,10 +262,9 @@ onAnyDatabase('files that cannot be imported', (service) => {
       ['text/plain', Buffer.from('fine\nGr\xfc\xdfe\n', 'latin1'), 2],
     ] as const) {
       const answer = await send(person, type, file);
-      const { details } = answer.json<{ details: Fault[] }>();
-      const message = 'The file cannot be read, and nothing of it was imported';
-      assertError(answer, 400, 'INVALID_REQUEST', message, details);
-      assert.match(details[0]?.message ?? '', new RegExp(`^Line ${line}: `), type);
+      const { error } = answer.json<{ error: string }>();
+      assertError(answer, 400, 'INVALID_REQUEST', error);
+      assert.match(error, new RegExp(`^The file cannot be read at line ${line}: `), type);
     }
     assert.deepEqual(await person.list(), []);
   });

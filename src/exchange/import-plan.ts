@@ -34,11 +34,8 @@ export class ImportPlan {
       }
     } catch (error) {
       if (!(error instanceof SyntaxFault)) throw error;
-      const message = `Line ${error.line}: ${error.message}`;
-      throw new AppError('INVALID_REQUEST', {
-        message: 'The file cannot be read, and nothing of it was imported',
-        details: [{ field: 'body', message }],
-      });
+      const message = `The file cannot be read at line ${error.line}: ${error.message}`;
+      throw new AppError('INVALID_REQUEST', { message, cause: error });
     }
     for (const id of plan.#parents.keys()) plan.#deepest = Math.max(plan.#deepest, plan.levelOf(id) ?? 0);
     return plan;

@@ -11,6 +11,20 @@ const count = (description: string, example: number) =>
     .nonnegative()
     .meta({ description, examples: [example] });
 
+const RefusedRecord = z
+  .object({
+    line: z
+      .int()
+      .positive()
+      .meta({ description: 'Where it begins; in JSON where it ends.', examples: [17] }),
+    message: z.string().meta({ examples: ['title: Title cannot be empty'] }),
+  })
+  .meta({
+    id: 'RefusedRecord',
+    description: 'A record of a file that was refused.',
+    examples: [{ line: 17, message: 'title: Title cannot be empty' }],
+  });
+
 export const REPORT_EXAMPLE = {
   created: 41,
   restored: 1,
@@ -26,15 +40,7 @@ export const ImportReport = z
     unchanged: count('Tasks that were there, and were kept as they are.', 0),
     refused_count: count('Records that were refused.', 1),
     refused: z
-      .array(
-        z.object({
-          line: z
-            .int()
-            .positive()
-            .meta({ description: 'Where it begins; in JSON where it ends.', examples: [17] }),
-          message: z.string().meta({ examples: ['title: Title cannot be empty'] }),
-        }),
-      )
+      .array(RefusedRecord)
       .max(MAX_LISTED)
       .meta({ description: `The first ${MAX_LISTED} of them, in the order of the lines.` }),
   })

@@ -16,7 +16,7 @@ import type { ListPort } from './list-port.ts';
 import { idOfList, type ListReference, type TaskEntry } from './record.ts';
 
 /** Tasks of one transaction, and how long one is to take: others wait for it. */
-const PIECE = { first: 20, min: 5, max: 200, targetMs: 60 };
+const PIECE = { first: 50, min: 20, max: 200, targetMs: 100 };
 /** Tasks that a dry run looks for at once. */
 const LOOK_UP = 200;
 

@@ -203,7 +203,7 @@ const CONTENT_SECURITY_POLICY =
 /** Adds the examples of each request body's schema as Example Objects, where Postman and others look for them. */
 function showExamples(paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject, schemas: Schemas): void {
   for (const path of Object.values(paths)) {
-    for (const method of ['post', 'put', 'patch'] as const) {
+    for (const method of ['post', 'put', 'patch', 'delete'] as const) {
       const body = path?.[method]?.requestBody;
       for (const media of body !== undefined && 'content' in body ? Object.values(body.content) : []) {
         const name = media.schema && '$ref' in media.schema ? media.schema.$ref.split('/').at(-1) : undefined;

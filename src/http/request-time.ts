@@ -18,7 +18,8 @@ export function limitRequestTime(app: FastifyInstance): void {
   app.addHook('onRequest', (request, _reply, done) => {
     const { raw, routeOptions } = request;
     const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
-    if (raw.complete || (encoding === undefined && (length ?? '0') === '0')) return done();
+    if (raw.complete || !(raw.socket instanceof Socket) || (encoding === undefined && (length ?? '0') === '0'))
+      return done();
     const timeout = Object.assign(new Error('The body was not received in time'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
     const end = () => {
       if (!raw.complete) app.server.emit('clientError', timeout, raw.socket);

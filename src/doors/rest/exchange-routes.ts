@@ -146,8 +146,7 @@ export async function mountExchangeRoutes(
           },
           [
             new AppError('INVALID_REQUEST', {
-              message: 'The file cannot be read, and nothing of it was imported',
-              ...invalidField('body', 'Line 17: The file is not valid JSON'),
+              message: 'The file cannot be read at line 17: The file is not valid JSON',
             }),
             'PAYLOAD_TOO_LARGE',
           ],
