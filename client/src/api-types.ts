@@ -122,6 +122,17 @@ export interface DeletedTask {
   readonly id: string;
 }
 
+/** How much was erased. */
+export interface Erased {
+  readonly tasks: number;
+  readonly replies: number;
+}
+
+/** Says whose data is to be erased. */
+export interface Erasure {
+  readonly confirm: string;
+}
+
 /** Body of every error response. */
 export interface ErrorBody {
   readonly error: string;
@@ -144,8 +155,23 @@ export interface Healthy {
   readonly status: 'healthy';
 }
 
+/** What became of the records of a file, or would. */
+export interface ImportReport {
+  readonly created: number;
+  readonly restored: number;
+  readonly unchanged: number;
+  readonly refused_count: number;
+  readonly refused: readonly (RefusedRecord)[];
+}
+
 export interface Ready {
   readonly status: 'ready';
+}
+
+/** A record of a file that was refused. */
+export interface RefusedRecord {
+  readonly line: number;
+  readonly message: string;
 }
 
 /** One todo item, owned by one user. */

@@ -1,7 +1,7 @@
 import type { Principal } from '../core/user.ts';
 
 /** A list, as import and export need it: `json` is text of its schema. */
-export interface ExchangedList {
+interface ExchangedList {
   readonly id: string;
   readonly name: string;
   readonly json: string;
