@@ -3,7 +3,7 @@ import type { Writer } from '../writes/writer.ts';
 import { ERASED_AT_ONCE, eraseReplies, eraseTasks, renewEpoch } from './exchange-sql.ts';
 
 /** How much was erased. */
-interface Erased {
+export interface Erased {
   /** Deleted ones too. */
   readonly tasks: number;
   /** Kept for retries with an idempotency key. */

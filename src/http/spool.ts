@@ -14,9 +14,18 @@ export interface SpooledBody {
   readonly remove: () => Promise<void>;
 }
 
+/** @param error of the connection or of the disk. */
+function toAppError(error: unknown): unknown {
+  const code = error instanceof Error && 'code' in error ? error.code : null;
+  if (code === 'ECONNRESET')
+    return new AppError('INVALID_REQUEST', { message: 'Request was not received whole', cause: error });
+  return code === 'ENOSPC' ? new AppError('SERVICE_UNAVAILABLE', { cause: error }) : error;
+}
+
 /**
  * Writes `body` to a temporary file, which goes with the process whatever happens.
- * @throws {AppError} `PAYLOAD_TOO_LARGE` above `maxBytes`; what reading `body` throws.
+ * @throws {AppError} `PAYLOAD_TOO_LARGE` above `maxBytes`; `INVALID_REQUEST` if the connection is lost;
+ *   `SERVICE_UNAVAILABLE` if the disk is full; what reading `body` throws.
  */
 export async function spool(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<SpooledBody> {
   const path = join(tmpdir(), `todo-api-${randomUUID()}`);
@@ -31,7 +40,7 @@ export async function spool(body: AsyncIterable<Uint8Array>, maxBytes: number): 
     }
   } catch (error) {
     await file.close();
-    throw error;
+    throw toAppError(error);
   }
   return {
     read: async function* () {

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../../core/errors.ts';
-import type { EraseService } from '../../exchange/erase-service.ts';
+import type { Erased, EraseService } from '../../exchange/erase-service.ts';
 import type { ExportService } from '../../exchange/export-service.ts';
 import { READERS, WRITERS } from '../../exchange/format.ts';
 import { ImportPlan } from '../../exchange/import-plan.ts';
@@ -80,24 +80,29 @@ export function exchangeHandlers({ exports, imports, erasure }: Exchange, stream
     { mediaType, extension }: { readonly mediaType: string; readonly extension: string },
     pieces: AsyncGenerator<string>,
   ) => {
-    const day = new Date().toISOString().slice(0, 10);
-    void reply
-      .type(`${mediaType}; charset=utf-8`)
-      .header('content-disposition', `attachment; filename="todo-api-${day}.${extension}"`);
-    if (request.method === 'HEAD') return reply.send();
-    const first = await pieces.next();
+    const first = request.method === 'HEAD' ? null : await pieces.next();
+    const { draining } = request.server;
+    const endsAt = performance.now() + MAX_EXPORT_MS;
     const all = async function* () {
-      if (!first.done) yield first.value;
-      yield* pieces;
+      if (first === null || first.done) return;
+      yield first.value;
+      for await (const piece of pieces) {
+        if (draining.aborted || performance.now() > endsAt) throw new Error('The export takes too long');
+        yield piece;
+      }
     };
-    const signal = AbortSignal.any([request.server.draining, AbortSignal.timeout(MAX_EXPORT_MS)]);
-    return reply.send(Readable.from(all(), { objectMode: false, highWaterMark: 1, signal }));
+    const day = new Date().toISOString().slice(0, 10);
+    return reply
+      .type(`${mediaType}; charset=utf-8`)
+      .header('content-disposition', `attachment; filename="todo-api-${day}.${extension}"`)
+      .send(Readable.from(all(), { objectMode: false, highWaterMark: 1 }));
   };
 
   const run = async (request: Request, isDryRun: boolean, reply: FastifyReply) => {
     const user = principalOf(request);
     const reader = readerOf(request);
     const { body } = request;
+    if (Number(request.headers['content-length'] ?? 0) > MAX_IMPORT_BYTES) throw new AppError('PAYLOAD_TOO_LARGE');
     if (!(body instanceof Readable)) throw new AppError('INVALID_REQUEST', { message: 'Request body is missing' });
     const spooled = await spool(body, MAX_IMPORT_BYTES);
     try {
@@ -136,13 +141,11 @@ export function exchangeHandlers({ exports, imports, erasure }: Exchange, stream
       return sendFile(request, reply, WRITERS[format], exports.file(user, WRITERS[format].writer()));
     },
 
-    /** The file is read into the end of the request, or the connection is closed with the answer. */
     import: async (
       request: Request & { readonly query: { readonly dry_run?: 'true' | 'false' | undefined } },
       reply: FastifyReply,
     ) => {
       if (running >= MAX_IMPORTS) {
-        void reply.header('connection', 'close');
         throw new AppError('SERVICE_UNAVAILABLE', { cause: new Error('Two imports are running') });
       }
       running += 1;
@@ -156,7 +159,7 @@ export function exchangeHandlers({ exports, imports, erasure }: Exchange, stream
       }
     },
 
-    erase: async (request: Request & { readonly body: { readonly confirm: string } }) => {
+    erase: async (request: Request & { readonly body: { readonly confirm: string } }): Promise<Erased> => {
       const user = principalOf(request);
       if (request.body.confirm !== user.userId) {
         throw new AppError('VALIDATION_ERROR', {

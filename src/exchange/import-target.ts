@@ -1,0 +1,124 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Principal } from '../core/user.ts';
+import type { Database } from '../database/database.ts';
+import type { BoundStatement, Row } from '../database/sql.ts';
+import type { TaskId } from '../tasks/task.ts';
+import type { Effect } from '../writes/effect.ts';
+import type { OutcomeKind } from '../writes/outcome.ts';
+import type { Writer } from '../writes/writer.ts';
+import { countTasks, findTasks } from './exchange-sql.ts';
+import type { ReportBuilder } from './import-report.ts';
+
+/** Tasks of one transaction, and how long one is to take: others wait for it. */
+const PIECE = { first: 50, min: 20, max: 200, targetMs: 100 };
+/** Tasks that a dry run looks for at once. */
+const LOOK_UP = 200;
+
+/** A task of the file that has passed the checks of a create. */
+export interface Checked {
+  readonly line: number;
+  readonly id: TaskId;
+  readonly effect: Effect;
+}
+
+const limitMessage = (limit: number) => `The limit of ${limit} tasks is reached`;
+
+/** Makes tasks in pieces, and counts what became of them. */
+export class Importer {
+  readonly #user: Principal;
+  readonly #report: ReportBuilder;
+  readonly #writer: Writer;
+  readonly #limit: number;
+  #size = PIECE.first;
+  #piece: Checked[] = [];
+
+  constructor(user: Principal, report: ReportBuilder, writer: Writer, maxTasksPerUser: number) {
+    this.#user = user;
+    this.#report = report;
+    this.#writer = writer;
+    this.#limit = maxTasksPerUser;
+  }
+
+  /** @returns whether a piece was written. */
+  async add(task: Checked): Promise<boolean> {
+    this.#piece.push(task);
+    if (this.#piece.length < this.#size) return false;
+    await this.flush();
+    return true;
+  }
+
+  async flush(): Promise<void> {
+    const piece = this.#piece;
+    if (piece.length === 0) return;
+    this.#piece = [];
+    const startedAt = performance.now();
+    const { outcomes } = await this.#writer.write(this.#user, {
+      effects: piece.map(({ effect }) => effect),
+      isAtomic: false,
+      retry: null,
+    });
+    const fitting = (piece.length * PIECE.targetMs) / (performance.now() - startedAt);
+    this.#size = Math.round(Math.min(PIECE.max, Math.max(PIECE.min, fitting)));
+    for (const [index, { line }] of piece.entries()) {
+      const { kind, json } = outcomes[index] ?? { kind: 'missing', json: null };
+      this.#report.count(line, kind, kind === 'limit' ? limitMessage(this.#limit) : json);
+    }
+    await nextTurn();
+  }
+}
+
+/** Says what would become of tasks. */
+export class DryRun {
+  readonly #user: Principal;
+  readonly #report: ReportBuilder;
+  readonly #database: Database;
+  readonly #limit: number;
+  readonly #made = new Set<string>();
+  #room: number | null = null;
+  #piece: Checked[] = [];
+
+  /** @param maxTasksPerUser 0 is no limit. */
+  constructor(user: Principal, report: ReportBuilder, database: Database, maxTasksPerUser: number) {
+    this.#user = user;
+    this.#report = report;
+    this.#database = database;
+    this.#limit = maxTasksPerUser;
+  }
+
+  /** @returns whether a piece was looked for. */
+  async add(task: Checked): Promise<boolean> {
+    this.#piece.push(task);
+    if (this.#piece.length < LOOK_UP) return false;
+    await this.flush();
+    return true;
+  }
+
+  async flush(): Promise<void> {
+    const piece = this.#piece;
+    this.#piece = [];
+    const owner = this.#user.userId;
+    this.#room ??= this.#limit === 0 ? Number.POSITIVE_INFINITY : this.#limit - (await this.#count());
+    const rows = await this.#read(findTasks({ owner, ids: `{${piece.map(({ id }) => id).join(',')}}` }));
+    const states = new Map(rows.map(([id, state]) => [id, state]));
+    for (const { line, id } of piece) {
+      this.#report.count(line, this.#kindOf(id, states.get(id), this.#room), limitMessage(this.#limit));
+    }
+  }
+
+  #kindOf(id: string, state: string | null | undefined, room: number): OutcomeKind {
+    if (state === 'live' || this.#made.has(id)) return 'exists';
+    if (this.#made.size >= room) return 'limit';
+    this.#made.add(id);
+    return state === 'deleted' ? 'changed' : 'created';
+  }
+
+  async #count(): Promise<number> {
+    const [[tasks = '0'] = []] = await this.#read(countTasks({ owner: this.#user.userId }));
+    return Number(tasks);
+  }
+
+  async #read(statement: BoundStatement): Promise<readonly Row[]> {
+    const { userId } = this.#user;
+    return (await this.#database.transaction({ kind: 'user', userId }, [statement])).at(-1) ?? [];
+  }
+}
