@@ -14,7 +14,6 @@ import { mountRest } from './doors/rest/index.ts';
 import { createEraseService } from './exchange/erase-service.ts';
 import { createExportService } from './exchange/export-service.ts';
 import { createImportService } from './exchange/import-service.ts';
-import { NO_LISTS } from './exchange/list-port.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
 import { EventStreams } from './http/event-stream.ts';
@@ -31,6 +30,9 @@ import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
 import { JobScheduler } from './jobs/scheduler.ts';
+import { listEffects } from './lists/list-effects.ts';
+import { listJobs } from './lists/list-jobs.ts';
+import { createListService } from './lists/list-service.ts';
 import { taskEffects } from './tasks/task-effects.ts';
 import { taskJobs } from './tasks/task-jobs.ts';
 import { createTaskService } from './tasks/task-service.ts';
@@ -113,7 +115,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   exposeHealth(app, isReady);
   const changes = createChangeFeed({ database, notifications: options.notifications ?? null, onWarning });
   const jobs = new JobScheduler({
-    jobs: [...taskJobs(database, config), ...replyJobs(database)],
+    jobs: [...taskJobs(database, config), ...listJobs(database), ...replyJobs(database)],
     everyMs: options.jobsEveryMs ?? JOBS_EVERY_MS,
     clock,
     signal: app.draining,
@@ -125,18 +127,20 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     jobs.noteWrite();
   });
   const effects = taskEffects(config);
+  const lists = listEffects(config.deletedTasksDays);
   await mountRest(app, {
     tasks: createTaskService({ database, writer, effects, unsent }),
-    batches: createBatchService(writer, effects),
+    lists: createListService({ database, writer, effects: lists, afterDeletions: effects.afterDeletions }),
+    batches: createBatchService(writer, { tasks: effects, lists }),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
     exchange: {
-      exports: createExportService(database, NO_LISTS, clock),
+      exports: createExportService(database, clock),
       imports: createImportService({
         database,
         writer,
         effects,
-        lists: NO_LISTS,
+        lists,
         maxTasksPerUser: config.maxTasksPerUser,
       }),
       erasure: createEraseService(writer),

@@ -7,6 +7,15 @@ import { onAnyDatabase, onEachDatabase, type Person, type Task } from './support
 
 const fixture = (name: string) => readFileSync(new URL(`../test/fixtures/${name}`, import.meta.url));
 
+interface List {
+  readonly id: string;
+  readonly name: string;
+}
+
+const createList = async (person: Person, name: string) =>
+  (await person.send('POST', '/api/lists', { name, color: '#2f9e44' })).json<List>();
+const listsOf = async (person: Person) => (await person.send('GET', '/api/lists')).json<{ lists: List[] }>().lists;
+
 interface Report {
   readonly created: number;
   readonly restored: number;
@@ -20,6 +29,7 @@ interface Document {
   readonly user_id: string;
   readonly epoch: string | null;
   readonly version: number;
+  readonly lists: readonly List[];
   readonly tasks: readonly Task[];
 }
 
@@ -120,6 +130,87 @@ onEachDatabase('import and export', (service) => {
     });
   }
 
+  test('lists and subtasks come along in every format', async () => {
+    const owner = await service().person();
+    const list = await createList(owner, 'Home');
+    const parent = await owner.create('parent', { list_id: list.id });
+    const child = await owner.create('child', { parent_id: parent.id });
+    await owner.create('alone');
+    for (const [format, type] of FORMATS) {
+      const file = await exportFile(owner, format);
+      assert.deepEqual(await importFile(owner, type, file), { ...NOTHING, unchanged: 3 }, format);
+      const other = await service().person();
+      const own = format === 'ics' ? await createList(other, 'Home') : null;
+      assert.deepEqual(await importFile(other, type, file), { ...NOTHING, created: 3 }, format);
+      const [made, ...more] = await listsOf(other);
+      assert.deepEqual([made?.name, more], ['Home', []], format);
+      if (own !== null) assert.equal(made?.id, own.id, 'a list of the name is not made again');
+      if (format === 'json') assert.deepEqual([made?.id, (await documentOf(owner)).lists], [list.id, [list]]);
+      const tasks = new Map((await other.list()).map((task) => [task.title, task]));
+      assert.deepEqual(
+        ['parent', 'child', 'alone'].map((title) => [tasks.get(title)?.list_id, tasks.get(title)?.parent_id]),
+        [
+          [made?.id, null],
+          [made?.id, parent.id],
+          [null, null],
+        ],
+        format,
+      );
+      // What was deleted with its parent comes back with it; what is gone is made again.
+      await other.send('DELETE', `/api/tasks/${parent.id}`);
+      const report = await importFile(other, type, file);
+      assert.deepEqual([report.created + report.unchanged, report.refused_count], [3, 0], format);
+      await other.send('DELETE', `/api/tasks/${child.id}?permanent=true`);
+      await other.send('DELETE', `/api/lists/${made?.id}?tasks=delete`);
+      assert.equal((await other.list()).length, 1, format);
+      assert.equal((await importFile(other, type, file)).refused_count, 0, format);
+      assert.deepEqual((await other.list()).map(({ title }) => title).sort(), ['alone', 'child', 'parent'], format);
+      assert.deepEqual(
+        (await listsOf(other)).map(({ name }) => name),
+        ['Home'],
+        format,
+      );
+    }
+  });
+
+  test('what other programs keep in projects, sections and calendars is in lists', async () => {
+    const person = await service().person();
+    await importFile(person, 'text/csv', fixture('todoist.csv'));
+    await importFile(person, 'text/calendar', fixture('nextcloud.ics'));
+    await importFile(person, 'text/plain', fixture('todo.txt'));
+    const lists = new Map((await listsOf(person)).map(({ id, name }) => [id, name]));
+    assert.deepEqual(
+      [...lists.values()].sort(),
+      ['Garden', 'GarageSale', 'Haushalt, privat', 'Kitchen', 'Report', 'TodoTxtTouch'].sort(),
+    );
+    const tasks = await person.list();
+    const of = (title: string) => tasks.find((task) => task.title === title);
+    assert.equal(of('Compare prices of tomato seeds')?.list_id, of('Plan the beds')?.list_id);
+    assert.equal(lists.get(of('Belege scannen')?.list_id ?? ''), 'Haushalt, privat');
+    assert.equal(of('Belege scannen')?.parent_id, of('Steuererklärung')?.id);
+  });
+
+  test('a parent or list that is nobody’s, or another’s, is refused', async () => {
+    const [person, other] = [await service().person(), await service().person()];
+    const [foreign, list] = [await other.create('of another'), await createList(other, 'of another')];
+    const id = (index: number) => `0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e0${index}`;
+    const tasks = [
+      { id: id(1), title: 'below another’s', parent_id: foreign.id },
+      { id: id(2), title: 'in another’s', list_id: list.id },
+      { id: id(3), title: 'fine' },
+    ];
+    const file = JSON.stringify({ format: 'todo-api', tasks });
+    assert.deepEqual(await importFile(person, 'application/json', file), {
+      ...NOTHING,
+      created: 1,
+      refused_count: 2,
+      refused: [
+        { line: 1, message: 'list_id: List not found' },
+        { line: 1, message: 'parent_id: Parent task not found' },
+      ],
+    });
+  });
+
   test('files of other programs become tasks', async () => {
     for (const [name, type, created, refused] of [
       ['todoist.csv', 'text/csv', 8, []],
@@ -196,6 +287,8 @@ onEachDatabase('import and export', (service) => {
     const key = { 'idempotency-key': 'a-key' };
     await owner.send('POST', '/api/tasks', { title: 'kept' }, key);
     await other.create('of another');
+    const [, gone1] = [await createList(owner, 'kept'), await createList(owner, 'gone')];
+    await owner.send('DELETE', `/api/lists/${gone1.id}`);
     const before = await changesOf(owner);
 
     const refused = await owner.send('DELETE', '/api/account/data', { confirm: other.sub });
@@ -206,7 +299,7 @@ onEachDatabase('import and export', (service) => {
     assert.equal((await owner.list()).length, 450);
 
     const answer = await owner.send('DELETE', '/api/account/data', { confirm: owner.sub });
-    assert.deepEqual(answer.json(), { tasks: 451, replies: 1 });
+    assert.deepEqual(answer.json(), { tasks: 451, lists: 2, replies: 1 });
     assert.deepEqual(await owner.list(), []);
     assert.equal((await owner.send('GET', '/api/tasks?deleted=true')).body, '{"tasks":[]}');
     const gone = await owner.send('GET', `/api/changes?cursor=${before.cursor}`);
@@ -221,6 +314,7 @@ onEachDatabase('import and export', (service) => {
     const nobody = await service().person();
     assert.deepEqual((await nobody.send('DELETE', '/api/account/data', { confirm: nobody.sub })).json(), {
       tasks: 0,
+      lists: 0,
       replies: 0,
     });
     const { epoch, version, tasks } = await documentOf(await service().person());

@@ -93,7 +93,7 @@ export class OwnRows implements RowReader {
         line,
         id: uid === null ? this.#ids.next(list, parent, title) : idFromUid('csv', uid),
         parentId: parent === null ? null : idFromUid('csv', parent),
-        list: list === null ? null : { name: list },
+        list: list === null || list.trim() === '' ? null : { name: list.trim() },
         fields,
       },
     ];

@@ -1,11 +1,12 @@
 import type { Principal } from '../core/user.ts';
 import type { Writer } from '../writes/writer.ts';
-import { ERASED_AT_ONCE, eraseReplies, eraseTasks, renewEpoch } from './exchange-sql.ts';
+import { ERASED_AT_ONCE, eraseLists, eraseReplies, eraseTasks, renewEpoch } from './exchange-sql.ts';
 
 /** How much was erased. */
 export interface Erased {
   /** Deleted ones too. */
   readonly tasks: number;
+  readonly lists: number;
   /** Kept for retries with an idempotency key. */
   readonly replies: number;
 }
@@ -22,14 +23,15 @@ export function createEraseService(writer: Writer): EraseService {
   return {
     erase: async (user) => {
       const owner = user.userId;
-      const effects = [eraseTasks({ owner }), eraseReplies({ owner }), renewEpoch({ owner })];
-      const erased = { tasks: 0, replies: 0 };
+      const effects = [eraseTasks({ owner }), eraseLists({ owner }), eraseReplies({ owner }), renewEpoch({ owner })];
+      const erased = { tasks: 0, lists: 0, replies: 0 };
       for (;;) {
         const { outcomes } = await writer.write(user, { effects, isAtomic: false, retry: null });
-        const [tasks = 0, replies = 0] = outcomes.map(({ version }) => version ?? 0);
+        const [tasks = 0, lists = 0, replies = 0] = outcomes.map(({ version }) => version ?? 0);
         erased.tasks += tasks;
+        erased.lists += lists;
         erased.replies += replies;
-        if (Math.max(tasks, replies) < ERASED_AT_ONCE) return erased;
+        if (Math.max(tasks, lists, replies) < ERASED_AT_ONCE) return erased;
       }
     },
   };

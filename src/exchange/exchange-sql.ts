@@ -1,5 +1,6 @@
 import type { UserId } from '../core/user.ts';
 import { sql } from '../database/sql.ts';
+import { LIST_FIELDS } from '../lists/list-sql.ts';
 import { LIST_COLUMNS } from '../tasks/columns.ts';
 import { effect } from '../writes/effect.ts';
 
@@ -19,6 +20,15 @@ export const exportTasks = sql<{ owner: UserId; after: string; deleted: boolean;
   `select ${COLUMNS} from todo.tasks
    where user_id = $owner and id > $after::uuid and title is not null and (deleted_at is null or $deleted::boolean)
    order by id limit $limit::integer`,
+);
+
+/** Returns id, name and JSON of the user's lists that are not deleted, by position. */
+export const exportLists = sql<{ owner: UserId }>(
+  'export_lists',
+  'read',
+  `select id, name, row_to_json(list)::text from (
+     select ${LIST_FIELDS} from todo.lists where user_id = $owner and deleted_at is null order by position, id
+   ) as list`,
 );
 
 /** Returns how many tasks the user has. */
@@ -52,6 +62,14 @@ export const eraseTasks = effect<Record<never, never>>(
   'erase_tasks',
   'lock',
   `gone as (${erase('tasks', 'id')})`,
+  COUNTED,
+);
+
+/** Deletes lists, as `eraseTasks`. */
+export const eraseLists = effect<Record<never, never>>(
+  'erase_lists',
+  'lock',
+  `gone as (${erase('lists', 'id')})`,
   COUNTED,
 );
 

@@ -6,7 +6,7 @@ import type { BoundStatement, Row, Rows } from '../database/sql.ts';
 import { LIST_COLUMNS, taskJson } from '../tasks/columns.ts';
 import { DOCUMENT_FORMAT } from './document.ts';
 import { exportState, exportTasks } from './exchange-sql.ts';
-import type { ListPort } from './list-port.ts';
+import { listsOf } from './import-lists.ts';
 import type { FormatWriter, WrittenTask } from './record.ts';
 
 /** Tasks that are read in one transaction, with up to 2 MB of text. */
@@ -44,7 +44,7 @@ export interface ExportService {
   file(user: Principal, writer: FormatWriter): AsyncGenerator<string>;
 }
 
-export function createExportService(database: Database, lists: ListPort, clock: Clock): ExportService {
+export function createExportService(database: Database, clock: Clock): ExportService {
   const read = async ({ userId }: Principal, statement: BoundStatement): Promise<Rows> =>
     (await database.transaction({ kind: 'user', userId }, [statement])).at(-1) ?? [];
 
@@ -71,7 +71,7 @@ export function createExportService(database: Database, lists: ListPort, clock: 
       epoch,
       version: Number(version),
     };
-    const all = await lists.all(user);
+    const all = await listsOf(database, user);
     yield `${JSON.stringify(head).slice(0, -1)},\n"lists":[${all.map(({ json }) => `\n${json}`).join(',')}],\n"tasks":[`;
     let separator = '\n';
     for await (const rows of pages(user, true)) {
@@ -82,7 +82,7 @@ export function createExportService(database: Database, lists: ListPort, clock: 
   }
 
   async function* file(user: Principal, writer: FormatWriter): AsyncGenerator<string> {
-    const names = new Map((await lists.all(user)).map(({ id, name }) => [id, name]));
+    const names = new Map((await listsOf(database, user)).map(({ id, name }) => [id, name]));
     const toWritten = (row: Row): WrittenTask => {
       const { list_id: list, ...task } = ExportedTask.parse(JSON.parse(taskJson(row)));
       return { ...task, list: names.get(list ?? '') ?? null };

@@ -1,10 +1,7 @@
 import { AppError } from '../core/errors.ts';
+import { MAX_LISTS } from '../lists/list.ts';
+import { MAX_LEVELS } from '../tasks/parts-sql.ts';
 import { type ListEntry, type Reader, SyntaxFault, type TaskEntry } from './record.ts';
-
-/** Levels of subtasks, the top included. */
-const MAX_LEVELS = 5;
-/** As many lists as a user may have. */
-const MAX_LISTS = 500;
 
 /** A file that can be read again. */
 export type Source = () => AsyncIterable<Buffer>;
@@ -14,7 +11,8 @@ export class ImportPlan {
   readonly read: Reader;
   readonly source: Source;
   readonly lists: ListEntry[] = [];
-  readonly listNames = new Set<string>();
+  /** With the line of the first task in each. */
+  readonly listNames = new Map<string, number>();
   /** The parent of each task that has one in the file or elsewhere. */
   readonly #parents = new Map<string, string>();
   #deepest = 0;
@@ -56,8 +54,9 @@ export class ImportPlan {
     return level;
   }
 
-  #add({ id, parentId, list }: TaskEntry): void {
+  #add({ line, id, parentId, list }: TaskEntry): void {
     if (parentId !== null && !this.#parents.has(id)) this.#parents.set(id, parentId);
-    if (list !== null && 'name' in list && this.listNames.size <= MAX_LISTS) this.listNames.add(list.name);
+    if (list === null || 'id' in list || parentId !== null || this.listNames.has(list.name)) return;
+    if (this.listNames.size <= MAX_LISTS) this.listNames.set(list.name, line);
   }
 }

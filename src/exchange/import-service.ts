@@ -2,14 +2,15 @@ import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
+import type { ListEffects } from '../lists/list-effects.ts';
 import { TaskCreate, TaskId } from '../tasks/task.ts';
 import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Writer } from '../writes/writer.ts';
+import { ListDirectory, makeLists } from './import-lists.ts';
 import type { ImportPlan } from './import-plan.ts';
 import { type ImportReport, ReportBuilder } from './import-report.ts';
 import { type Checked, DryRun, Importer } from './import-target.ts';
-import type { ListPort } from './list-port.ts';
-import { idOfList, type ListReference, type TaskEntry } from './record.ts';
+import type { TaskEntry } from './record.ts';
 
 const moment = z.iso.datetime({ offset: true }).refine((text) => !text.startsWith('0000'));
 const History = z.object({
@@ -39,37 +40,21 @@ export interface ImportServiceOptions {
   readonly database: Database;
   readonly writer: Writer;
   readonly effects: TaskEffects;
-  readonly lists: ListPort;
+  readonly lists: ListEffects;
   /** 0 is no limit. */
   readonly maxTasksPerUser: number;
 }
 
 export function createImportService(options: ImportServiceOptions): ImportService {
   const { database, writer, effects, lists, maxTasksPerUser } = options;
-  /** @returns the id of the list of each name, made where there is none. */
-  const prepareLists = async (user: Principal, plan: ImportPlan, isDryRun: boolean, report: ReportBuilder) => {
-    const all = await lists.all(user);
-    const byName = new Map(all.map(({ id, name }) => [name, id]));
-    const missing = [...plan.listNames].filter((name) => !byName.has(name));
-    const wanted = [
-      ...plan.lists.filter(({ id }) => all.every((list) => list.id !== id)),
-      ...missing.map((name) => ({ line: 1, id: idOfList(name), fields: { name } })),
-    ];
-    for (const { line, id, fields } of isDryRun ? [] : wanted) {
-      const fault = await lists.create(user, id, fields);
-      if (fault !== null) report.refuse(line, fault);
-      else if (typeof fields.name === 'string') byName.set(fields.name, id);
-    }
-    return (list: ListReference): string | null =>
-      list === null ? null : 'id' in list ? list.id : (byName.get(list.name) ?? null);
-  };
-
   const toChecked = (
     user: Principal,
     { line, id, parentId, fields }: TaskEntry,
     listId: string | null,
   ): Checked | string => {
-    const parsed = TaskCreate.safeParse({ ...fields, parent_id: parentId, list_id: listId });
+    // A subtask is in the list of its parent.
+    const place = parentId === null ? (listId === null ? {} : { list_id: listId }) : { parent_id: parentId };
+    const parsed = TaskCreate.safeParse({ ...fields, ...place });
     if (!parsed.success)
       return parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
     const { created_at: createdAt = null, completed_at: completedAt = null } = History.parse(fields);
@@ -80,10 +65,12 @@ export function createImportService(options: ImportServiceOptions): ImportServic
   return {
     apply: async (user, plan, { isDryRun, onProgress, signal }) => {
       const report = new ReportBuilder();
-      const listIdOf = await prepareLists(user, plan, isDryRun, report);
+      const directory = isDryRun
+        ? new ListDirectory([])
+        : await makeLists({ database, writer, effects: lists }, user, plan, report);
       const target = isDryRun
         ? new DryRun(user, report, database, maxTasksPerUser)
-        : new Importer(user, report, writer, maxTasksPerUser);
+        : new Importer(user, report, { writer, effects, maxTasksPerUser });
       for (let level = 0; level < plan.levels; level += 1) {
         for await (const entry of plan.read(plan.source())) {
           if (entry.kind === 'refused' && level === 0) report.refuse(entry.line, entry.message);
@@ -92,7 +79,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
           if (own === null && level === 0)
             report.refuse(entry.line, 'parent_id: it is its own parent, or on a sixth level');
           if (own !== level) continue;
-          const checked = toChecked(user, entry, listIdOf(entry.list));
+          const checked = toChecked(user, entry, isDryRun ? null : directory.idOf(entry.list));
           if (typeof checked === 'string') report.refuse(entry.line, checked);
           else if (await target.add(checked)) await onProgress(report.build());
           if (signal.aborted)

@@ -3,8 +3,9 @@ import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import type { BoundStatement, Row } from '../database/sql.ts';
 import type { TaskId } from '../tasks/task.ts';
+import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect } from '../writes/effect.ts';
-import type { OutcomeKind } from '../writes/outcome.ts';
+import type { Outcome, OutcomeKind } from '../writes/outcome.ts';
 import type { Writer } from '../writes/writer.ts';
 import { countTasks, findTasks } from './exchange-sql.ts';
 import type { ReportBuilder } from './import-report.ts';
@@ -23,20 +24,24 @@ export interface Checked {
 
 const limitMessage = (limit: number) => `The limit of ${limit} tasks is reached`;
 
+interface ImporterOptions {
+  readonly writer: Writer;
+  readonly effects: TaskEffects;
+  readonly maxTasksPerUser: number;
+}
+
 /** Makes tasks in pieces, and counts what became of them. */
 export class Importer {
   readonly #user: Principal;
   readonly #report: ReportBuilder;
-  readonly #writer: Writer;
-  readonly #limit: number;
+  readonly #options: ImporterOptions;
   #size = PIECE.first;
   #piece: Checked[] = [];
 
-  constructor(user: Principal, report: ReportBuilder, writer: Writer, maxTasksPerUser: number) {
+  constructor(user: Principal, report: ReportBuilder, options: ImporterOptions) {
     this.#user = user;
     this.#report = report;
-    this.#writer = writer;
-    this.#limit = maxTasksPerUser;
+    this.#options = options;
   }
 
   /** @returns whether a piece was written. */
@@ -52,18 +57,33 @@ export class Importer {
     if (piece.length === 0) return;
     this.#piece = [];
     const startedAt = performance.now();
-    const { outcomes } = await this.#writer.write(this.#user, {
-      effects: piece.map(({ effect }) => effect),
-      isAtomic: false,
-      retry: null,
-    });
+    const outcomes = await this.#write(piece.map(({ effect }) => effect));
     const fitting = (piece.length * PIECE.targetMs) / (performance.now() - startedAt);
     this.#size = Math.round(Math.min(PIECE.max, Math.max(PIECE.min, fitting)));
-    for (const [index, { line }] of piece.entries()) {
-      const { kind, json } = outcomes[index] ?? { kind: 'missing', json: null };
-      this.#report.count(line, kind, kind === 'limit' ? limitMessage(this.#limit) : json);
-    }
+    const deleted = piece.filter((_, index) => outcomes[index]?.kind === 'taken');
+    for (const [index, { line }] of piece.entries()) this.#count(line, outcomes[index]);
+    await this.#restore(deleted);
     await nextTurn();
+  }
+
+  /** One that is not deleted any more has come back with its parent. */
+  async #restore(deleted: readonly Checked[]): Promise<void> {
+    if (deleted.length === 0) return;
+    const outcomes = await this.#write(deleted.map(({ id }) => this.#options.effects.restore(this.#user, id, null)));
+    for (const [index, { line }] of deleted.entries()) {
+      const outcome = outcomes[index];
+      this.#count(line, outcome?.kind === 'missing' ? { ...outcome, kind: 'changed' } : outcome);
+    }
+  }
+
+  async #write(effects: readonly Effect[]): Promise<readonly Outcome[]> {
+    return (await this.#options.writer.write(this.#user, { effects, isAtomic: false, retry: null })).outcomes;
+  }
+
+  #count(line: number, outcome: Outcome | undefined): void {
+    if (outcome === undefined || outcome.kind === 'taken') return;
+    const { kind, json } = outcome;
+    this.#report.count(line, kind, kind === 'limit' ? limitMessage(this.#options.maxTasksPerUser) : json);
   }
 }
 

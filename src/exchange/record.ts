@@ -16,7 +16,7 @@ export class SyntaxFault extends Error {
 export type ListReference = { readonly id: string } | { readonly name: string } | null;
 
 /** The fields that users write, and `created_at` and `completed_at`, as far as the file has them; not checked yet. */
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 export interface TaskEntry {
   readonly kind: 'task';

@@ -7,7 +7,17 @@ export const STEP_ROWS = 100;
 const JOBS_LOCK = 7_063_915;
 
 /** SQL that is false while another process runs a step of a job. */
-export const IS_ALONE = `(select pg_catalog.pg_try_advisory_xact_lock(${JOBS_LOCK}))`;
+const IS_ALONE = `(select pg_catalog.pg_try_advisory_xact_lock(${JOBS_LOCK}))`;
+
+/**
+ * The oldest rows of `todo.<table>` for which `condition` holds, locked with their users; users who are writing are passed
+ * over. The statement need not repeat the condition, by whose index the planner would read all rows that are due for each.
+ */
+export const due = (table: string, condition: string, age: string) => `due as materialized (
+  select ${table}.user_id, ${table}.id from todo.${table} join todo.users on users.id = ${table}.user_id
+  where ${IS_ALONE} and ${condition}
+  order by ${age} limit ${STEP_ROWS} for no key update of users skip locked for update of ${table} skip locked
+)`;
 
 /** Deletes replies that are no longer given. Returns the users. */
 export const deleteOldReplies = sql(

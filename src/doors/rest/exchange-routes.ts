@@ -5,7 +5,7 @@ import { ImportReport, REPORT_EXAMPLE } from '../../exchange/import-report.ts';
 import type { EventStreams } from '../../http/event-stream.ts';
 import { jsonResponse, streamResponse } from '../../http/openapi.ts';
 import { LONG_BODY_TIMEOUT_MS } from '../../http/request-time.ts';
-import { EXAMPLE } from '../../tasks/fields.ts';
+import { EXAMPLE } from '../../tasks/example.ts';
 import { header, invalidField, operation, responses, text, type ZodRequestTypes } from './documents.ts';
 import { type Exchange, exchangeHandlers, MAX_IMPORT_BYTES } from './exchange-handlers.ts';
 
@@ -41,9 +41,10 @@ const number = (description: string) =>
 const Erased = z
   .object({
     tasks: number('Tasks, deleted ones too.'),
+    lists: number('Lists, deleted ones too.'),
     replies: number('Answers that were kept for requests with an idempotency key.'),
   })
-  .meta({ id: 'Erased', description: 'How much was erased.', examples: [{ tasks: 12, replies: 12 }] });
+  .meta({ id: 'Erased', description: 'How much was erased.', examples: [{ tasks: 12, lists: 12, replies: 12 }] });
 
 const NO_HEADERS = z.object({});
 const ACCEPT = header('Accept', '`text/event-stream` gives progress, and then the report, as Server-Sent Events.');
@@ -58,7 +59,7 @@ const IMPORT = `Makes the tasks of a file that are not there: our JSON document,
   64 MiB. A task that is there is kept as it is, a deleted one comes back, so the same file twice changes nothing. A file that
   cannot be read is 400 with the line, and nothing is changed; a faulty record is refused by itself. At most two imports run at a
   time: 503 then.`;
-const ERASE = `Erases all tasks and kept replies of the caller, for good. The counter goes on, in a new epoch: clients start again
+const ERASE = `Erases all tasks, lists and kept replies of the caller, for good. The counter goes on, in a new epoch: clients start again
   without a cursor.`;
 
 const EVENTS_EXAMPLE = `event: progress
