@@ -196,6 +196,7 @@ export interface DeletedTask {
 /** How much was erased. */
 export interface Erased {
   readonly tasks: number;
+  readonly lists: number;
   readonly replies: number;
 }
 
@@ -224,6 +225,15 @@ export interface FieldError {
 
 export interface Healthy {
   readonly status: 'healthy';
+}
+
+/** What became of the records of a file, or would. */
+export interface ImportReport {
+  readonly created: number;
+  readonly restored: number;
+  readonly unchanged: number;
+  readonly refused_count: number;
+  readonly refused: readonly (RefusedRecord)[];
 }
 
 /** A list of tasks, owned by one user. */
