@@ -70,7 +70,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
         : await makeLists({ database, writer, effects: lists }, user, plan, report);
       const target = isDryRun
         ? new DryRun(user, report, database, maxTasksPerUser)
-        : new Importer(user, report, { writer, effects, maxTasksPerUser });
+        : new Importer(user, report, { database, writer, effects, maxTasksPerUser });
       for (let level = 0; level < plan.levels; level += 1) {
         for await (const entry of plan.read(plan.source())) {
           if (entry.kind === 'refused' && level === 0) report.refuse(entry.line, entry.message);

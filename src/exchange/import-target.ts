@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
-import type { BoundStatement, Row } from '../database/sql.ts';
+import type { BoundStatement, Rows } from '../database/sql.ts';
 import type { TaskId } from '../tasks/task.ts';
 import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect } from '../writes/effect.ts';
@@ -24,7 +24,19 @@ export interface Checked {
 
 const limitMessage = (limit: number) => `The limit of ${limit} tasks is reached`;
 
+async function read(database: Database, { userId }: Principal, statement: BoundStatement): Promise<Rows> {
+  return (await database.transaction({ kind: 'user', userId }, [statement])).at(-1) ?? [];
+}
+
+/** @returns the state of each task of `piece` that there is, as `findTasks` gives it. */
+async function statesOf(database: Database, user: Principal, piece: readonly Checked[]) {
+  const ids = `{${piece.map(({ id }) => id).join(',')}}`;
+  const rows = await read(database, user, findTasks({ owner: user.userId, ids }));
+  return new Map(rows.map(([id, state]) => [id, state]));
+}
+
 interface ImporterOptions {
+  readonly database: Database;
   readonly writer: Writer;
   readonly effects: TaskEffects;
   readonly maxTasksPerUser: number;
@@ -53,9 +65,13 @@ export class Importer {
   }
 
   async flush(): Promise<void> {
-    const piece = this.#piece;
-    if (piece.length === 0) return;
+    const all = this.#piece;
     this.#piece = [];
+    const states = await statesOf(this.#options.database, this.#user, all);
+    const isThere = ({ id }: Checked) => states.get(id) === 'live';
+    for (const { line } of all.filter(isThere)) this.#report.count(line, 'exists', null);
+    const piece = all.filter((task) => !isThere(task));
+    if (piece.length === 0) return;
     const startedAt = performance.now();
     const outcomes = await this.#write(piece.map(({ effect }) => effect));
     const fitting = (piece.length * PIECE.targetMs) / (performance.now() - startedAt);
@@ -116,10 +132,8 @@ export class DryRun {
   async flush(): Promise<void> {
     const piece = this.#piece;
     this.#piece = [];
-    const owner = this.#user.userId;
     this.#room ??= this.#limit === 0 ? Number.POSITIVE_INFINITY : this.#limit - (await this.#count());
-    const rows = await this.#read(findTasks({ owner, ids: `{${piece.map(({ id }) => id).join(',')}}` }));
-    const states = new Map(rows.map(([id, state]) => [id, state]));
+    const states = await statesOf(this.#database, this.#user, piece);
     for (const { line, id } of piece) {
       this.#report.count(line, this.#kindOf(id, states.get(id), this.#room), limitMessage(this.#limit));
     }
@@ -133,12 +147,7 @@ export class DryRun {
   }
 
   async #count(): Promise<number> {
-    const [[tasks = '0'] = []] = await this.#read(countTasks({ owner: this.#user.userId }));
+    const [[tasks = '0'] = []] = await read(this.#database, this.#user, countTasks({ owner: this.#user.userId }));
     return Number(tasks);
-  }
-
-  async #read(statement: BoundStatement): Promise<readonly Row[]> {
-    const { userId } = this.#user;
-    return (await this.#database.transaction({ kind: 'user', userId }, [statement])).at(-1) ?? [];
   }
 }
