@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { changesOf } from './support/changes.ts';
 import { assertError } from './support/envelope.ts';
 import { onAnyDatabase, onEachDatabase, type Person, type Task } from './support/service.ts';
+import { exchange, listen, open, wire } from './support/socket.ts';
 
 const fixture = (name: string) => readFileSync(new URL(`../test/fixtures/${name}`, import.meta.url));
 
@@ -231,13 +232,17 @@ onEachDatabase('import and export', (service) => {
 
   test('completed tasks were completed when they were', async () => {
     const person = await service().person();
-    await importFile(person, 'text/plain', 'x 2020-03-04 2020-03-01 long ago\nx 2999-01-01 in the future\n');
-    const [future, past] = await person.list();
+    await importFile(person, 'text/plain', 'x 2020-03-04 2020-03-01 long ago\nx 2999-01-01 2020-02-01 in the future\n');
+    const [past, future] = await person.list();
     assert.deepEqual(
       [past?.is_completed, past?.completed_at, past?.created_at],
       [true, '2020-03-04T00:00:00.000000Z', '2020-03-01T00:00:00.000000Z'],
     );
     assert.deepEqual([future?.is_completed, future?.completed_at], [true, '2999-01-01T00:00:00.000000Z']);
+    const odd = ['0001-01-01', '0000-00-00', '9999-12-31'].map((day) => `x ${day} ${day} of ${day}`);
+    assert.equal((await importFile(person, 'text/plain', odd.join('\n'))).created, 3);
+    const made = (await person.list()).find(({ title }) => title === 'of 9999-12-31');
+    assert.equal(made?.completed_at?.slice(0, 2), '20', 'what is no time is left out');
   });
 
   test('faulty records are refused by their lines, the others are made, and the limit holds', async () => {
@@ -414,6 +419,21 @@ onAnyDatabase('files that cannot be imported', (service) => {
       ]),
     );
     assert.deepEqual([cycle.created, cycle.refused_count], [1, 3]);
+  });
+
+  test('an upload that breaks off changes nothing, and makes room for others', async () => {
+    const person = await service().person();
+    const port = await listen(service().app);
+    for (const id of ['broken-1', 'broken-2', 'broken-3']) {
+      const headers = { Authorization: `Bearer ${person.token}`, 'Content-Type': 'text/plain', 'X-Request-Id': id };
+      const socket = await open(port);
+      socket.write(wire('POST', '/api/import', { ...headers, 'Content-Length': '1000' }, 'one\ntwo\n'));
+      await exchange(port, wire('GET', '/health', { Connection: 'close' })); // by now the service has the beginning
+      socket.destroy();
+      await service().log.until(({ request_id }) => request_id === id);
+    }
+    assert.deepEqual(await person.list(), []);
+    assert.equal((await importFile(person, 'text/plain', 'one')).created, 1);
   });
 
   test('a third import at a time is refused, and may come again', async () => {

@@ -12,7 +12,9 @@ import { type ImportReport, ReportBuilder } from './import-report.ts';
 import { type Checked, DryRun, Importer } from './import-target.ts';
 import type { TaskEntry } from './record.ts';
 
-const moment = z.iso.datetime({ offset: true }).refine((text) => !text.startsWith('0000'));
+/** The first and last years are what programs write for none, and are no times of the database in every zone. */
+const moment = z.iso.datetime({ offset: true }).refine((text) => !/^(000[01]|9999)/.test(text));
+/** What is no time is left out. */
 const History = z.object({
   created_at: moment.nullish().catch(null),
   completed_at: moment.nullish().catch(null),

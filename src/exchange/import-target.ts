@@ -66,6 +66,7 @@ export class Importer {
 
   async flush(): Promise<void> {
     const all = this.#piece;
+    if (all.length === 0) return;
     this.#piece = [];
     const states = await statesOf(this.#options.database, this.#user, all);
     const isThere = ({ id }: Checked) => states.get(id) === 'live';
@@ -131,6 +132,7 @@ export class DryRun {
 
   async flush(): Promise<void> {
     const piece = this.#piece;
+    if (piece.length === 0) return;
     this.#piece = [];
     this.#room ??= this.#limit === 0 ? Number.POSITIVE_INFINITY : this.#limit - (await this.#count());
     const states = await statesOf(this.#database, this.#user, piece);

@@ -1,5 +1,6 @@
 import { v5 as uuidv5 } from 'uuid';
 import { RecentMap } from '../core/recent-map.ts';
+import { tagKey } from '../tasks/tag.ts';
 
 /** A file that cannot be read on from `line`: nothing of it is imported. */
 export class SyntaxFault extends Error {
@@ -146,7 +147,7 @@ export function isTimeZone(name: string): boolean {
 export function distinctTags(tags: readonly string[]): string[] {
   const byKey = new Map<string, string>();
   for (const tag of tags.map((one) => one.trim()).filter((one) => one !== '')) {
-    const key = tag.toLowerCase();
+    const key = tagKey(tag);
     if (!byKey.has(key)) byKey.set(key, tag);
   }
   return [...byKey.values()];
