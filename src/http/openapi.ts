@@ -198,7 +198,9 @@ function showExamples(paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject, sc
       const body = path?.[method]?.requestBody;
       for (const media of body !== undefined && 'content' in body ? Object.values(body.content) : []) {
         const name = media.schema && '$ref' in media.schema ? media.schema.$ref.split('/').at(-1) : undefined;
-        const { examples, required, minProperties } = schemas[name ?? ''] ?? {};
+        const schema = schemas[name ?? ''];
+        if (schema === undefined) continue;
+        const { examples, required, minProperties } = schema;
         if (body !== undefined && 'required' in body && !required && !minProperties) delete body.required;
         if (!Array.isArray(examples)) continue;
         media.examples = Object.fromEntries(examples.map((value, index) => [`example${index + 1}`, { value }]));
