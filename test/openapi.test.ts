@@ -29,6 +29,7 @@ const BODIES: Readonly<Record<string, string>> = {
   'post /api/tasks': 'TaskCreate',
   'put /api/tasks/{task_id}': 'TaskUpdate',
   'patch /api/tasks/{task_id}': 'TaskUpdate',
+  'post /api/tasks/{task_id}/toggle': 'TaskToggle',
   'post /api/lists': 'ListCreate',
   'put /api/lists/{list_id}': 'ListUpdate',
   'patch /api/lists/{list_id}': 'ListUpdate',
@@ -48,9 +49,9 @@ const LIST_FIELDS = ['name*', 'color', 'position', 'is_archived'];
 const OPERATIONS: Readonly<Record<'Task' | 'List', Readonly<Record<string, readonly string[]>>>> = {
   Task: {
     create: ['op*', 'type', 'id', 'if_version', ...CREATED],
-    put: ['op*', 'type', ...TARGET, ...CREATED],
+    put: ['op*', 'type', ...TARGET, ...CREATED, 'completed_on'],
     update: ['op*', 'type', ...TARGET, ...FIELDS, ...CHANGES],
-    toggle: ['op*', 'type', ...TARGET],
+    toggle: ['op*', 'type', ...TARGET, 'completed_on'],
     delete: ['op*', 'type', ...TARGET],
     restore: ['op*', 'type', ...TARGET],
   },
@@ -93,6 +94,8 @@ const PARAMETERS: Readonly<
 const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks': ['201', '409'],
   'put /api/tasks/{task_id}': ['200', '201', '409'],
+  'patch /api/tasks/{task_id}': ['200', '409'],
+  'post /api/tasks/{task_id}/toggle': ['200', '409'],
   'post /api/tasks/{task_id}/restore': ['200', '409'],
   'post /api/lists': ['201', '409'],
   'put /api/lists/{list_id}': ['200', '201', '409'],
@@ -188,7 +191,8 @@ describe('the OpenAPI document', () => {
       const where = `${method} ${path}`;
       const { required, content = {} } = operation.requestBody ?? {};
       const types = FILES[where] ?? (name ? ['application/json'] : []);
-      assert.deepEqual([required, Object.keys(content)], types.length > 0 ? [true, types] : [undefined, []], where);
+      const isRequired = types.length === 0 || name === 'TaskToggle' ? undefined : true;
+      assert.deepEqual([required, Object.keys(content)], [isRequired, types], where);
       if (where in FILES) continue;
       const { schema, example, examples } = content['application/json'] ?? {};
       assert.deepEqual(schema, name && { $ref: `#/components/schemas/${name}` }, where);
@@ -222,7 +226,7 @@ describe('the OpenAPI document', () => {
   test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
     const named = Object.keys(schemas).filter((name) => /^(Task|List|Deleted|Batch|Change)/.test(name));
-    assert.equal(named.length, 26);
+    assert.equal(named.length, 27);
     for (const name of named) assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
     assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.TaskCreate.properties.title'));
@@ -351,7 +355,7 @@ describe('the OpenAPI document', () => {
       FIELDS.filter((name) => !(name in task)),
       [],
     );
-    assert.equal(Object.keys(task).length, FIELDS.length + 7);
+    assert.equal(Object.keys(task).length, FIELDS.length + 8);
     for (const wrong of [
       { id: task.id.replaceAll('-', '') },
       { updated_at: '2026-11-21' },

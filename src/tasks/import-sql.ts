@@ -59,7 +59,7 @@ const importPlaced = effect<Record<string, SqlValue>>(
   'task_import_placed',
   'user',
   `${found('true')},
-   ${placed(`select ${importedValues(IN_PARAMETERS, 'null')} where ${IS_FREE}`, MAY_BE_MADE, CREATED_AT)}`,
+   ${placed(`select ${importedValues(IN_PARAMETERS, 'null')} where ${IS_FREE}`, MAY_BE_MADE, [], CREATED_AT)}`,
   orFaults(outcome(`when ${IS_FAULTY} then 'invalid'`)),
 );
 
