@@ -293,7 +293,8 @@ describe('the patterns of the OpenAPI document', () => {
         const middle = unit.repeat(LENGTH / unit.length);
         for (const text of [`${middle}\0`, `x${middle}\0x`, `${middle}!`, ` ${middle.slice(0, 1999)}\0`]) {
           for (const flags of ['', 'u']) {
-            assert.equal(matches(pattern, flags, text, TIMEOUT_MS), !text.includes('\0'), pattern);
+            const isOfText = pattern.includes('\\x00') && !text.includes('\0');
+            assert.equal(matches(pattern, flags, text, TIMEOUT_MS), isOfText, pattern);
           }
         }
       }

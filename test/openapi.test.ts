@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import { CHANGES, FIELDS } from './support/fields.ts';
 import { faults, OpenApi, schemasIn } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, startService } from './support/service.ts';
 
@@ -27,10 +28,11 @@ const BODIES: Readonly<Record<string, string>> = {
 };
 
 /** The fields of each operation of a batch; those with an asterisk are required. */
+const CREATED = FIELDS.map((name) => (name === 'title' ? 'title*' : name));
 const OPERATIONS: Readonly<Record<string, readonly string[]>> = {
-  create: ['op*', 'id', 'if_version', 'title*', 'description', 'is_completed'],
-  put: ['op*', 'id*', 'if_version', 'title*', 'description', 'is_completed'],
-  update: ['op*', 'id*', 'if_version', 'title', 'description', 'is_completed'],
+  create: ['op*', 'id', 'if_version', ...CREATED],
+  put: ['op*', 'id*', 'if_version', ...CREATED],
+  update: ['op*', 'id*', 'if_version', ...FIELDS, ...CHANGES],
   toggle: ['op*', 'id*', 'if_version'],
   delete: ['op*', 'id*', 'if_version'],
   restore: ['op*', 'id*', 'if_version'],
@@ -297,7 +299,11 @@ describe('the OpenAPI document', () => {
         assert.ok(!validate(less), `${name} does not require ${field}`);
       }
     }
-    assert.equal(Object.keys(task).length, 9);
+    assert.deepEqual(
+      FIELDS.filter((name) => !(name in task)),
+      [],
+    );
+    assert.equal(Object.keys(task).length, FIELDS.length + 7);
     for (const wrong of [
       { id: task.id.replaceAll('-', '') },
       { updated_at: '2026-11-21' },
@@ -341,7 +347,12 @@ describe('the OpenAPI document', () => {
       all.filter(({ schema }) => schema.format !== undefined && schema.pattern !== undefined),
       [],
     );
-    assert.equal(new Set(all.flatMap(({ schema }) => schema.pattern ?? [])).size, 2);
+    assert.deepEqual([...new Set(all.flatMap(({ schema }) => schema.pattern ?? []))].sort(), [
+      '^([01][0-9]|2[0-3]):[0-5][0-9]$',
+      '^[A-Za-z][0-9A-Za-z]+$',
+      '^[^\\x00]*$',
+      '^\\s*[^\\s\\x00][^\\x00]*$',
+    ]);
   });
 
   test('links a new task to every operation on a task', async () => {

@@ -12,7 +12,7 @@ onEachDatabase('tasks', (service) => {
     assert.equal(answer.body, '{"tasks":[]}');
   });
 
-  test('a created task has exactly the nine fields, and Location is its URL', async () => {
+  test('a created task has exactly the fields of the contract, and Location is its URL', async () => {
     const person = await service().person();
     const answer = await person.send('POST', '/api/tasks', { title: '  Buy oat milk\n' });
     assert.equal(answer.statusCode, 201);
@@ -23,6 +23,13 @@ onEachDatabase('tasks', (service) => {
       'title',
       'description',
       'is_completed',
+      'position',
+      'due_date',
+      'due_time',
+      'due_time_zone',
+      'priority',
+      'tags',
+      'completed_at',
       'created_at',
       'updated_at',
       'deleted_at',
@@ -40,6 +47,13 @@ onEachDatabase('tasks', (service) => {
         title: 'Buy oat milk',
         description: null,
         is_completed: false,
+        position: 'a0',
+        due_date: null,
+        due_time: null,
+        due_time_zone: null,
+        priority: 'none',
+        tags: [],
+        completed_at: null,
         created_at: '',
         updated_at: '',
         deleted_at: null,

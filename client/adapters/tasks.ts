@@ -1,11 +1,14 @@
-import { type Operation, type Task, type TaskCreate, TodoApiError, uuidv7 } from 'todo-api-client';
+import {
+  newTask as emptyTask,
+  type Operation,
+  type Task,
+  type TaskCreate,
+  TodoApiError,
+  uuidv7,
+} from 'todo-api-client';
 
-/** A task as it is until the service has seen it: of version 0. */
-export function newTask({ title, description = null, is_completed = false }: TaskCreate): Task {
-  const now = new Date().toISOString();
-  const dates = { created_at: now, updated_at: now, deleted_at: null };
-  return { id: uuidv7(), user_id: '', title, description, is_completed, ...dates, version: 0 };
-}
+/** A task as it is until the service has seen it. */
+export const newTask = (fields: TaskCreate): Task => emptyTask(uuidv7(), '', new Date().toISOString(), fields);
 
 const MAX_OPERATIONS = 100;
 /** The service takes 256 KiB. */

@@ -15,6 +15,12 @@ export interface BatchCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly position?: string;
+  readonly due_date?: string | null;
+  readonly due_time?: string | null;
+  readonly due_time_zone?: string | null;
+  readonly priority?: 'none' | 'low' | 'medium' | 'high';
+  readonly tags?: readonly (string)[];
 }
 
 /** Deletes the task; a success also if it is gone. */
@@ -35,6 +41,12 @@ export interface BatchPut {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly position?: string;
+  readonly due_date?: string | null;
+  readonly due_time?: string | null;
+  readonly due_time_zone?: string | null;
+  readonly priority?: 'none' | 'low' | 'medium' | 'high';
+  readonly tags?: readonly (string)[];
 }
 
 /** Restores the deleted task. */
@@ -76,6 +88,14 @@ export interface BatchUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly position?: string;
+  readonly due_date?: string | null;
+  readonly due_time?: string | null;
+  readonly due_time_zone?: string | null;
+  readonly priority?: 'none' | 'low' | 'medium' | 'high';
+  readonly tags?: readonly (string)[];
+  readonly add_tags?: readonly (string)[];
+  readonly remove_tags?: readonly (string)[];
 }
 
 /** The newest change of one task. */
@@ -135,6 +155,13 @@ export interface Task {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
+  readonly position: string;
+  readonly due_date: string | null;
+  readonly due_time: string | null;
+  readonly due_time_zone: string | null;
+  readonly priority: 'none' | 'low' | 'medium' | 'high';
+  readonly tags: readonly (string)[];
+  readonly completed_at: string | null;
   readonly created_at: string;
   readonly updated_at: string;
   readonly deleted_at: string | null;
@@ -146,6 +173,12 @@ export interface TaskCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly position?: string;
+  readonly due_date?: string | null;
+  readonly due_time?: string | null;
+  readonly due_time_zone?: string | null;
+  readonly priority?: 'none' | 'low' | 'medium' | 'high';
+  readonly tags?: readonly (string)[];
 }
 
 /** The user's newest tasks, newest first. */
@@ -153,9 +186,17 @@ export interface TaskList {
   readonly tasks: readonly (Task)[];
 }
 
-/** The fields to change, at least one of `title`, `description`, `is_completed`. Fields not given keep their values; others are ignored. */
+/** The fields to change, at least one of `title`, `description`, `is_completed`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`. Fields not given keep their values; others are ignored. */
 export interface TaskUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly position?: string;
+  readonly due_date?: string | null;
+  readonly due_time?: string | null;
+  readonly due_time_zone?: string | null;
+  readonly priority?: 'none' | 'low' | 'medium' | 'high';
+  readonly tags?: readonly (string)[];
+  readonly add_tags?: readonly (string)[];
+  readonly remove_tags?: readonly (string)[];
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { EXAMPLE, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
+import { EXAMPLE, requireNeeded } from '../tasks/fields.ts';
+import { refuseBothTags, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
 
 export const MAX_OPERATIONS = 100;
 export const MAX_BATCH_BYTES = 262_144;
@@ -15,11 +16,14 @@ const absent = z
   .meta({ type: 'integer', description: '0: a create is never executed on a task that exists.', examples: [0] });
 const target = { id: TaskId, if_version: expected };
 
-const create = z.object({ op: z.literal('create'), id: TaskId.optional(), if_version: absent, ...TaskCreate.shape });
-const put = z.object({ op: z.literal('put'), ...target, ...TaskCreate.shape });
+const create = z
+  .object({ op: z.literal('create'), id: TaskId.optional(), if_version: absent, ...TaskCreate.shape })
+  .superRefine(requireNeeded);
+const put = z.object({ op: z.literal('put'), ...target, ...TaskCreate.shape }).superRefine(requireNeeded);
 const update = z
   .looseObject({ op: z.literal('update'), ...target, ...TaskChanges.shape })
-  .superRefine(({ op, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context));
+  .superRefine(({ op, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
+  .superRefine(refuseBothTags);
 const toggle = z.object({ op: z.literal('toggle'), ...target });
 const remove = z.object({ op: z.literal('delete'), ...target });
 const restore = z.object({ op: z.literal('restore'), ...target });

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { EXAMPLE, Task } from '../tasks/task.ts';
+import { EXAMPLE } from '../tasks/fields.ts';
+import { Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';
 

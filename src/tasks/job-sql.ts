@@ -1,7 +1,7 @@
 import { sql } from '../database/sql.ts';
 import { IS_ALONE, STEP_ROWS } from '../writes/job-sql.ts';
 import { BLANK_VALUES, NAMES } from './columns.ts';
-import { IS_IN_TRASH, NEXT_UPDATED_AT } from './write-sql.ts';
+import { IS_IN_TRASH, NEXT_UPDATED_AT } from './parts-sql.ts';
 
 /**
  * The oldest tasks for which `condition` holds, locked with their users; users who are writing are passed over. The

@@ -2,6 +2,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Principal } from '../core/user.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
+import type { Expected } from './parts-sql.ts';
+import * as remove from './remove-sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import * as write from './write-sql.ts';
 
@@ -18,11 +20,11 @@ export interface TaskEffects {
   create(user: Principal, id: TaskId | null, task: TaskCreate): Effect;
   /** Under ids of the service's. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
-  put(user: Principal, id: TaskId, task: TaskCreate, expected: write.Expected): Effect;
-  update(user: Principal, id: TaskId, changes: TaskUpdate, expected: write.Expected): Effect;
-  toggle(user: Principal, id: TaskId, expected: write.Expected): Effect;
-  delete(user: Principal, id: TaskId, deletion: Omit<write.Deletion, 'keepsContent'>, expected: write.Expected): Effect;
-  restore(user: Principal, id: TaskId, expected: write.Expected): Effect;
+  put(user: Principal, id: TaskId, task: TaskCreate, expected: Expected): Effect;
+  update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
+  toggle(user: Principal, id: TaskId, expected: Expected): Effect;
+  delete(user: Principal, id: TaskId, deletion: Omit<remove.Deletion, 'keepsContent'>, expected: Expected): Effect;
+  restore(user: Principal, id: TaskId, expected: Expected): Effect;
   /** To be run after deletions: blanks the oldest deleted tasks if there are too many. */
   afterDeletions(user: Principal): readonly BoundStatement[];
 }
@@ -44,8 +46,8 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
     update: ({ userId }, id, changes, expected) => write.updateTask(userId, id, changes, expected),
     toggle: ({ userId }, id, expected) => write.toggleTask(userId, id, expected),
     delete: ({ userId }, id, deletion, expected) =>
-      write.deleteTask(userId, id, { ...deletion, keepsContent }, expected),
-    restore: ({ userId }, id, expected) => write.restoreTask(userId, id, expected, limit),
-    afterDeletions: ({ userId }) => (limit > 0 ? [write.blankOldestDeleted(userId, limit)] : []),
+      remove.deleteTask(userId, id, { ...deletion, keepsContent }, expected),
+    restore: ({ userId }, id, expected) => remove.restoreTask(userId, id, expected, limit),
+    afterDeletions: ({ userId }) => (limit > 0 ? [remove.blankOldestDeleted(userId, limit)] : []),
   };
 }

@@ -8,10 +8,10 @@ import type { Effect, Retry } from '../writes/effect.ts';
 import type { Outcome } from '../writes/outcome.ts';
 import type { Writer } from '../writes/writer.ts';
 import { LongLists } from './long-list.ts';
+import type { Expected } from './parts-sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import type { TaskEffects } from './task-effects.ts';
 import { getState, getTask, listDeletedTasks, listLongTasks, listShortTasks, listTasks } from './task-sql.ts';
-import type { Expected } from './write-sql.ts';
 
 /** A task as the database built it: `json` is text of the schema `Task`, which the REST handlers send unparsed. */
 interface TaskResult {

@@ -36,7 +36,7 @@ const MAX_SHORT_LIST_BYTES = 131_072;
 export const listShortTasks = listUnlessKnown(
   'task_list_short',
   `with newest as materialized (${NEWEST}),
-     length as (select coalesce(sum(octet_length(title) + coalesce(octet_length(description), 0)), 0) as bytes from newest)
+     length as (select coalesce(sum(octet_length(title) + coalesce(octet_length(description), 0) + pg_column_size(tags)), 0) as bytes from newest)
    select case when (select bytes from length) <= ${MAX_SHORT_LIST_BYTES} then ${AS_LIST} end
    from (
      select ${TASK_FIELDS} from newest where (select bytes from length) <= ${MAX_SHORT_LIST_BYTES}

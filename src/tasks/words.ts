@@ -1,21 +1,23 @@
 /*
- * The words of texts, for search, and the keys by which titles are sorted and tags are compared. They are made here and
- * not by the database, so that they are the same on every one.
+ * The words of texts, by which tasks are found and, by those of their titles, sorted. They are made here and not by the
+ * database, so that they are the same on every one.
  */
 
-/** Changes whenever words or keys of some text do; tasks of an older one are indexed again (`job-sql.ts`). */
+/** Changes whenever words or keys of tags do; tasks of an older one are indexed again (`words-sql.ts`). */
 export const WORDS_REVISION = 1;
 
 const MAX_WORD_LENGTH = 40;
 /** Of one text: a description of ideographs has up to 2000. */
 const MAX_WORDS = 500;
-const MAX_KEY_LENGTH = 200;
 
 /** Accents and points. Not the marks that make another letter: of kana, and the vowels of Indic scripts, Thai and others. */
 const ACCENT = /(?![\u3099\u309a])(?=\p{Mn})[\p{Script=Inherited}\p{Script=Arabic}\p{Script=Hebrew}]/gu;
 
-/** Full case folding, as far as the case mappings give it: `ẞ` is `ss`. They make a `ς` of a capital at the end of a word. */
-const foldCase = (text: string) => text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
+/**
+ * @returns `text` without differences of case: full case folding as far as the case mappings give it (`ẞ` is `ss`), which
+ *   make a `ς` of a capital at the end of a word.
+ */
+export const foldCase = (text: string) => text.toLowerCase().toUpperCase().toLowerCase().replaceAll('ς', 'σ');
 
 const withoutAccents = (text: string) => text.normalize('NFKD').replace(ACCENT, '');
 
@@ -59,9 +61,3 @@ export function wantedWords(query: string): readonly string[] {
   const words = [...new Set(runs(query, pairs))];
   return words.filter((word) => !words.some((other) => other !== word && other.startsWith(word)));
 }
-
-/** @returns what titles are sorted by, byte by byte in UTF-8: folded, at most 200 code points. */
-export const titleKey = (title: string): string => [...fold(title)].slice(0, MAX_KEY_LENGTH).join('');
-
-/** @returns what tags are compared by: without differences of case, and of the form in which accents are encoded. */
-export const tagKey = (tag: string): string => foldCase(tag.normalize('NFC')).normalize('NFC');

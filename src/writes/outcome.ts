@@ -15,11 +15,13 @@ const OUTCOME_KINDS = [
   'taken',
   /** The user has as many as they may. */
   'limit',
+  /** With what it has already it would break a rule; `json` is what is wrong: an array of `FieldError`. */
+  'invalid',
 ] as const;
 
 export type OutcomeKind = (typeof OUTCOME_KINDS)[number];
 
-export const FAILURES: readonly OutcomeKind[] = ['missing', 'stale', 'exists', 'taken', 'limit'];
+export const FAILURES: readonly OutcomeKind[] = ['missing', 'stale', 'exists', 'taken', 'limit', 'invalid'];
 
 export interface Outcome {
   readonly kind: OutcomeKind;

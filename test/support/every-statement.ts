@@ -5,6 +5,8 @@ import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
 import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
+import type { Expected } from '../../dist/tasks/parts-sql.js';
+import { blankOldestDeleted, deleteTask, restoreTask } from '../../dist/tasks/remove-sql.js';
 import type { TaskId } from '../../dist/tasks/task.js';
 import {
   getState,
@@ -14,18 +16,7 @@ import {
   listShortTasks,
   listTasks,
 } from '../../dist/tasks/task-sql.js';
-import {
-  blankOldestDeleted,
-  deleteTask,
-  type Expected,
-  insertTask,
-  insertTaskAs,
-  insertTasks,
-  putTask,
-  restoreTask,
-  toggleTask,
-  updateTask,
-} from '../../dist/tasks/write-sql.js';
+import { insertTask, insertTaskAs, insertTasks, putTask, toggleTask, updateTask } from '../../dist/tasks/write-sql.js';
 import { claimKey, getReply, keepReply, lockExistingUser, lockUser } from '../../dist/writes/write-sql.js';
 
 /** What the statements are about. */
@@ -48,10 +39,12 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', tags: ['Mine'] }, 0),
     insertTasks(owner, [randomUUID(), randomUUID()], [{ title: 'mine' }, { title: 'mine too' }], 0),
     insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
+    updateTask(owner, live, { priority: 'high', add_tags: ['Mine'] }, expected),
     toggleTask(owner, live, expected),
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),

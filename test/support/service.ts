@@ -44,6 +44,13 @@ export interface Task {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
+  readonly position: string;
+  readonly due_date: string | null;
+  readonly due_time: string | null;
+  readonly due_time_zone: string | null;
+  readonly priority: string;
+  readonly tags: readonly string[];
+  readonly completed_at: string | null;
   readonly created_at: string;
   readonly updated_at: string;
   readonly deleted_at: string | null;

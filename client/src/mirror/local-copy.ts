@@ -1,4 +1,5 @@
 import type { Task } from '../api-types.ts';
+import { changedTask, newTask } from '../task.ts';
 import { Contents, NOTHING } from './contents.ts';
 import type { MirrorStorage, PendingWrite, StorageChange, Written } from './storage.ts';
 
@@ -18,10 +19,8 @@ function withWrite(
   const { kind, id, fields, at } = write;
   if (kind === 'delete') return undefined;
   if (kind === 'restore') return task ?? known;
-  if (kind === 'update') return task === undefined ? undefined : { ...task, ...fields, updated_at: at };
-  const { title = '', description = null, is_completed = false } = fields;
-  const times = { created_at: at, updated_at: at, deleted_at: null };
-  return { id, user_id: user, title, description, is_completed, ...times, version: 0 };
+  if (kind === 'update') return task === undefined ? undefined : changedTask(task, fields, at);
+  return newTask(id, user, at, { ...fields, title: fields.title ?? '' });
 }
 
 const newestFirst = (a: Task, b: Task) => {

@@ -2,6 +2,7 @@ import type { Task, TaskCreate, TaskUpdate } from '../api-types.ts';
 import type { TodoClient } from '../client.ts';
 import { localError, TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
+import { storedFields } from '../task.ts';
 import { Leader, type OnConflict, type Status } from './leader.ts';
 import { LocalCopy } from './local-copy.ts';
 import type { NewWrite, OpenStorage, PendingWrite } from './storage.ts';
@@ -48,15 +49,6 @@ export interface Mirror {
   close(): Promise<void>;
   /** Ends and deletes everything stored of the user, pending writes too, in all windows. */
   clear(): Promise<void>;
-}
-
-/** As the service stores them. */
-function trimmed({ title, description, is_completed }: TaskUpdate): TaskUpdate {
-  return {
-    ...(title === undefined ? {} : { title: title.trim() }),
-    ...(description === undefined ? {} : { description: description?.trim() || null }),
-    ...(is_completed === undefined ? {} : { is_completed }),
-  };
 }
 
 class LocalMirror implements Mirror {
@@ -123,14 +115,14 @@ class LocalMirror implements Mirror {
 
   async create(task: TaskCreate): Promise<Task> {
     const id = uuidv7(this.#client.http.token.now());
-    await this.#write('create', id, () => trimmed(task));
+    await this.#write('create', id, () => storedFields(task));
     const created = this.get(id);
     if (created === undefined) throw localError('CLOSED', 'The mirror is closed');
     return created;
   }
 
   update(id: string, change: TaskUpdate): Promise<void> {
-    return this.#write('update', id, () => trimmed(change));
+    return this.#write('update', id, () => storedFields(change));
   }
 
   toggle(id: string): Promise<void> {

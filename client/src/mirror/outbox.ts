@@ -3,6 +3,7 @@ import { taskPath } from '../client.ts';
 import type { TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
 import type { Operation } from '../operation.ts';
+import { mergedUpdate } from '../task.ts';
 import type { Contents } from './contents.ts';
 import type { Flight, NewWrite, PendingWrite, Refusal, StorageChange } from './storage.ts';
 
@@ -61,7 +62,9 @@ export function nextFlight(contents: Contents): { flight: Flight; change: Storag
     }
     bytes += size;
     if (first !== undefined) drop.push(write.seq);
-    chosen.set(id, first === undefined ? write : { ...first, fields: { ...first.fields, ...write.fields } });
+    const isNew = first?.kind === 'create';
+    const fields = first === undefined ? write.fields : mergedUpdate(first.fields, write.fields, isNew);
+    chosen.set(id, { ...(first ?? write), fields });
   }
   const writes = [...chosen.values()];
   const [only, ...more] = writes;
@@ -80,7 +83,7 @@ export function nextFlight(contents: Contents): { flight: Flight; change: Storag
 /** Whether `task` has every value of `fields`. */
 function holds(task: Task, fields: TaskUpdate): boolean {
   const values = new Map<string, unknown>(Object.entries(task));
-  return Object.entries(fields).every(([name, value]) => values.get(name) === value);
+  return Object.entries(fields).every(([name, value]) => JSON.stringify(values.get(name)) === JSON.stringify(value));
 }
 
 /** What became of one write; the code of an error may be one that this version does not know. */
@@ -176,7 +179,7 @@ export function decided(contents: Contents, seq: number, decision: Decision): St
   if (!isGone) return { replace: [again] };
   const last = later.at(-1);
   if (last?.kind === 'delete') return { drop: all };
-  const merged: TaskUpdate = Object.assign({}, fields, ...later.map((pending) => pending.fields));
+  const merged = later.reduce((sum, pending) => mergedUpdate(sum, pending.fields, false), fields);
   const update: NewWrite = { ...again, kind: 'update', fields: merged, base: null };
   return {
     replace: [{ ...again, kind: 'restore', fields: {}, base: null }],

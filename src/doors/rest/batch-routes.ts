@@ -7,7 +7,8 @@ import { principalOf } from '../../http/authenticate.ts';
 import { errorReply, JSON_TYPE } from '../../http/error-reply.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
 import { ERROR_FIELDS, jsonResponse } from '../../http/openapi.ts';
-import { EXAMPLE, Task } from '../../tasks/task.ts';
+import { EXAMPLE } from '../../tasks/fields.ts';
+import { Task } from '../../tasks/task.ts';
 import type { Outcome } from '../../writes/outcome.ts';
 import {
   invalidField,

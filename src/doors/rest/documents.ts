@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { type DocumentedResponse, errorResponses, SERVICE_ERRORS } from '../../http/openapi.ts';
 import { unknownParameter } from '../../http/query.ts';
-import { EXAMPLE } from '../../tasks/task.ts';
+import { EXAMPLE } from '../../tasks/fields.ts';
 
 /** Request types are inferred from the zod schemas. */
 export interface ZodRequestTypes extends FastifyTypeProvider {

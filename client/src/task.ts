@@ -1,0 +1,74 @@
+import type { Task, TaskCreate, TaskUpdate } from './api-types.ts';
+
+/** After all that the service gives in practice: it places a task when it first sees it. */
+const LAST = 'hzzzzzzzz';
+
+/** @returns a task as it is until the service has seen it: of version 0. @param at the time, as the service writes it. */
+export const newTask = (id: string, user: string, at: string, fields: TaskCreate): Task => ({
+  id,
+  user_id: user,
+  description: null,
+  is_completed: false,
+  position: LAST,
+  due_date: null,
+  due_time: null,
+  due_time_zone: null,
+  priority: 'none',
+  tags: [],
+  completed_at: fields.is_completed === true ? at : null,
+  created_at: at,
+  updated_at: at,
+  deleted_at: null,
+  version: 0,
+  ...fields,
+});
+
+const key = (tag: string) => tag.normalize().toLowerCase();
+
+const without = (tags: readonly string[], others: readonly string[]) => {
+  const gone = others.map(key);
+  return tags.filter((tag) => !gone.includes(key(tag)));
+};
+
+const changedTags = (tags: readonly string[], added: readonly string[], removed: readonly string[]) => [
+  ...without(tags, removed),
+  ...without(added, tags),
+];
+
+/** @returns `task` as the service will make it of the update. @param at the time, as the service writes it. */
+export function changedTask(task: Task, update: TaskUpdate, at: string): Task {
+  const { add_tags = [], remove_tags = [], ...fields } = update;
+  const changed = { ...task, ...fields, updated_at: at };
+  return {
+    ...changed,
+    tags: changedTags(changed.tags, add_tags, remove_tags),
+    completed_at: changed.is_completed ? (task.completed_at ?? at) : null,
+  };
+}
+
+/** @returns one write for two of one task. @param isNew whether the first creates the task. */
+export function mergedUpdate(first: TaskUpdate, second: TaskUpdate, isNew: boolean): TaskUpdate {
+  const { add_tags: firstAdded = [], remove_tags: firstRemoved = [], ...firstFields } = first;
+  const { add_tags: added = [], remove_tags: removed = [], ...secondFields } = second;
+  const fields = { ...firstFields, ...secondFields };
+  if (second.tags !== undefined) return fields;
+  const tags = isNew ? (first.tags ?? []) : first.tags;
+  if (tags !== undefined) return { ...fields, tags: changedTags(tags, added, removed) };
+  const both = [...added, ...removed];
+  const changes = {
+    add_tags: [...without(firstAdded, both), ...added],
+    remove_tags: [...without(firstRemoved, both), ...removed],
+  };
+  return { ...fields, ...(changes.add_tags.length + changes.remove_tags.length > 0 ? changes : {}) };
+}
+
+/** @returns the fields as the service stores them. */
+export function storedFields(update: TaskUpdate): TaskUpdate {
+  const { title, description, tags } = update;
+  return {
+    ...update,
+    ...(title === undefined ? {} : { title: title.trim() }),
+    ...(description === undefined ? {} : { description: description?.trim() || null }),
+    ...(tags === undefined ? {} : { tags: tags.map((tag) => tag.trim()) }),
+  };
+}

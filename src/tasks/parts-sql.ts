@@ -1,0 +1,49 @@
+import { TASK_FIELDS } from './columns.ts';
+
+/*
+ * Parts of the statements that write tasks. `$owner` is the user and `$id` the task; `found` is a common table expression
+ * of the task as it is, `numbered` of the user with the number that the write takes, `written` of the task that it makes.
+ */
+
+/** Which versions a write accepts; null accepts all. */
+export type Expected = readonly number[] | null;
+
+export const OWN = 'user_id = $owner and id = $id::uuid';
+export const EXPECTED = '($versions::bigint[] is null or version = any($versions::bigint[]))';
+export const WITHIN_LIMIT = '($limit::integer = 0 or users.tasks < $limit)';
+
+/** `updated_at` increases strictly, even if the clock does not. */
+export const NEXT_UPDATED_AT = `greatest(clock_timestamp(), updated_at + interval '1 microsecond')`;
+
+export const IS_LIVE = 'deleted_at is null';
+export const IS_IN_TRASH = 'deleted_at is not null and title is not null';
+
+export const found = (condition: string) => `found as (select * from todo.tasks where ${OWN} and ${condition})`;
+export const isFound = (condition = 'true') => `exists (select from found where ${condition})`;
+export const IS_WRITTEN = 'exists (select from written)';
+
+/** Tells the trigger of `todo.tasks` that the row has its number. */
+export const NUMBER = `version, set_config('todo.number', version::text, true)`;
+
+/** Takes the user's next number if `condition` holds, and counts. */
+export const numbered = (condition: string, tasks = '0', trash = '0') => `numbered as (
+  update todo.users set version = version + 1, tasks = users.tasks + ${tasks}, trash = trash + ${trash}
+  where id = $owner and ${condition}
+  returning ${NUMBER}
+)`;
+
+export const updateFrom = (assignments: string, source = 'numbered') => `
+  update todo.tasks set ${assignments}, updated_at = ${NEXT_UPDATED_AT}, version = numbered.version
+  from ${source} where ${OWN}
+  returning tasks.*`;
+
+/** A query of the outcome: the `kind`, with the task that one of `rows` has. */
+export const outcomeWith = (kind: string, rows: string) => `
+  select ${kind} as kind, task.id, task.version, task.json
+  from (values (0)) as always left join (
+    select id, version, row_to_json(fields)::text as json from (select ${TASK_FIELDS} from (${rows}) as task) as fields
+  ) as task on true`;
+
+export const WRITTEN_OR_FOUND = `select * from written union all select * from found where not ${IS_WRITTEN}`;
+
+export const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);

@@ -1,0 +1,15 @@
+/** The fields of a task that users write, in the order of the contract. */
+export const FIELDS = [
+  'title',
+  'description',
+  'is_completed',
+  'position',
+  'due_date',
+  'due_time',
+  'due_time_zone',
+  'priority',
+  'tags',
+] as const;
+
+/** Those that an update may have besides. */
+export const CHANGES = ['add_tags', 'remove_tags'] as const;
