@@ -122,7 +122,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   });
   const effects = taskEffects(config);
   await mountRest(app, {
-    tasks: createTaskService({ database, writer, effects, unsent }),
+    tasks: createTaskService({ database, writer, effects, unsent, clock }),
     batches: createBatchService(writer, effects),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),

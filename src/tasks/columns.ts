@@ -85,7 +85,7 @@ export const TASK_FIELDS = `id, user_id, ${content.map(answerSql).join(', ')},
 const wordsIn = (text: string) => wordsOf(text).join(' ');
 
 /** The columns that follow from a field of the request. */
-const derivedOf = ({ title, description, tags }: TaskChanges) => ({
+export const derivedOf = ({ title, description, tags }: TaskChanges) => ({
   ...(title === undefined ? {} : { title_words: wordsIn(title) }),
   ...(description === undefined ? {} : { description_words: description && wordsIn(description) }),
   ...(tags === undefined ? {} : { tag_keys: tags.map(tagKey), tag_words: tags.map(wordsIn) }),

@@ -126,7 +126,7 @@ export const position = z
 const DATE = 'must be a date as in 2026-11-23, of the years 1970 to 9999';
 
 /** @returns whether `text` is a date of the calendar, as `YYYY-MM-DD`, of the years 1970 to 9999. */
-function isDate(text: string): boolean {
+export function isDate(text: string): boolean {
   if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || text < '1970') return false;
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
@@ -156,7 +156,7 @@ const dueTime = z
   });
 
 const DUE_TIME_ZONE = 'Due time zone must be an IANA time zone, as in Europe/Berlin';
-const MAX_ZONE_LENGTH = 64;
+export const MAX_ZONE_LENGTH = 64;
 
 const dueTimeZone = z
   .string({ error: DUE_TIME_ZONE })
@@ -168,12 +168,12 @@ const dueTimeZone = z
     examples: [EXAMPLE.due_time_zone, null],
   });
 
-const PRIORITIES = ['none', 'low', 'medium', 'high'] as const;
+export const PRIORITIES = ['none', 'low', 'medium', 'high'] as const;
 const priority = z
   .enum(PRIORITIES, { error: `Priority must be one of ${PRIORITIES.join(', ')}` })
   .meta({ description: '`none` if it is not given.', examples: [EXAMPLE.priority] });
 
-const tag = z
+export const tag = z
   .string({ error: 'A tag must be a string' })
   .meta({ minLength: 1, maxLength: MAX_TAG_LENGTH, pattern: WITHOUT_NUL_NOT_BLANK, examples: [EXAMPLE.tags[0]] })
   .transform((value, context) => {

@@ -4,6 +4,7 @@ import { principalOf } from '../../http/authenticate.ts';
 import { expectedVersions, isKnown, knownTags, mustCreate } from '../../http/conditional.ts';
 import { JSON_TYPE } from '../../http/error-reply.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
+import type { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import { DELETED_MESSAGE, LIST_REVISION, type TaskCreate, type TaskId, type TaskUpdate } from '../../tasks/task.ts';
 import type { TaskListResult, TaskService, WriteResult } from '../../tasks/task-service.ts';
 import type { Failures } from './failures.ts';
@@ -19,6 +20,18 @@ const guardOf = (request: Request) => ({ expected: expectedVersions(request), re
 
 const tagOf = (version: number) => `"${version}"`;
 
+/** The address of the page at `cursor` of the list that was requested (RFC 8288). */
+function linkTo(path: string, url: string, cursor: string): string {
+  const query = new URLSearchParams(url.split('?')[1]);
+  query.set('cursor', cursor);
+  return `<${path}?${query.toString()}>; rel="next"`;
+}
+
+interface ListResult extends TaskListResult {
+  /** Null if there is no more. */
+  readonly nextCursor?: string | null;
+}
+
 /** Handlers of the task routes. Tasks are sent as the JSON text returned by the task service, unchanged. */
 export function taskHandlers(tasks: TaskService, path: string, failures: Failures) {
   /** The list with an entity tag of its state; 304 if the client has it. */
@@ -26,13 +39,14 @@ export function taskHandlers(tasks: TaskService, path: string, failures: Failure
     request: Request,
     reply: FastifyReply,
     view: string,
-    list: (known: string | null) => Promise<TaskListResult>,
+    list: (known: string | null) => Promise<ListResult>,
   ) => {
     const known = knownTags(request);
     const prefix = `${LIST_REVISION}.${view}.`;
     const knownState = known === '*' ? undefined : known.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
-    const { state, json } = await list(knownState ?? null);
+    const { state, json, nextCursor = null } = await list(knownState ?? null);
     void reply.header('etag', `"${prefix}${state}"`);
+    if (nextCursor !== null) void reply.header('link', linkTo(path, request.url, nextCursor));
     if (json === null || isKnown(known, prefix + state)) return reply.code(304).send();
     return reply.type(JSON_TYPE).send(json);
   };
@@ -53,14 +67,21 @@ export function taskHandlers(tasks: TaskService, path: string, failures: Failure
     sendWritten(reply, tasks.update(principalOf(request), request.params.task_id, request.body, guardOf(request)));
 
   return {
-    list: (
-      request: Request & { readonly query: { readonly deleted?: 'true' | 'false' | undefined } },
-      reply: FastifyReply,
-    ) => {
+    list: async (request: Request & { readonly query: TaskListQuery }, reply: FastifyReply) => {
       const user = principalOf(request);
-      return isTrue(request.query.deleted)
-        ? sendList(request, reply, 'deleted', (known) => tasks.listDeleted(user, known))
-        : sendList(request, reply, 'newest', (known) => tasks.list(user, known));
+      const { deleted, ...query } = request.query;
+      if (isTrue(deleted)) return sendList(request, reply, 'deleted', (known) => tasks.listDeleted(user, known));
+      if (Object.keys(query).length === 0) {
+        return sendList(request, reply, 'newest', (known) => tasks.list(user, known));
+      }
+      const page = tasks.page(query);
+      return sendList(request, reply, page.view, (known) => tasks.listPage(user, page, known));
+    },
+
+    count: (request: Request & { readonly query: TaskCountsQuery }, reply: FastifyReply) => {
+      const user = principalOf(request);
+      const day = tasks.dayOf(request.query);
+      return sendList(request, reply, `counts.${day}`, (known) => tasks.count(user, day, known));
     },
 
     get: async (request: TaskRequest, reply: FastifyReply) => {

@@ -2,14 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { type DocumentedResponse, emptyResponse, jsonResponse } from '../../http/openapi.ts';
+import { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import {
   DeletedTask,
   Task,
+  TaskCounts,
   TaskCreate,
   TaskDeletionQuery,
   TaskId,
   TaskList,
-  TaskListQuery,
   TaskUpdate,
 } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
@@ -35,6 +36,7 @@ const TASK = `${TASKS}/:task_id`;
 const params = z.object({ task_id: TaskId });
 
 const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opaque.') };
+const NEXT = { Link: text('The next page, while there is more.', '</api/tasks?limit=50&cursor=WyJ2MSJd>; rel="next"') };
 const LOCATION = { Location: text('Path of the new task.') };
 const WRITTEN = { ...ETAG, ...REPLAYED };
 
@@ -71,14 +73,39 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
 
   app.get(TASKS, {
     schema: {
-      ...operation('listTasks', 'List your tasks', "The user's newest 1000 tasks, newest first."),
+      ...operation(
+        'listTasks',
+        'List your tasks',
+        'Without parameters the newest 1000, newest first; with any, a page of those that they ask for, in their order.',
+      ),
       querystring: TaskListQuery,
     },
-    config: responses(IF_NONE_MATCH, {
-      200: jsonResponse('The tasks.', TaskList, LIST_ETAG),
-      304: NOT_MODIFIED(LIST_ETAG),
-    }),
+    config: responses(
+      IF_NONE_MATCH,
+      {
+        200: jsonResponse('The tasks.', TaskList, { ...LIST_ETAG, ...NEXT }),
+        304: NOT_MODIFIED(LIST_ETAG),
+      },
+      [new AppError('VALIDATION_ERROR', invalidField('sort', 'Must be one of created_at, -created_at'))],
+    ),
     handler: handlers.list,
+  });
+
+  app.get(`${TASKS}/counts`, {
+    schema: {
+      ...operation(
+        'countTasks',
+        'Count your tasks',
+        'Open and completed ones, those due, and the open ones by list and tag.',
+      ),
+      querystring: TaskCountsQuery,
+    },
+    config: responses(
+      IF_NONE_MATCH,
+      { 200: jsonResponse('The counts.', TaskCounts, LIST_ETAG), 304: NOT_MODIFIED(LIST_ETAG) },
+      [new AppError('VALIDATION_ERROR', invalidField('time_zone', 'Must be an IANA time zone, as in Europe/Berlin'))],
+    ),
+    handler: handlers.count,
   });
 
   app.post(TASKS, {

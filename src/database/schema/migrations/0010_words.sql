@@ -103,5 +103,5 @@ create index tasks_to_index on todo.tasks (user_id, id) where title is not null 
 create index tasks_by_state on todo.tasks (user_id, is_completed, created_at desc, id desc) where deleted_at is null;
 create index tasks_by_completion on todo.tasks (user_id, completed_at desc, id desc)
   where deleted_at is null and is_completed;
-create index tasks_by_due on todo.tasks (user_id, due_date, due_time, id)
+create index tasks_by_due on todo.tasks (user_id, due_date, coalesce(due_time, '24:00'), id)
   where deleted_at is null and not is_completed and due_date is not null;
