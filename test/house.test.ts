@@ -33,7 +33,7 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^http\//, from: /^(core\/|auth\/)/ },
   {
     room: /^doors\/(\w+)\//,
-    from: /^(core\/|http\/|tasks\/(task|fields|task-service)\.ts$|batch\/batch(-service)?\.ts$|changes\/(change|feed|page)\.ts$|writes\/outcome\.ts$)/,
+    from: /^(core\/|http\/|tasks\/(task|fields|list-query|task-service)\.ts$|batch\/batch(-service)?\.ts$|changes\/(change|feed|page)\.ts$|writes\/outcome\.ts$)/,
   },
   { room: /^backup\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^app\.ts$/, from: /^(?!main\.ts$|serve\.ts$|backup\/|database\/(embedded\/|postgres\.ts$))/ },

@@ -22,6 +22,7 @@ interface Route {
 
 const ROUTES: readonly Route[] = [
   { method: 'get', path: '/api/tasks' },
+  { method: 'get', path: '/api/tasks/counts' },
   { method: 'post', path: '/api/tasks', body: { title: 'x' } },
   { method: 'get', path: '/api/tasks/{task_id}' },
   { method: 'put', path: '/api/tasks/{task_id}', body: { title: 'y' } },
@@ -159,6 +160,18 @@ describe('responses are as documented in OpenAPI', () => {
         await person.send('DELETE', `/api/tasks/${await deletedTask()}?permanent=true`);
         await deletedTask();
         const endings = ['', '?since=0&limit=1', `?cursor=${cursor}`, `?cursor=${cursor}&wait=25`];
+        return Promise.all(endings.map((ending) => ask(person, route, { ending })));
+      }
+      if (route.path === '/api/tasks' && route.method === 'get') {
+        await person.create('x', { tags: ['t'] });
+        await person.create('y', { due_date: '2026-11-22' });
+        const endings = [
+          '',
+          '?limit=1',
+          '?sort=due&is_completed=false',
+          '?q=y&view=overdue&time_zone=Asia/Tokyo',
+          '?tag=T',
+        ];
         return Promise.all(endings.map((ending) => ask(person, route, { ending })));
       }
       if (isBatch(route)) {

@@ -41,10 +41,31 @@ const OPERATIONS: Readonly<Record<string, readonly string[]>> = {
 const GUARDED = ['If-Match', 'Idempotency-Key'];
 
 /** The optional parameters that the contract gives a route: in the query, and headers. */
+const LIST_QUERY = [
+  'limit',
+  'cursor',
+  'sort',
+  'is_completed',
+  'list_id',
+  'parent_id',
+  'priority',
+  'tag',
+  'due_from',
+  'due_to',
+  'has_due',
+  'completed_from',
+  'completed_to',
+  'updated_from',
+  'view',
+  'time_zone',
+  'q',
+  'deleted',
+];
 const PARAMETERS: Readonly<
   Record<string, { readonly query?: readonly string[]; readonly headers: readonly string[] }>
 > = {
-  'get /api/tasks': { query: ['deleted'], headers: ['If-None-Match'] },
+  'get /api/tasks': { query: LIST_QUERY, headers: ['If-None-Match'] },
+  'get /api/tasks/counts': { query: ['time_zone'], headers: ['If-None-Match'] },
   'post /api/tasks': { headers: ['Idempotency-Key'] },
   'get /api/tasks/{task_id}': { headers: ['If-None-Match'] },
   'put /api/tasks/{task_id}': { headers: [...GUARDED, 'If-None-Match'] },
@@ -182,7 +203,7 @@ describe('the OpenAPI document', () => {
   test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
     const named = Object.keys(schemas).filter((name) => /^(Task|DeletedTask|Batch|Change)/.test(name));
-    assert.equal(named.length, 17);
+    assert.equal(named.length, 18);
     for (const name of named) assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
     assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.TaskCreate.properties.title'));

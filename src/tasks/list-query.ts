@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { isStorableText } from '../core/text.ts';
 import { addDays, dateIn, isTimeZone } from '../core/zone.ts';
-import { isDate, MAX_ZONE_LENGTH, PRIORITIES, tag } from './fields.ts';
+import { isDate, MAX_TAGS, MAX_ZONE_LENGTH, PRIORITIES, tag } from './fields.ts';
 import { tagKey } from './tag.ts';
 import { MAX_TASKS_IN_LIST, TaskId } from './task.ts';
 import { wantedWords } from './words.ts';
@@ -10,7 +10,6 @@ import { wantedWords } from './words.ts';
 
 const MAX_QUERY_LENGTH = 200;
 const MAX_WANTED_WORDS = 50;
-const MAX_TAGS_WANTED = 20;
 
 const ORDERS = ['created_at', 'updated_at', 'completed_at', 'due', 'priority', 'title', 'position'] as const;
 const SORTS = [
@@ -38,7 +37,7 @@ const flag = oneOf(['true', 'false']);
 const date = z
   .string()
   .refine(isDate, 'Must be a date as in 2026-11-23, of the years 1970 to 9999')
-  .meta({ format: 'date', examples: ['2026-11-23'] });
+  .meta({ format: 'date' });
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/;
 const time = z
@@ -47,7 +46,7 @@ const time = z
     (text) => TIME.test(text) && !Number.isNaN(Date.parse(text)) && isDate(text.slice(0, 10)),
     'Must be a time as in 2026-11-23T09:30:00Z, of the years 1970 to 9999; a + is written %2B',
   )
-  .meta({ format: 'date-time', examples: ['2026-11-23T09:30:00Z'] });
+  .meta({ format: 'date-time' });
 
 const timeZone = z
   .string()
@@ -55,14 +54,16 @@ const timeZone = z
     (name) => name.length <= MAX_ZONE_LENGTH && isTimeZone(name),
     'Must be an IANA time zone, as in Europe/Berlin',
   )
-  .meta({ maxLength: MAX_ZONE_LENGTH, examples: ['Europe/Berlin'] });
+  .meta({ maxLength: MAX_ZONE_LENGTH });
 
 const limit = z
   .string()
-  .regex(/^[1-9]\d{0,3}$/, `Must be a number from 1 to ${MAX_TASKS_IN_LIST}`)
+  .refine(
+    (text) => /^[1-9]\d{0,3}$/.test(text) && Number(text) <= MAX_TASKS_IN_LIST,
+    `Must be a number from 1 to ${MAX_TASKS_IN_LIST}`,
+  )
   .transform(Number)
-  .refine((number) => number <= MAX_TASKS_IN_LIST, `Must be a number from 1 to ${MAX_TASKS_IN_LIST}`)
-  .meta({ type: 'integer', minimum: 1, maximum: MAX_TASKS_IN_LIST, examples: [50] });
+  .meta({ type: 'integer', minimum: 1, maximum: MAX_TASKS_IN_LIST });
 
 const searched = z
   .string()
@@ -70,10 +71,22 @@ const searched = z
   .refine((text) => text.trim() !== '', 'Must not be empty')
   .refine((text) => [...text].length <= MAX_QUERY_LENGTH, `Must not exceed ${MAX_QUERY_LENGTH} characters`)
   .refine((text) => wantedWords(text).length <= MAX_WANTED_WORDS, `Must not have over ${MAX_WANTED_WORDS} words`)
-  .meta({ minLength: 1, maxLength: MAX_QUERY_LENGTH, examples: ['oat milk'] });
+  .meta({ minLength: 1, maxLength: MAX_QUERY_LENGTH });
+
+const TAGS = `At most ${MAX_TAGS} tags are allowed`;
+const wantedTags = z
+  .union([z.string(), z.array(z.string()).max(MAX_TAGS, TAGS)], { error: TAGS })
+  .transform((value, context) => {
+    const parsed = z.array(tag).safeParse(typeof value === 'string' ? [value] : value);
+    for (const { message } of parsed.error?.issues ?? []) context.addIssue({ code: 'custom', message });
+    return parsed.data ?? [];
+  })
+  .meta({ type: 'array', items: { type: 'string', minLength: 1 }, maxItems: MAX_TAGS, anyOf: undefined });
 
 const ownId = (word: string, what: string) =>
-  z.union([z.literal(word), TaskId], { error: `Must be the UUID of a ${what}, or ${word}` }).meta({ examples: [word] });
+  z.union([z.literal(word), TaskId.meta({ format: 'uuid', description: `The UUID of a ${what}.`, examples: [] })], {
+    error: `Must be the UUID of a ${what}, or ${word}`,
+  });
 
 const Parameters = z.object({
   limit: limit.optional().meta({ description: 'How many to answer with; without it 1000.' }),
@@ -87,10 +100,9 @@ const Parameters = z.object({
   list_id: ownId('inbox', 'list').optional().meta({ description: 'Those in a list, or in none: `inbox`.' }),
   parent_id: ownId('none', 'task').optional().meta({ description: 'Those below a task, or below none: `none`.' }),
   priority: oneOf(PRIORITIES).optional().meta({ description: 'Those with this priority.' }),
-  tag: z
-    .preprocess((value) => (typeof value === 'string' ? [value] : value), z.array(tag).max(MAX_TAGS_WANTED))
-    .optional()
-    .meta({ description: 'Those with this tag, whatever its case; with all of them if it is sent several times.' }),
+  tag: wantedTags.optional().meta({
+    description: 'Those with this tag, whatever its case; with all of them if it is sent several times.',
+  }),
   due_from: date.optional().meta({ description: 'Those due on this day or later.' }),
   due_to: date.optional().meta({ description: 'Those due on this day or earlier.' }),
   has_due: flag.optional().meta({ description: 'Those with a due date, or those without.' }),
@@ -122,8 +134,7 @@ const CONTRADICTIONS: readonly (readonly [
   ['due_to', ({ due_from, due_to }) => isAfter(due_from, due_to), 'Must not be before due_from'],
   [
     'completed_to',
-    ({ completed_from, completed_to }) =>
-      isAfter(completed_from && utc(completed_from), completed_to && utc(completed_to)),
+    ({ completed_from, completed_to }) => isAfter(completed_from, completed_to),
     'Must not be before completed_from',
   ],
   [
@@ -152,10 +163,7 @@ const CONTRADICTIONS: readonly (readonly [
 ];
 
 const isAfter = (from: string | undefined, to: string | undefined) =>
-  from !== undefined && to !== undefined && from > to;
-
-/** @returns the time in UTC, to the millisecond, for comparison. */
-const utc = (text: string) => new Date(text).toISOString();
+  from !== undefined && to !== undefined && Date.parse(from) > Date.parse(to);
 
 /** The query parameters of the list. */
 export const TaskListQuery = Parameters.superRefine((query, context) => {
