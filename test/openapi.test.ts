@@ -7,6 +7,7 @@ import { ANY_DATABASE, type Person, type Service, startService } from './support
 
 const ROUTES = {
   '/api/tasks': ['get', 'post'],
+  '/api/tasks/counts': ['get'],
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
   '/api/tasks/{task_id}/restore': ['post'],

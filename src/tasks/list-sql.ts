@@ -199,9 +199,11 @@ function tablesOf(read: PageRead): Fragment {
     [...columns, id].map((name) => `${name} ${direction}`).join(', ');
   const place = 'row_number() over () as place';
   const names = keys.map(({ sql: text }) => text);
+  // an index has this order of `position` alone only to a planner that is told that the list is the first column of both
+  const indexed = order.by === 'position' && filter.listId !== null ? ['list_id', ...names] : names;
   if (way === 'in-order') {
     const text = `page as materialized (select *, ${place} from (
-      select * from todo.tasks where ${where} order by ${inOrder(names, 'id')} limit $rows) as tasks)`;
+      select * from todo.tasks where ${where} order by ${inOrder(indexed, 'id')} limit $rows) as tasks)`;
     return { text, values };
   }
   if (way === 'by-tag') {

@@ -52,13 +52,17 @@ export async function answerTo(
     (results) => results.at(-1),
     (error: Error) => ({ ...error, message: error.message, cause: String(error.cause) }),
   );
-  return JSON.stringify(answer).replaceAll(attacker, 'SELF').replace(UUID, 'ID').replace(TIME, 'TIME');
+  return withoutChance(JSON.stringify(answer), attacker);
 }
+
+/** An answer without ids and times. */
+export const withoutChance = (answer: string, attacker: string): string =>
+  answer.replaceAll(attacker, 'SELF').replace(UUID, 'ID').replace(TIME, 'TIME');
 
 /** The statement with every condition on the owner removed. */
 export function withoutOwner(bound: BoundStatement, owner: string): BoundStatement {
   const place = bound.values.indexOf(owner) + 1;
-  const condition = new RegExp(`\\b(user_)?id = \\$${place}(?!\\d)`, 'g');
+  const condition = new RegExp(`\\b(\\w+\\.)?(user_)?id = \\$${place}(?!\\d)`, 'g');
   const text = bound.statement.text.replace(condition, () => `$${place}::text is not null`);
   return statement(text, bound.values, bound.statement.access);
 }

@@ -109,7 +109,10 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     listShortTasks({ owner, known: null }),
     listLongTasks({ owner }),
     listDeletedTasks({ owner }),
-    ...pageReads(live).flatMap((read) => [readPage(owner, read, null), readLongPage(owner, read)]),
+    ...pageReads(live).map((read) => readPage(owner, read, null)),
+    ...pageReads(live)
+      .slice(0, 2)
+      .map((read) => readLongPage(owner, read)),
     countWords(owner, ['secret', 'victim']),
     readCounts({ owner, day: '2026-11-22', known: null }),
     getTask({ owner, id: live }),
