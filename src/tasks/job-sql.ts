@@ -14,7 +14,8 @@ const due = (condition: string, age: string) => `due as materialized (
   order by ${age} limit ${STEP_ROWS} for no key update of users skip locked for update of tasks skip locked
 )`;
 
-const IS_DUE = '(tasks.user_id, tasks.id) = (due.user_id, due.id)';
+/** All are counted, and so locked, before the first is written: its trigger changes the row of the user. */
+const IS_DUE = '(select count(*) from due) > 0 and (tasks.user_id, tasks.id) = (due.user_id, due.id)';
 
 const IS_TO_BE_BLANKED = `${IS_IN_TRASH} and deleted_at <= now() - make_interval(days => $days::integer)`;
 

@@ -29,8 +29,8 @@ const timeKey = (name: string): Key => ({
 });
 const key = (sqlText: string, type: string): Key => ({ sql: sqlText, type, textSql: `(${sqlText})::text` });
 
-/** A due date without a time comes after the times of its day. */
-const DUE_TIME = `coalesce(due_time, '24:00')`;
+/** A due date without a time comes after the times of its day; in the words of the index `tasks_by_due`. */
+const DUE_TIME = `case when due_time is null then '24:00' else due_time end`;
 const PRIORITY = `case priority when 'none' then 0 when 'low' then 1 when 'medium' then 2 else 3 end`;
 
 /** What each order compares, before the id; the first is null in a task that has no value. */

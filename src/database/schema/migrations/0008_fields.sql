@@ -189,11 +189,11 @@ create index tasks_by_position on todo.tasks (user_id, list_id, position, id) wh
 create function todo.last_position(owner text, list uuid) returns text
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Two statements: an index is of no use to `is not distinct from`.
+  -- Two statements: an index is of no use to `is not distinct from`. To the planner `is null` is no constant.
   if list is null then
     return (
       select position from todo.tasks where user_id = owner and list_id is null and deleted_at is null
-      order by position desc limit 1
+      order by list_id desc, position desc limit 1
     );
   end if;
   return (

@@ -99,9 +99,10 @@ create trigger forget_words before update on todo.tasks for each row
 -- Those whose words are of a revision before the present one: a new revision has a migration with its number here.
 create index tasks_to_index on todo.tasks (user_id, id) where title is not null and words_revision < 1;
 
--- Lists: open and completed tasks by creation, completed ones by completion, open ones by due date.
+-- Lists: open and completed tasks by creation, completed ones by completion, open ones by due date. To row-level security
+-- `coalesce` is not leakproof, and would be of no use to an index; `case` is.
 create index tasks_by_state on todo.tasks (user_id, is_completed, created_at desc, id desc) where deleted_at is null;
 create index tasks_by_completion on todo.tasks (user_id, completed_at desc, id desc)
   where deleted_at is null and is_completed;
-create index tasks_by_due on todo.tasks (user_id, due_date, coalesce(due_time, '24:00'), id)
+create index tasks_by_due on todo.tasks (user_id, due_date, (case when due_time is null then '24:00' else due_time end), id)
   where deleted_at is null and not is_completed and due_date is not null;
