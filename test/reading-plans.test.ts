@@ -152,9 +152,10 @@ onEachDatabase('the plans of lists', (service) => {
   test('a search reads the entries of its rarest word, and their tasks', async () => {
     const nodes = await planOf(readPage(OWNER, readOf({ q: 'task w7' }, 'w7'), null));
     const [entries] = nodes.filter((node) => node['Index Name'] === 'task_words_pkey');
-    const [tasks] = nodes.filter((node) => node['Index Name'] === 'tasks_pkey');
-    assert.ok(entries !== undefined && tasks !== undefined, JSON.stringify(nodes.map((node) => node['Node Type'])));
-    const { 'Actual Rows': found } = tasks;
-    assert.deepEqual([scanned(entries), scanned(tasks)], [found, found]);
+    const tasks = nodes.filter((node) => node['Index Name'] === 'tasks_pkey');
+    assert.ok(entries !== undefined && tasks.length > 0, JSON.stringify(nodes.map((node) => node['Node Type'])));
+    const found = scanned(entries);
+    assert.ok(found > LIMIT && found < 100, String(found));
+    for (const node of tasks) assert.ok(scanned(node) <= found, JSON.stringify(node));
   });
 });
