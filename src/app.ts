@@ -27,6 +27,9 @@ import { createServer } from './http/server.ts';
 import { limitUnsentAnswers } from './http/unsent-answers.ts';
 import { limitUserConcurrency } from './http/user-concurrency.ts';
 import { JobScheduler } from './jobs/scheduler.ts';
+import { listEffects } from './lists/list-effects.ts';
+import { listJobs } from './lists/list-jobs.ts';
+import { createListService } from './lists/list-service.ts';
 import { taskEffects } from './tasks/task-effects.ts';
 import { taskJobs } from './tasks/task-jobs.ts';
 import { createTaskService } from './tasks/task-service.ts';
@@ -109,7 +112,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   exposeHealth(app, isReady);
   const changes = createChangeFeed({ database, notifications: options.notifications ?? null, onWarning });
   const jobs = new JobScheduler({
-    jobs: [...taskJobs(database, config), ...replyJobs(database)],
+    jobs: [...taskJobs(database, config), ...listJobs(database), ...replyJobs(database)],
     everyMs: options.jobsEveryMs ?? JOBS_EVERY_MS,
     clock,
     signal: app.draining,
@@ -121,9 +124,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     jobs.noteWrite();
   });
   const effects = taskEffects(config);
+  const lists = listEffects(config.deletedTasksDays);
   await mountRest(app, {
     tasks: createTaskService({ database, writer, effects, unsent, clock }),
-    batches: createBatchService(writer, effects),
+    lists: createListService({ database, writer, effects: lists, afterDeletions: effects.afterDeletions }),
+    batches: createBatchService(writer, { tasks: effects, lists }),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
     maxTasksPerUser: config.maxTasksPerUser,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { type Arrival, changes, events, TodoApiError, type TodoClient } from '../client/dist/index.js';
+import { type Arrival, type Change, changes, events, TodoApiError, type TodoClient } from '../client/dist/index.js';
 import { newDevice } from './support/mirrors.ts';
 import { ANY_DATABASE, type Service, startService } from './support/service.ts';
 import { listen } from './support/socket.ts';
@@ -40,13 +40,15 @@ async function cursorNow(client: TodoClient): Promise<string> {
   return cursor;
 }
 
+const titleOf = (change: Change) => (change.type === 'task' ? change.task?.title : undefined);
+
 /** Reads arrivals until they hold `count` changes. */
 async function read(source: AsyncGenerator<Arrival>, count: number) {
   const found: { title: string | undefined; deleted: boolean }[] = [];
   while (found.length < count) {
     const { value, done } = await source.next();
     if (done === true) throw new Error('The events ended');
-    found.push(...value.changes.map(({ task, deleted }) => ({ title: task?.title, deleted })));
+    found.push(...value.changes.map((change) => ({ title: titleOf(change), deleted: change.deleted })));
   }
   return found.map(({ title, deleted }) => (deleted ? `-${title}` : title));
 }
@@ -66,12 +68,13 @@ describe("the client's events and changes", () => {
     const pages: string[][] = [];
     let cursor = '';
     for await (const page of changes(client, { limit: 2 })) {
-      pages.push(page.changes.map(({ task }) => task?.title ?? ''));
+      pages.push(page.changes.map((change) => titleOf(change) ?? ''));
       cursor = page.cursor;
     }
     assert.deepEqual(pages, [['1', '2'], ['3']]);
     await client.create({ title: '4' });
-    for await (const page of changes(client, { cursor })) pages.push(page.changes.map(({ task }) => task?.title ?? ''));
+    for await (const page of changes(client, { cursor }))
+      pages.push(page.changes.map((change) => titleOf(change) ?? ''));
     assert.deepEqual(pages.at(-1), ['4']);
   });
 

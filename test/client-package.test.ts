@@ -44,9 +44,9 @@ test('the client imports nothing but its own files', () => {
   assert.ok(!('dependencies' in manifest));
 });
 
-test('no file of the client is past 300 lines', () => {
+test('no file of the client that is written by hand is past 300 lines', () => {
   assert.deepEqual(
-    files.filter((file) => source(file).split('\n').length > 301),
+    files.filter((file) => file !== 'api-types.ts' && source(file).split('\n').length > 301),
     [],
   );
 });

@@ -20,6 +20,9 @@ const INDEXES = [
   [/^task_blank_oldest$/, /Index (Only )?Scan Backward using tasks_newest_deletion/],
   [/^task_(get|insert_as|put|update|toggle|delete|restore|blank_oldest)/, /Index Scan using tasks_pkey on tasks/],
   [/^(user_state|user_lock_existing|task_list(_short)?)$/, /Index Scan (using|on) users_pkey/],
+  [/^list_list$/, /Index Scan using lists_by_position on lists/],
+  [/^list_(get|insert|put|update|delete)/, /Index Scan using lists_pkey on lists/],
+  [/^changes_read$/, /Index Scan using lists_by_version on lists/],
   [/^reply_(claim|get)$/, /Index (Only )?Scan (using|on) replies_pkey/],
 ] as const;
 
@@ -41,9 +44,15 @@ onEachDatabase('the database', (service) => {
          insert into todo.replies (user_id, key, part, request, kind, task_id)
          select user_id, id::text, 0, 'request', 'created', id from made`,
       );
+      await run(
+        `insert into todo.lists (user_id, id, name, position, deleted_at)
+         select '${sub}', gen_random_uuid(), case when n % 5 > 0 then 'list' end, case when n % 5 > 0 then 'a' || n % 5 end,
+           case when n % 5 = 0 then now() end
+         from generate_series(1, 100) as n`,
+      );
     }
     await service().opened.analyze();
-    const subjects = { live: randomUUID(), deleted: randomUUID(), key: 'key' };
+    const subjects = { live: randomUUID(), deleted: randomUUID(), list: randomUUID(), key: 'key' };
     const names: string[] = [];
     for (const bound of [...everyStatement(owner, subjects), ...everyStatement(owner, subjects, [1])]) {
       const name = baseName(bound.statement);

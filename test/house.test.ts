@@ -24,16 +24,20 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
   { room: /^auth\//, from: /^core\// },
   { room: /^writes\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^tasks\//, from: /^(core\/|writes\/|database\/(database|sql|errors)\.ts$)/ },
-  { room: /^batch\//, from: /^(core\/|writes\/|database\/sql\.ts$|tasks\/(task|fields|task-effects)\.ts$)/ },
+  { room: /^lists\//, from: /^(core\/|writes\/|database\/(database|sql|errors)\.ts$|tasks\/(columns|parts-sql)\.ts$)/ },
+  {
+    room: /^batch\//,
+    from: /^(core\/|writes\/|database\/sql\.ts$|(tasks\/(task|fields|example|placement|task-effects)|lists\/list(-effects)?)\.ts$)/,
+  },
   {
     room: /^changes\//,
-    from: /^(core\/|database\/(database|sql|errors|notifications)\.ts$|tasks\/(task|fields|columns)\.ts$)/,
+    from: /^(core\/|database\/(database|sql|errors|notifications)\.ts$|tasks\/(task|fields|example|columns)\.ts$|lists\/list(-sql)?\.ts$)/,
   },
   { room: /^jobs\//, from: /^(core\/|writes\/job\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/)/ },
   {
     room: /^doors\/(\w+)\//,
-    from: /^(core\/|http\/|tasks\/(task|fields|list-query|task-service)\.ts$|batch\/batch(-service)?\.ts$|changes\/(change|feed|page)\.ts$|writes\/outcome\.ts$)/,
+    from: /^(core\/|http\/|(tasks\/(task|fields|example|list-query|task-service)|lists\/list(-service)?)\.ts$|batch\/batch(-service)?\.ts$|changes\/(change|feed|page)\.ts$|writes\/outcome\.ts$)/,
   },
   { room: /^backup\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^app\.ts$/, from: /^(?!main\.ts$|serve\.ts$|backup\/|database\/(embedded\/|postgres\.ts$))/ },

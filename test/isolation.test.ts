@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createList, listsOf } from './support/lists.ts';
 import { onEachDatabase, type Person } from './support/service.ts';
 import { runAs } from './support/statements.ts';
 
@@ -91,11 +92,24 @@ onEachDatabase('isolation', (service) => {
         `insert into todo.replies (user_id, key, part, request, kind) values ('${owner.sub}', 'two', 0, 'x', 'missing')`,
       ),
     );
-    for (const table of ['users', 'tasks', 'replies']) await assert.rejects(as(other.sub, `delete from todo.${table}`));
+    for (const table of ['users', 'tasks', 'lists', 'replies'])
+      await assert.rejects(as(other.sub, `delete from todo.${table}`));
     await assert.rejects(
       as(other.sub, `insert into todo.tasks (user_id, id, title) values ('${owner.sub}', '${MISSING}', 'x')`),
     );
     await assert.rejects(as(other.sub, `update todo.tasks set user_id = '${owner.sub}' where id = '${mine.id}'`));
+    const list = await createList(owner, 'guarded');
+    const own = await createList(other, 'own');
+    assert.deepEqual(await as(other.sub, 'select id from todo.lists'), [[own.id]]);
+    assert.deepEqual(await as(other.sub, `update todo.lists set name = 'x' where id = '${list.id}' returning id`), []);
+    await assert.rejects(
+      as(
+        other.sub,
+        `insert into todo.lists (user_id, id, name, position) values ('${owner.sub}', '${MISSING}', 'x', 'a0')`,
+      ),
+    );
+    await assert.rejects(as(other.sub, `update todo.lists set user_id = '${owner.sub}' where id = '${own.id}'`));
+    assert.deepEqual(await listsOf(owner), [list]);
     await assert.rejects(as(other.sub, 'alter table todo.tasks disable row level security'));
     await assert.rejects(as(other.sub, 'drop policy owner_only on todo.tasks'));
     assert.deepEqual(await as('stranger', 'select id from todo.tasks'), []);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { afterEach, before, test } from 'node:test';
+import { TASK_COLUMNS } from '../dist/changes/change-sql.js';
 import { AppError } from '../dist/core/errors.js';
 import { apply, type Change, changesOf } from './support/changes.ts';
 import { assertError } from './support/envelope.ts';
@@ -312,8 +313,8 @@ onAnyDatabase('the times of an event stream', () => {
     const flaky = stubDatabase(async ({ kind }, statements) => {
       if (kind === 'watcher') return [[[person.sub, `${counter}`]]];
       if (isBroken) throw new AppError('DATABASE_ERROR');
-      const last = ['f', 'f', ...rowOf('after the outage')];
-      return statements.map(() => [[`${counter}`, EPOCH, '0', ...(counter === 7 ? [null] : ['8', ...last])]]);
+      const last = rowOf('8', 'after the outage');
+      return statements.map(() => [[`${counter}`, EPOCH, '0', ...(counter === 7 ? [null] : last)]]);
     });
     const [service, origin] = await start(flaky);
     const person = await service.person();
@@ -326,7 +327,7 @@ onAnyDatabase('the times of an event stream', () => {
 
   test('a client that does not read is disconnected, and what it has not read is not kept', async () => {
     const long = '\u0001'.repeat(2_000);
-    const rows = Array.from({ length: 100 }, (_, n) => ['9000000', EPOCH, '0', `${n + 1}`, 'f', 'f', ...rowOf(long)]);
+    const rows = Array.from({ length: 100 }, (_, n) => ['9000000', EPOCH, '0', ...rowOf(`${n + 1}`, long)]);
     let reads = 0;
     const endless = stubDatabase(async (_identity, statements) => {
       reads += 1;
@@ -345,4 +346,12 @@ onAnyDatabase('the times of an event stream', () => {
 });
 
 const EPOCH = '29f1d20d-65b1-4dba-ad13-bed0fe5159c3';
-const rowOf = (text: string) => ['id', 'user', text, text, 'false', 'now', 'now', null, '1'];
+/** A task as in a row of `readChanges`. */
+const rowOf = (version: string, title: string) => [
+  'task',
+  version,
+  'f',
+  'f',
+  null,
+  ...TASK_COLUMNS.map(({ name, isJson }) => (name === 'title' || name === 'description' ? title : isJson ? '1' : name)),
+];

@@ -109,7 +109,7 @@ describe('docs/offline.md', () => {
       import { onConflict } from './lib/conflicts.ts';
       import { getToken } from './lib/token.ts';
       const task = await createClient({ url, user, token: getToken }).create({ title: 'Theirs' });
-      const write = { kind: 'update', id: task.id, base: 0, at: '', refusal: null, seq: 1 } as const;
+      const write = { type: 'task', kind: 'update', id: task.id, base: 0, at: '', refusal: null, seq: 1 } as const;
       const refused = { status: 412, code: '', message: 'Changed', details: [], current: task };
       const ask = (fields: Conflict['write']['fields'], rest: Partial<Conflict> = {}) =>
         onConflict({ ...refused, ...rest, write: { ...write, fields } });

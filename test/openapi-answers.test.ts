@@ -2,9 +2,12 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import fc from 'fast-check';
+import { MAX_OPERATIONS } from '../dist/batch/batch.js';
 import { AppError, type ErrorCode } from '../dist/core/errors.js';
+import { MAX_LISTS } from '../dist/lists/list.js';
 import type { Answered } from './support/envelope.ts';
 import { answerTo } from './support/event-client.ts';
+import { createList } from './support/lists.ts';
 import { OpenApi } from './support/openapi-document.ts';
 import { ANY_DATABASE, type Person, type Service, type ServiceOptions, startService } from './support/service.ts';
 import { exchange, listen, wire } from './support/socket.ts';
@@ -30,6 +33,12 @@ const ROUTES: readonly Route[] = [
   { method: 'delete', path: '/api/tasks/{task_id}' },
   { method: 'post', path: '/api/tasks/{task_id}/toggle' },
   { method: 'post', path: '/api/tasks/{task_id}/restore' },
+  { method: 'get', path: '/api/lists' },
+  { method: 'post', path: '/api/lists', body: { name: 'x' } },
+  { method: 'get', path: '/api/lists/{list_id}' },
+  { method: 'put', path: '/api/lists/{list_id}', body: { name: 'y' } },
+  { method: 'patch', path: '/api/lists/{list_id}', body: { color: '#000000' } },
+  { method: 'delete', path: '/api/lists/{list_id}' },
   { method: 'post', path: '/api/batch', body: { operations: [{ op: 'create', title: 'x' }] } },
   { method: 'get', path: '/api/changes' },
   { method: 'get', path: '/api/events' },
@@ -40,9 +49,12 @@ const ROUTES: readonly Route[] = [
 ];
 
 const titleOf = ({ method, path }: Route) => `${method.toUpperCase()} ${path}`;
-const urlOf = ({ path }: Route, id = UNKNOWN_ID) => path.replace('{task_id}', () => id);
+const urlOf = ({ path }: Route, id = UNKNOWN_ID) => path.replace(/\{\w+_id\}/, () => id);
 const takesToken = ({ path }: Route) => path.startsWith('/api/');
-const takesId = ({ path }: Route) => path.includes('{task_id}');
+const takesId = ({ path }: Route) => /\{\w+_id\}/.test(path);
+const isOfLists = ({ path }: Route) => path.startsWith('/api/lists');
+/** Where the things are that the route is about. */
+const collectionOf = (route: Route) => (isOfLists(route) ? '/api/lists' : '/api/tasks');
 const restores = ({ path }: Route) => path.endsWith('/restore');
 const isBatch = ({ path }: Route) => path === '/api/batch';
 const isStream = ({ path }: Route) => path === '/api/events';
@@ -78,6 +90,8 @@ describe('responses are as documented in OpenAPI', () => {
   let limited: Person;
   /** A user with as many tasks as they may have. */
   let full: Person;
+  /** One with as many lists. */
+  let fullOfLists: Person;
   const failing = new Map<string, Person>();
   const services: Service[] = [];
   const start = async (kind: Parameters<typeof startService>[0], options?: ServiceOptions) => {
@@ -100,6 +114,11 @@ describe('responses are as documented in OpenAPI', () => {
     limited = await startWithPerson(stubDatabase(), { config: { rateLimitPerMinute: 1 } });
     await limited.send('GET', '/api/tasks');
     full = await startWithPerson(ANY_DATABASE, { config: { maxTasksPerUser: 1 } });
+    fullOfLists = await service.person();
+    for (let sent = 0; sent < MAX_LISTS; sent += MAX_OPERATIONS) {
+      const operations = Array.from({ length: MAX_OPERATIONS }, () => ({ op: 'create', type: 'list', name: 'x' }));
+      await fullOfLists.send('POST', '/api/batch', { operations });
+    }
     await person.send('POST', '/api/tasks', { title: 'x' }, { 'idempotency-key': 'used' });
     for (const [code, error] of [
       ['DATABASE_ERROR', new AppError('DATABASE_ERROR')],
@@ -129,6 +148,12 @@ describe('responses are as documented in OpenAPI', () => {
     assert.ok(answer, `${titleOf(route)} was not answered`);
     return answer;
   };
+  /** The id of a list that was deleted. */
+  const deletedList = async () => {
+    const { id } = await createList(person, 'x');
+    await person.send('DELETE', `/api/lists/${id}`);
+    return id;
+  };
   /** The id of a task that was deleted. */
   const deletedTask = async () => {
     const { id } = await person.create('x');
@@ -140,8 +165,9 @@ describe('responses are as documented in OpenAPI', () => {
     await by.create('x');
     return (await by.send('GET', '/api/changes')).json<{ cursor: string; epoch: string }>();
   };
-  /** The id of a task of `by` on which `route` can succeed. */
+  /** The id of a task or list of `by` on which `route` can succeed. */
   const taskFor = async (by: Person, route: Route) => {
+    if (isOfLists(route)) return (await createList(by, 'x')).id;
     const { id } = await by.create('x');
     if (restores(route)) await by.send('DELETE', `/api/tasks/${id}`);
     return id;
@@ -159,6 +185,8 @@ describe('responses are as documented in OpenAPI', () => {
         const { cursor } = await cursorOf(person);
         await person.send('DELETE', `/api/tasks/${await deletedTask()}?permanent=true`);
         await deletedTask();
+        await deletedList();
+        await createList(person, 'x');
         const endings = ['', '?since=0&limit=1', `?cursor=${cursor}`, `?cursor=${cursor}&wait=25`];
         return Promise.all(endings.map((ending) => ask(person, route, { ending })));
       }
@@ -179,6 +207,8 @@ describe('responses are as documented in OpenAPI', () => {
         const operations = [
           ...[
             { op: 'create', title: 'x' },
+            { op: 'create', type: 'list', name: 'x' },
+            { op: 'update', type: 'list', id: kept, name: 'x' },
             { op: 'put', id: kept, title: 'y' },
             { op: 'restore', id: gone },
           ],
@@ -194,7 +224,9 @@ describe('responses are as documented in OpenAPI', () => {
       }
       const [id, headers] = [await taskFor(person, route), { 'idempotency-key': `${Math.random()}` }];
       const guarded = {
-        'if-match': restores(route) ? '*' : String((await person.send('GET', `/api/tasks/${id}`)).headers.etag),
+        'if-match': restores(route)
+          ? '*'
+          : String((await person.send('GET', `${collectionOf(route)}/${id}`)).headers.etag),
       };
       const answer = await ask(person, route, { id, headers: { ...headers, ...guarded } });
       return takesToken(route) && route.method !== 'get'
@@ -221,7 +253,9 @@ describe('responses are as documented in OpenAPI', () => {
       ...(isStream(route) ? [await ask(person, route, { headers: { 'last-event-id': 'x' } })] : []),
       ...(isBatch(route) ? [await ask(person, route, { body: atomic({ op: 'update', id: UNKNOWN_ID }) })] : []),
       ...(takesId(route) ? [await ask(person, route, { id: 'x' })] : []),
-      ...(route.body === undefined ? [] : [await ask(person, route, { body: { title: '', description: 1 } })]),
+      ...(route.body === undefined
+        ? []
+        : [await ask(person, route, { body: { title: '', description: 1, name: '' } })]),
     ],
     INVALID_REQUEST: async (route) => [
       await overSocket(route, { Host: null }),
@@ -248,13 +282,13 @@ describe('responses are as documented in OpenAPI', () => {
       return route.method === 'put' ? [...answers, await ask(person, route, create)] : answers;
     },
     CONFLICT: async (route) => {
-      const id = await deletedTask();
+      const id = isOfLists(route) ? await deletedList() : await deletedTask();
       if (isBatch(route)) return [await ask(person, route, { body: atomic({ op: 'create', id, title: 'x' }) })];
       return [await ask(person, route, { id, headers: { 'if-none-match': '*' } })];
     },
     IDEMPOTENCY_MISMATCH: async (route) => [
       await ask(person, route, {
-        body: { title: 'another', operations: [] },
+        body: { title: 'another', name: 'another', operations: [] },
         headers: { 'idempotency-key': '"used"' },
       }),
     ],
@@ -268,6 +302,10 @@ describe('responses are as documented in OpenAPI', () => {
       ]);
     },
     LIMIT_REACHED: async (route) => {
+      if (isOfLists(route)) {
+        const headers: Record<string, string> = takesId(route) ? { 'if-none-match': '*' } : {};
+        return [await ask(fullOfLists, route, { id: randomUUID(), headers })];
+      }
       for (const { id } of await full.list()) await full.send('DELETE', `/api/tasks/${id}`);
       const id = restores(route) ? await taskFor(full, route) : randomUUID();
       await full.create('the one');

@@ -11,6 +11,8 @@ const ROUTES = {
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
   '/api/tasks/{task_id}/restore': ['post'],
+  '/api/lists': ['get', 'post'],
+  '/api/lists/{list_id}': ['get', 'put', 'patch', 'delete'],
   '/api/batch': ['post'],
   '/api/changes': ['get'],
   '/api/events': ['get'],
@@ -25,18 +27,31 @@ const BODIES: Readonly<Record<string, string>> = {
   'post /api/tasks': 'TaskCreate',
   'put /api/tasks/{task_id}': 'TaskUpdate',
   'patch /api/tasks/{task_id}': 'TaskUpdate',
+  'post /api/lists': 'ListCreate',
+  'put /api/lists/{list_id}': 'ListUpdate',
+  'patch /api/lists/{list_id}': 'ListUpdate',
   'post /api/batch': 'Batch',
 };
 
 /** The fields of each operation of a batch; those with an asterisk are required. */
-const CREATED = FIELDS.map((name) => (name === 'title' ? 'title*' : name));
-const OPERATIONS: Readonly<Record<string, readonly string[]>> = {
-  create: ['op*', 'id', 'if_version', ...CREATED],
-  put: ['op*', 'id*', 'if_version', ...CREATED],
-  update: ['op*', 'id*', 'if_version', ...FIELDS, ...CHANGES],
-  toggle: ['op*', 'id*', 'if_version'],
-  delete: ['op*', 'id*', 'if_version'],
-  restore: ['op*', 'id*', 'if_version'],
+const CREATED = [...FIELDS.map((name) => (name === 'title' ? 'title*' : name)), 'before', 'after'];
+const TARGET = ['id*', 'if_version'];
+const LIST_FIELDS = ['name*', 'color', 'position', 'is_archived'];
+const OPERATIONS: Readonly<Record<'Task' | 'List', Readonly<Record<string, readonly string[]>>>> = {
+  Task: {
+    create: ['op*', 'type', 'id', 'if_version', ...CREATED],
+    put: ['op*', 'type', ...TARGET, ...CREATED],
+    update: ['op*', 'type', ...TARGET, ...FIELDS, ...CHANGES],
+    toggle: ['op*', 'type', ...TARGET],
+    delete: ['op*', 'type', ...TARGET],
+    restore: ['op*', 'type', ...TARGET],
+  },
+  List: {
+    create: ['op*', 'type*', 'id', 'if_version', ...LIST_FIELDS],
+    put: ['op*', 'type*', ...TARGET, ...LIST_FIELDS],
+    update: ['op*', 'type*', ...TARGET, 'name', ...LIST_FIELDS.slice(1)],
+    delete: ['op*', 'type*', ...TARGET, 'tasks'],
+  },
 };
 
 const GUARDED = ['If-Match', 'Idempotency-Key'];
@@ -74,6 +89,12 @@ const PARAMETERS: Readonly<
   'delete /api/tasks/{task_id}': { query: ['permanent'], headers: GUARDED },
   'post /api/tasks/{task_id}/toggle': { headers: GUARDED },
   'post /api/tasks/{task_id}/restore': { headers: GUARDED },
+  'get /api/lists': { headers: ['If-None-Match'] },
+  'post /api/lists': { headers: ['Idempotency-Key'] },
+  'get /api/lists/{list_id}': { headers: ['If-None-Match'] },
+  'put /api/lists/{list_id}': { headers: [...GUARDED, 'If-None-Match'] },
+  'patch /api/lists/{list_id}': { headers: GUARDED },
+  'delete /api/lists/{list_id}': { query: ['tasks'], headers: GUARDED },
   'post /api/batch': { headers: ['Idempotency-Key'] },
   'get /api/changes': { query: ['cursor', 'limit', 'wait', 'since', 'epoch'], headers: [] },
   'get /api/events': { query: ['cursor'], headers: ['Last-Event-ID'] },
@@ -84,6 +105,8 @@ const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks': ['201', '409'],
   'put /api/tasks/{task_id}': ['200', '201', '409'],
   'post /api/tasks/{task_id}/restore': ['200', '409'],
+  'post /api/lists': ['201', '409'],
+  'put /api/lists/{list_id}': ['200', '201', '409'],
   'post /api/batch': ['200', '404', '409', '412'],
 };
 
@@ -91,9 +114,9 @@ const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
 function expectedStatuses(path: string, method: string): string[] {
   const always = [...(OWN_STATUSES[`${method} ${path}`] ?? ['200']), '400', '431', '500'];
   if (!path.startsWith('/api')) return path === '/ready' ? [...always, '503'] : always;
-  const read = path.startsWith('/api/tasks') ? ['304'] : ['410'];
+  const read = /^\/api\/(tasks|lists)/.test(path) ? ['304'] : ['410'];
   const write = method === 'get' ? read : ['413', '422'];
-  const id = path.includes('{task_id}') ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
+  const id = /\{\w+_id\}/.test(path) ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
   return [...always, '401', ...id, ...write, '429', '503'];
 }
 
@@ -149,7 +172,8 @@ describe('the OpenAPI document', () => {
           assert.deepEqual(faults(error, value), []);
           const { code: shown, details, current } = value as { code: string; details?: unknown; current?: unknown };
           assert.equal(shown, code);
-          assert.deepEqual(current === undefined ? [] : faults(api.named('Task'), current), []);
+          const shape = api.named(path.startsWith('/api/lists') ? 'List' : 'Task');
+          assert.deepEqual(current === undefined ? [] : faults(shape, current), []);
           assert.equal(current !== undefined, code === 'PRECONDITION_FAILED', `${where} ${code}`);
           assert.equal(details !== undefined, code === 'VALIDATION_ERROR', `${where} ${code}`);
         }
@@ -167,7 +191,7 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('requires a body and a task id where the contract does, and nothing else', () => {
+  test('requires a body and an id where the contract does, and nothing else', () => {
     for (const { path, method, operation } of api.operations()) {
       const name = BODIES[`${method} ${path}`];
       const where = `${method} ${path}`;
@@ -180,7 +204,7 @@ describe('the OpenAPI document', () => {
       const parameters = (operation.parameters ?? []).map((each) => `${each.in} ${each.name} ${each.required}`);
       const { query = [], headers = [] } = PARAMETERS[`${method} ${path}`] ?? {};
       const expected = [
-        ...(path.includes('{task_id}') ? ['path task_id true'] : []),
+        ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => `path ${name} true`),
         ...query.map((name) => `query ${name} false`),
         ...headers.map((header) => `header ${header} false`),
       ];
@@ -188,23 +212,24 @@ describe('the OpenAPI document', () => {
     }
   });
 
-  test('accepts a UUID in either case as task id', () => {
-    const withTaskId = api.operations().filter(({ path, method, operation }) => {
-      if (!operation.parameters?.some(({ name }) => name === 'task_id')) return false;
-      const validate = api.at('paths', path, method, 'parameters', api.indexOf(path, method, 'task_id'), 'schema');
+  test('accepts a UUID in either case as id', () => {
+    const withId = api.operations().filter(({ path, method, operation }) => {
+      const name = operation.parameters?.find((parameter) => parameter.in === 'path')?.name;
+      if (name === undefined) return false;
+      const validate = api.at('paths', path, method, 'parameters', api.indexOf(path, method, name), 'schema');
       for (const id of ['0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', '0199D3A4-7C1E-7B52-9D0F-3a2b1c4d5e6f']) {
         assert.deepEqual(faults(validate, id), [], `${method} ${path}`);
       }
       for (const id of ['0199d3a47c1e7b529d0f3a2b1c4d5e6f', 'x', '', 1]) assert.ok(!validate(id), `${method} ${path}`);
       return true;
     });
-    assert.equal(withTaskId.length, 6);
+    assert.equal(withId.length, 10);
   });
 
   test('has a valid example of every body, response and parameter', () => {
     const { schemas } = api.document.components;
-    const named = Object.keys(schemas).filter((name) => /^(Task|DeletedTask|Batch|Change)/.test(name));
-    assert.equal(named.length, 18);
+    const named = Object.keys(schemas).filter((name) => /^(Task|List|Deleted|Batch|Change)/.test(name));
+    assert.equal(named.length, 27);
     for (const name of named) assert.ok((schemas[name]?.examples ?? []).length > 0, `${name} has no example`);
     const described = schemasIn(api.document).filter(({ schema }) => schema.examples !== undefined);
     assert.ok(described.some(({ path }) => path.join('.') === 'components.schemas.TaskCreate.properties.title'));
@@ -248,30 +273,38 @@ describe('the OpenAPI document', () => {
       const { statusCode } = await person.send('POST', '/api/batch', example);
       assert.ok([200, 404].includes(statusCode), `${statusCode}`);
     }
-    const operations = ['Operation', 'Create', 'Put', 'Update', 'Toggle', 'Delete', 'Restore'].flatMap((name) =>
-      examplesOf(`Batch${name}`),
-    );
+    for (const example of examplesOf('ListCreate')) {
+      const list = await person.send('POST', '/api/lists', example);
+      assert.equal(list.statusCode, 201);
+      for (const change of examplesOf('ListUpdate')) {
+        const { statusCode } = await person.send('PATCH', `/api/lists/${list.json<{ id: string }>().id}`, change);
+        assert.equal(statusCode, 200);
+      }
+    }
+    const operations = Object.keys(api.document.components.schemas)
+      .filter((name) => /^Batch(?!Results?$).+/.test(name))
+      .flatMap(examplesOf);
     const { results } = (await person.send('POST', '/api/batch', { operations })).json<{ results: object[] }>();
-    assert.ok(operations.length >= 7 && results.length === operations.length);
+    assert.ok(operations.length >= 11 && results.length === operations.length);
     for (const result of results) assert.ok(!('details' in result), JSON.stringify(result));
   });
 
-  test('names a schema for each operation of a batch, told apart by op', () => {
+  test('names a schema for each operation of a batch, of which exactly one fits', () => {
     const { schemas } = api.document.components;
-    const { oneOf, discriminator } = schemas.BatchOperation ?? {};
-    const names = Object.keys(OPERATIONS).map((op) => [op, `Batch${op[0]?.toUpperCase()}${op.slice(1)}`] as const);
-    const references = Object.fromEntries(names.map(([op, name]) => [op, `#/components/schemas/${name}`]));
-    assert.deepEqual(discriminator, { propertyName: 'op', mapping: references });
-    assert.deepEqual(
-      oneOf,
-      Object.values(references).map(($ref) => ({ $ref })),
+    const all = Object.entries(OPERATIONS).flatMap(([type, operations]) =>
+      Object.entries(operations).map(([op, fields]) => {
+        const name = `Batch${op[0]?.toUpperCase()}${op.slice(1)}${type === 'List' ? type : ''}`;
+        return { type: type.toLowerCase(), op, fields, name };
+      }),
     );
-    for (const [op, name] of names) {
+    const references = all.map(({ name }) => ({ $ref: `#/components/schemas/${name}` }));
+    assert.deepEqual(schemas.BatchOperation?.oneOf, references);
+    for (const { type, op, fields, name } of all) {
       const { properties = {}, required } = schemas[name] ?? {};
       assert.ok(Array.isArray(required));
-      const fields = Object.keys(properties).map((field) => field + (required.includes(field) ? '*' : ''));
-      assert.deepEqual([op, fields], [op, OPERATIONS[op]]);
-      assert.deepEqual([properties.op?.type, properties.op?.const], ['string', op]);
+      const named = Object.keys(properties).map((field) => field + (required.includes(field) ? '*' : ''));
+      assert.deepEqual([name, named], [name, fields]);
+      assert.deepEqual([properties.op?.const, properties.type?.const], [op, type]);
     }
   });
 
@@ -316,7 +349,7 @@ describe('the OpenAPI document', () => {
       const validate = api.named(name);
       assert.deepEqual(faults(validate, answer), [], name);
       assert.ok(!validate({ ...answer, colour: 'red' }), `the validator of ${name} allows an unnamed field`);
-      for (const field of Object.keys(answer)) {
+      for (const field of Object.keys(answer).filter((field) => name !== 'Change' || field !== 'task')) {
         const less = Object.fromEntries(Object.entries(answer).filter(([key]) => key !== field));
         assert.ok(!validate(less), `${name} does not require ${field}`);
       }
@@ -370,6 +403,8 @@ describe('the OpenAPI document', () => {
       [],
     );
     assert.deepEqual([...new Set(all.flatMap(({ schema }) => schema.pattern ?? []))].sort(), [
+      '^#[0-9a-fA-F]{6}$',
+      '^#[0-9a-f]{6}$',
       '^([01][0-9]|2[0-3]):[0-5][0-9]$',
       '^[A-Za-z][0-9A-Za-z]+$',
       '^[^\\x00]*$',

@@ -14,12 +14,13 @@ import {
   withoutOwner,
 } from './support/apart.ts';
 import { changesOf } from './support/changes.ts';
+import { createList, listsOf } from './support/lists.ts';
 import { asAdmin, onPostgres, type Person, type Service, startService, type Task } from './support/service.ts';
 
 /** A service whose database has stopped confining users: what keeps them apart is in the statements alone. */
 async function startUnguarded(): Promise<Service> {
   const service = await startService('postgres');
-  for (const table of ['users', 'tasks', 'task_words', 'replies']) {
+  for (const table of ['users', 'tasks', 'task_words', 'lists', 'replies']) {
     const policy = `create policy unguarded on todo.${table} to todo_app using (true) with check (true)`;
     await asAdmin(service.opened.place, policy);
   }
@@ -101,6 +102,23 @@ onPostgres('with row-level security out of the way', () => {
         assert.equal(second.json<Task>().user_id, other.sub);
         const again = await owner.send('POST', '/api/tasks', body, key);
         assert.deepEqual([again.headers['idempotency-replayed'], again.body], ['true', first.body]);
+      },
+    ],
+    [
+      'another user’s list is not shown, changed or deleted, and is none of the lists or changes of others',
+      async (owner, other) => {
+        const list = await createList(owner, 'guarded');
+        for (const [method, body] of [
+          ['GET', undefined],
+          ['PUT', { name: 'mine' }],
+          ['PATCH', { name: 'mine' }],
+          ['DELETE', undefined],
+        ] as const) {
+          assert.equal(await statusOf(other, method, `/api/lists/${list.id}`, body), 404);
+        }
+        assert.deepEqual([await listsOf(other), await listsOf(owner)], [[], [list]]);
+        assert.deepEqual((await changesOf(other)).changes, []);
+        assert.equal((await createList(other, 'my own')).position, 'a0');
       },
     ],
     [

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Database } from '../dist/database/database.js';
 import { answerTo, assertNothingShown, attemptsOn, createVictim, rowsOf, withoutOwner } from './support/apart.ts';
+import { createList, listsOf } from './support/lists.ts';
 import { type OpenDatabase, onEachDatabase, type Service, startService, type Task } from './support/service.ts';
 
 /** `database` with the owner removed from every statement. */
@@ -60,6 +61,25 @@ onEachDatabase('row-level security alone: with the owner removed from every stat
     assert.equal((await owner.send('POST', `/api/tasks/${deleted.id}/restore`)).statusCode, 200);
     await other.createLongTasks();
     assert.ok((await other.list()).every(({ user_id }) => user_id === other.sub));
+  });
+
+  test("no request shows or changes another user's list", async () => {
+    const [owner, other] = [await broken.person(), await broken.person()];
+    const list = await createList(owner, 'guarded');
+    for (const [method, body] of [
+      ['GET', undefined],
+      ['PUT', { name: 'taken' }],
+      ['PATCH', { is_archived: true }],
+      ['DELETE', undefined],
+    ] as const) {
+      for (const headers of [{}, { 'idempotency-key': method }]) {
+        const answer = await other.send(method, `/api/lists/${list.id}`, body, headers);
+        assert.equal(answer.body, '{"error":"List not found","code":"NOT_FOUND"}');
+      }
+    }
+    const mine = await createList(other, 'my own');
+    assert.deepEqual([mine.position, await listsOf(other)], ['a0', [mine]]);
+    assert.deepEqual(await listsOf(owner), [list]);
   });
 
   test('no statement shows, changes or depends on what another user has', async () => {

@@ -1,14 +1,6 @@
-import {
-  type Arrival,
-  type BatchResult,
-  type Change,
-  changes,
-  type Operation,
-  type Task,
-  type TodoClient,
-} from 'todo-api-client';
+import { type Arrival, type BatchResult, changes, type Operation, type Task, type TodoClient } from 'todo-api-client';
 import { follow } from './follow.ts';
-import { hasCode, inBatches, newTask } from './tasks.ts';
+import { hasCode, inBatches, newTask, ofTasks, type TaskChange } from './tasks.ts';
 
 export { newTask } from './tasks.ts';
 
@@ -119,7 +111,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
   let pushing: Promise<unknown> = Promise.resolve();
 
   /** RxDB wants whole documents, of a task whose content is gone too. */
-  function documentOf({ id, version, deleted, task }: Change): TaskDocument {
+  function documentOf({ id, version, deleted, task }: TaskChange): TaskDocument {
     const own = written.get(id);
     if (own !== undefined && own.version > version) return own;
     written.delete(id);
@@ -133,7 +125,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     let cursor = '';
     written.clear();
     for await (const page of changes(client, { limit: 1000 })) {
-      for (const change of page.changes) documents.set(change.id, documentOf(change));
+      for (const change of ofTasks(page.changes)) documents.set(change.id, documentOf(change));
       cursor = page.cursor;
     }
     const gone = here.map((document) => document.toJSON()).filter(({ id }) => !documents.has(id));
@@ -143,9 +135,16 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
 
   async function pull(checkpoint: TaskCheckpoint | undefined, limit: number) {
     try {
-      const page = await client.changes({ cursor: checkpoint?.cursor ?? null, limit });
-      if (!page.has_more) reached(page.cursor);
-      return { documents: page.changes.map(documentOf), checkpoint: { cursor: page.cursor } };
+      // RxDB takes fewer documents than it asked for as the last ones, and a page may have changes of lists.
+      const documents: TaskDocument[] = [];
+      let cursor = checkpoint?.cursor ?? null;
+      for (;;) {
+        const page = await client.changes({ cursor, limit });
+        documents.push(...ofTasks(page.changes).map(documentOf));
+        cursor = page.cursor;
+        if (!page.has_more) reached(cursor);
+        if (!page.has_more || documents.length >= limit) return { documents, checkpoint: { cursor } };
+      }
     } catch (error) {
       if (hasCode(error, 'CURSOR_EXPIRED')) return copy();
       throw error;
@@ -157,7 +156,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     const { newDocumentState: task, assumedMasterState: base } = row;
     const { status, code, current } = result;
     if (status < 300) return {};
-    if (current !== undefined) {
+    if (current !== undefined && 'title' in current) {
       if (!task._deleted && isSame(current, task)) return {};
       // Only the version is another: after a write of our own that has not come back yet.
       const isOwn = task._deleted && written.get(task.id)?.version === current.version;
@@ -208,8 +207,9 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
         reached = resolve;
         subscriber.next('RESYNC');
       });
-    const take = async ({ changes: arrived, cursor }: Arrival) => {
+    const take = async ({ changes, cursor }: Arrival) => {
       await pushing;
+      const arrived = ofTasks(changes);
       if (arrived.length > 0) subscriber.next({ documents: arrived.map(documentOf), checkpoint: { cursor } });
     };
     void follow(client, { signal: end.signal, copy: resync, take, onError });

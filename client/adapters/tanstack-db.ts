@@ -1,6 +1,6 @@
-import { type Change, changes, type Operation, type Task, TodoApiError, type TodoClient } from 'todo-api-client';
+import { changes, type Operation, type Task, TodoApiError, type TodoClient } from 'todo-api-client';
 import { follow, pauseAfter } from './follow.ts';
-import { inBatches } from './tasks.ts';
+import { inBatches, ofTasks, type TaskChange } from './tasks.ts';
 
 export { newTask } from './tasks.ts';
 
@@ -19,8 +19,6 @@ interface Mutation {
   readonly modified: object;
   readonly changes: object;
 }
-
-type Applied = Pick<Change, 'id' | 'version' | 'deleted' | 'task'>;
 
 interface Write {
   readonly transaction: { readonly id: string; readonly mutations: readonly Mutation[] };
@@ -66,7 +64,7 @@ export function taskCollection(client: TodoClient, options: TaskCollectionOption
   const versions = new Map<string, number>();
   let sync: Sync | null = null;
 
-  function apply(arrived: readonly Applied[], isCopy = false): void {
+  function apply(arrived: readonly TaskChange[], isCopy = false): void {
     if (sync === null) return;
     sync.begin();
     if (isCopy) {
@@ -83,10 +81,10 @@ export function taskCollection(client: TodoClient, options: TaskCollectionOption
   }
 
   async function copy(ended: AbortSignal): Promise<string> {
-    const arrived: Change[] = [];
+    const arrived: TaskChange[] = [];
     let cursor = '';
     for await (const page of changes(client, { limit: 1000, signal: ended })) {
-      arrived.push(...page.changes);
+      arrived.push(...ofTasks(page.changes));
       cursor = page.cursor;
     }
     apply(arrived, true);
@@ -99,7 +97,7 @@ export function taskCollection(client: TodoClient, options: TaskCollectionOption
       try {
         const { results, version } = await client.batch(operations, { atomic: true, key, signal });
         // Before the transaction ends: what it showed is replaced by what the service has.
-        const written = operations.map(({ id = '' }, at): Applied => {
+        const written = operations.map(({ id = '' }, at): TaskChange => {
           const task = results[at]?.task ?? null;
           return { id, version: task?.version ?? version, deleted: task === null, task };
         });
@@ -135,7 +133,7 @@ export function taskCollection(client: TodoClient, options: TaskCollectionOption
         void follow(client, {
           signal: end.signal,
           copy: () => copy(end.signal),
-          take: ({ changes: arrived }) => apply(arrived),
+          take: ({ changes: arrived }) => apply(ofTasks(arrived)),
           onError,
         });
         return () => {

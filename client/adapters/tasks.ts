@@ -1,4 +1,5 @@
 import {
+  type Change,
   newTask as emptyTask,
   type Operation,
   type Task,
@@ -9,6 +10,20 @@ import {
 
 /** A task as it is until the service has seen it. */
 export const newTask = (fields: TaskCreate): Task => emptyTask(uuidv7(), '', new Date().toISOString(), fields);
+
+/** The change of a task. */
+export interface TaskChange {
+  readonly id: string;
+  readonly version: number;
+  readonly deleted: boolean;
+  readonly task: Task | null;
+}
+
+/** Those of `changes` that are of tasks. */
+export const ofTasks = (changes: readonly Change[]): TaskChange[] =>
+  changes.flatMap(({ type, id, version, deleted, task = null }) =>
+    type === 'task' ? [{ id, version, deleted, task }] : [],
+  );
 
 const MAX_OPERATIONS = 100;
 /** The service takes 256 KiB. */

@@ -1,5 +1,5 @@
 import type { Changes, Operation, Task, TodoClient } from 'todo-api-client';
-import { hasCode, inBatches } from './tasks.ts';
+import { hasCode, inBatches, ofTasks } from './tasks.ts';
 
 /** For WatermelonDB's `setGenerator`: the service's ids are UUIDs. */
 export { uuidv7 as newTaskId } from 'todo-api-client';
@@ -62,7 +62,7 @@ export function taskSync(client: TodoClient, { adapter }: LocalDatabase) {
     const found = new Map<string, Task | null>();
     let page = news ?? (await client.changes({ limit: PAGE }));
     for (;;) {
-      for (const { id, deleted, task } of page.changes) found.set(id, deleted ? null : task);
+      for (const { id, deleted, task } of ofTasks(page.changes)) found.set(id, deleted ? null : task);
       if (!page.has_more) break;
       page = await client.changes({ cursor: page.cursor, limit: PAGE });
     }

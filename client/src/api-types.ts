@@ -10,58 +10,104 @@ export interface Batch {
 /** Creates a task, under an id of its own or of the client. */
 export interface BatchCreate {
   readonly op: 'create';
+  readonly type?: 'task';
   readonly id?: string;
   readonly if_version?: 0;
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
+}
+
+/** Creates a list, under an id of its own or of the client. */
+export interface BatchCreateList {
+  readonly op: 'create';
+  readonly type: 'list';
+  readonly id?: string;
+  readonly if_version?: 0;
+  readonly name: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
 }
 
 /** Deletes the task; a success also if it is gone. */
 export interface BatchDelete {
   readonly op: 'delete';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
 }
 
+/** Deletes the list; a success also if it is gone. */
+export interface BatchDeleteList {
+  readonly op: 'delete';
+  readonly type: 'list';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly tasks?: 'inbox' | 'delete';
+}
+
 /** One operation of a batch. */
-export type BatchOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore;
+export type BatchOperation = BatchCreate | BatchPut | BatchUpdate | BatchToggle | BatchDelete | BatchRestore | BatchCreateList | BatchPutList | BatchUpdateList | BatchDeleteList;
 
 /** Replaces the task, or creates it; with `if_version` 0 it must not exist. */
 export interface BatchPut {
   readonly op: 'put';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
+}
+
+/** Replaces the list, or creates it; with `if_version` 0 it must not exist. */
+export interface BatchPutList {
+  readonly op: 'put';
+  readonly type: 'list';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly name: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
 }
 
 /** Restores the deleted task. */
 export interface BatchRestore {
   readonly op: 'restore';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
 }
 
-/** What became of one operation: the `task` as it is now, the `id` of a deleted one, or an error. */
+/** What became of one operation: the `task` or `list` as it is now, the `id` of a deleted one, or an error. */
 export interface BatchResult {
   readonly status: number;
   readonly id?: string;
   readonly task?: Task;
-  readonly current?: Task;
+  readonly list?: List;
+  readonly current?: Task | List;
   readonly error?: string;
   readonly code?: ErrorCode;
   readonly details?: readonly (FieldError)[];
@@ -76,6 +122,7 @@ export interface BatchResults {
 /** Inverts `is_completed` of the task. */
 export interface BatchToggle {
   readonly op: 'toggle';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
 }
@@ -83,11 +130,14 @@ export interface BatchToggle {
 /** Changes the given fields of the task, at least one. */
 export interface BatchUpdate {
   readonly op: 'update';
+  readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
@@ -96,24 +146,45 @@ export interface BatchUpdate {
   readonly tags?: readonly (string)[];
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
-/** The newest change of one task. */
+/** Changes the given fields of the list, at least one. */
+export interface BatchUpdateList {
+  readonly op: 'update';
+  readonly type: 'list';
+  readonly id: string;
+  readonly if_version?: number;
+  readonly name?: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
+/** The newest change of one task or list. */
 export interface Change {
-  readonly type: 'task';
+  readonly type: 'task' | 'list';
   readonly id: string;
   readonly version: number;
   readonly deleted: boolean;
-  readonly task: Task | null;
+  readonly task?: Task | null;
+  readonly list?: List | null;
 }
 
-/** Changes by version, each task once, at its newest state. */
+/** Changes by version, each task or list once, at its newest state. */
 export interface Changes {
   readonly changes: readonly (Change)[];
   readonly cursor: string;
   readonly version: number;
   readonly epoch: string;
   readonly has_more: boolean;
+}
+
+/** The list was deleted. */
+export interface DeletedList {
+  readonly message: 'List deleted successfully';
+  readonly id: string;
 }
 
 /** The task was deleted. */
@@ -144,6 +215,40 @@ export interface Healthy {
   readonly status: 'healthy';
 }
 
+/** A list of tasks, owned by one user. */
+export interface List {
+  readonly id: string;
+  readonly user_id: string;
+  readonly name: string;
+  readonly color: string | null;
+  readonly position: string;
+  readonly is_archived: boolean;
+  readonly version: number;
+  readonly created_at: string;
+  readonly updated_at: string;
+}
+
+/** A list to create; without a `position` it is the last. Other fields are ignored. */
+export interface ListCreate {
+  readonly name: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
+/** The fields to change, at least one of `name`, `color`, `position`, `is_archived`. Fields not given keep their values; others are ignored. */
+export interface ListUpdate {
+  readonly name?: string;
+  readonly color?: string | null;
+  readonly position?: string;
+  readonly is_archived?: boolean;
+}
+
+/** The user's lists, by position. */
+export interface Lists {
+  readonly lists: readonly (List)[];
+}
+
 export interface Ready {
   readonly status: 'ready';
 }
@@ -155,6 +260,8 @@ export interface Task {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
+  readonly list_id: string | null;
+  readonly parent_id: string | null;
   readonly position: string;
   readonly due_date: string | null;
   readonly due_time: string | null;
@@ -173,12 +280,16 @@ export interface TaskCreate {
   readonly title: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }
 
 /** The user's newest tasks, newest first. */
@@ -186,11 +297,13 @@ export interface TaskList {
   readonly tasks: readonly (Task)[];
 }
 
-/** The fields to change, at least one of `title`, `description`, `is_completed`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`. Fields not given keep their values; others are ignored. */
+/** The fields to change, at least one of `title`, `description`, `is_completed`, `list_id`, `parent_id`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`, `before`, `after`. Fields not given keep their values; others are ignored. */
 export interface TaskUpdate {
   readonly title?: string;
   readonly description?: string | null;
   readonly is_completed?: boolean;
+  readonly list_id?: string | null;
+  readonly parent_id?: string | null;
   readonly position?: string;
   readonly due_date?: string | null;
   readonly due_time?: string | null;
@@ -199,4 +312,6 @@ export interface TaskUpdate {
   readonly tags?: readonly (string)[];
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
+  readonly before?: string;
+  readonly after?: string;
 }

@@ -1,11 +1,24 @@
-import type { BatchResults, Changes, DeletedTask, Task, TaskCreate, TaskList, TaskUpdate } from './api-types.ts';
+import type {
+  BatchResults,
+  Changes,
+  DeletedList,
+  DeletedTask,
+  List,
+  ListCreate,
+  Lists,
+  ListUpdate,
+  Task,
+  TaskCreate,
+  TaskList,
+  TaskUpdate,
+} from './api-types.ts';
 import { Http, type HttpOptions, type SendOptions } from './http.ts';
 import { uuidv7 } from './ids.ts';
 import type { Operation } from './operation.ts';
 
 export interface WriteOptions {
   readonly signal?: AbortSignal;
-  /** The version that the task must still have; 412 otherwise. */
+  /** The version that the task or list must still have; 412 otherwise. */
   readonly ifMatch?: number;
   /** The `Idempotency-Key`, by default a new one. The same key with the same request is executed once. */
   readonly key?: string;
@@ -25,13 +38,27 @@ export interface BatchOptions {
   readonly key?: string;
   /** All operations or none. */
   readonly atomic?: boolean;
-  /** 412 where a task that is named has moved past this version. */
+  /** 412 where a task or list that is named has moved past this version. */
   readonly ifUnchangedSince?: number;
+}
+
+/** Calls about the lists of one user. */
+export interface ListCalls {
+  /** All of them, by position. */
+  all(options?: { readonly signal?: AbortSignal }): Promise<readonly List[]>;
+  get(id: string, options?: { readonly signal?: AbortSignal }): Promise<List>;
+  /** With an `id`, creates the list under that id: 412 if the user has a list with it. */
+  create(list: ListCreate & { readonly id?: string }, options?: Omit<WriteOptions, 'ifMatch'>): Promise<List>;
+  put(id: string, list: ListUpdate, options?: WriteOptions): Promise<List>;
+  patch(id: string, change: ListUpdate, options?: WriteOptions): Promise<List>;
+  /** @param options.tasks what becomes of its tasks: they go to the inbox, if nothing else is said. */
+  delete(id: string, options?: WriteOptions & { readonly tasks?: 'inbox' | 'delete' }): Promise<DeletedList>;
 }
 
 /** Calls of one user. Each rejects with a `TodoApiError`, or with the reason of an aborted signal. */
 export interface TodoClient {
   readonly http: Http;
+  readonly lists: ListCalls;
   /** The newest tasks, at most 1000. */
   list(options?: { readonly signal?: AbortSignal }): Promise<readonly Task[]>;
   /** Deleted tasks that can be restored, newest deletion first. */
@@ -74,7 +101,7 @@ class EtagCache<T> {
 }
 
 /** @param entries of which those that are undefined or null are left out. */
-function query(entries: Readonly<Record<string, string | number | null | undefined>>): string {
+export function query(entries: Readonly<Record<string, string | number | null | undefined>>): string {
   const given = Object.entries(entries).flatMap(([name, value]) =>
     value === undefined || value === null ? [] : [`${name}=${encodeURIComponent(value)}`],
   );
@@ -84,11 +111,16 @@ function query(entries: Readonly<Record<string, string | number | null | undefin
 /** The path of a task. */
 export const taskPath = (id: string) => `/api/tasks/${encodeURIComponent(id)}`;
 
+/** The path of a list. */
+export const listPath = (id: string) => `/api/lists/${encodeURIComponent(id)}`;
+
 /** A client of the service for one user: tokens of another are refused with `USER_CHANGED`. */
 export function createClient(options: HttpOptions): TodoClient {
   const http = new Http(options);
-  const lists = new EtagCache<TaskList>();
+  const taskLists = new EtagCache<TaskList>();
   const tasks = new EtagCache<Task>();
+  const allLists = new EtagCache<Lists>();
+  const lists = new EtagCache<List>();
 
   async function write<T>(
     method: string,
@@ -106,17 +138,33 @@ export function createClient(options: HttpOptions): TodoClient {
     return (await http.send<T>(request, signal === undefined ? {} : { signal })).body;
   }
 
-  const list = async (path: string, options: SendOptions = {}) => (await lists.read(http, path, options)).tasks;
+  const list = async (path: string, options: SendOptions = {}) => (await taskLists.read(http, path, options)).tasks;
+
+  /** Under an id of the client's, if there is one. */
+  const create = <T>(
+    path: string,
+    pathOf: (id: string) => string,
+    { id, ...fields }: { readonly id?: string },
+    options: WriteOptions = {},
+  ) =>
+    id === undefined
+      ? write<T>('POST', path, fields, options)
+      : write<T>('PUT', pathOf(id), fields, options, { 'If-None-Match': '*' });
 
   return {
     http,
+    lists: {
+      all: async (options = {}) => (await allLists.read(http, '/api/lists', options)).lists,
+      get: (id, options = {}) => lists.read(http, listPath(id), options),
+      create: (list, options) => create('/api/lists', listPath, list, options),
+      put: (id, list, options = {}) => write('PUT', listPath(id), list, options),
+      patch: (id, change, options = {}) => write('PATCH', listPath(id), change, options),
+      delete: (id, { tasks, ...options } = {}) => write('DELETE', listPath(id) + query({ tasks }), null, options),
+    },
     list: (options) => list('/api/tasks', options),
     deleted: (options) => list('/api/tasks?deleted=true', options),
     get: (id, options = {}) => tasks.read(http, taskPath(id), options),
-    create: ({ id, ...task }, options = {}) =>
-      id === undefined
-        ? write('POST', '/api/tasks', task, options)
-        : write('PUT', taskPath(id), task, options, { 'If-None-Match': '*' }),
+    create: (task, options) => create('/api/tasks', taskPath, task, options),
     put: (id, task, options = {}) => write('PUT', taskPath(id), task, options),
     patch: (id, change, options = {}) => write('PATCH', taskPath(id), change, options),
     toggle: (id, options = {}) => write('POST', `${taskPath(id)}/toggle`, null, options),

@@ -1,7 +1,10 @@
-import type { ErrorBody, FieldError, Task } from './api-types.ts';
+import type { ErrorBody, FieldError, List, Task } from './api-types.ts';
 
 /** The body of an error answer, of which a proxy's own error has nothing. */
-export type AnyErrorBody = Partial<Omit<ErrorBody, 'code'>> & { readonly code?: string; readonly current?: Task };
+export type AnyErrorBody = Partial<Omit<ErrorBody, 'code'>> & {
+  readonly code?: string;
+  readonly current?: Task | List;
+};
 
 /**
  * Every failure of the client. With a status it is the service's answer and `code` the service's code. With status 0
@@ -14,8 +17,8 @@ export class TodoApiError extends Error {
   readonly status: number;
   readonly code: string;
   readonly details: readonly FieldError[];
-  /** The task as it is now, of a 412. */
-  readonly current: Task | null;
+  /** The task or list as it is now, of a 412. */
+  readonly current: Task | List | null;
   /** What `Retry-After` asks to wait, or null. */
   readonly retryAfterMs: number | null;
 

@@ -1,6 +1,13 @@
 export type * from './api-types.ts';
 export { changes } from './changes.ts';
-export { type BatchOptions, type ChangesOptions, createClient, type TodoClient, type WriteOptions } from './client.ts';
+export {
+  type BatchOptions,
+  type ChangesOptions,
+  createClient,
+  type ListCalls,
+  type TodoClient,
+  type WriteOptions,
+} from './client.ts';
 export { TodoApiError } from './errors.ts';
 export { type Arrival, type EventsOptions, events } from './events.ts';
 export type { ApiAnswer, ApiRequest, Http, HttpOptions, SendOptions } from './http.ts';

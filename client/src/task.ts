@@ -1,14 +1,16 @@
 import type { Task, TaskCreate, TaskUpdate } from './api-types.ts';
 
-/** After all that the service gives in practice: it places a task when it first sees it. */
-const LAST = 'hzzzzzzzz';
+/** After all that the service gives in practice: it places a task or list when it first sees it. */
+export const LAST = 'hzzzzzzzz';
 
 /** @returns a task as it is until the service has seen it: of version 0. @param at the time, as the service writes it. */
-export const newTask = (id: string, user: string, at: string, fields: TaskCreate): Task => ({
+export const newTask = (id: string, user: string, at: string, { before, after, ...fields }: TaskCreate): Task => ({
   id,
   user_id: user,
   description: null,
   is_completed: false,
+  list_id: null,
+  parent_id: null,
   position: LAST,
   due_date: null,
   due_time: null,
@@ -37,7 +39,7 @@ const changedTags = (tags: readonly string[], added: readonly string[], removed:
 
 /** @returns `task` as the service will make it of the update. @param at the time, as the service writes it. */
 export function changedTask(task: Task, update: TaskUpdate, at: string): Task {
-  const { add_tags = [], remove_tags = [], ...fields } = update;
+  const { add_tags = [], remove_tags = [], before, after, ...fields } = update;
   const changed = { ...task, ...fields, updated_at: at };
   return {
     ...changed,

@@ -6,7 +6,8 @@ import type { Principal, UserId } from '../../dist/core/user.js';
 import type { Database } from '../../dist/database/database.js';
 import type { TaskId } from '../../dist/tasks/task.js';
 import { taskEffects } from '../../dist/tasks/task-effects.js';
-import { createTaskService, type TaskService, type WriteResult } from '../../dist/tasks/task-service.js';
+import { createTaskService, type TaskService } from '../../dist/tasks/task-service.js';
+import type { WriteResult } from '../../dist/writes/outcome.js';
 import { createWriter } from '../../dist/writes/writer.js';
 import { statement } from '../../test/support/statements.ts';
 

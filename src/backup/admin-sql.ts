@@ -5,12 +5,12 @@ import { type BoundStatement, sql } from '../database/sql.ts';
 /** Rows in one page: few enough that requests on the same connection are delayed by milliseconds. */
 export const PAGE_ROWS = 500;
 
-export const Table = z.enum(['users', 'tasks', 'replies']);
+export const Table = z.enum(['users', 'lists', 'tasks', 'replies']);
 export type Table = z.output<typeof Table>;
 
 interface TableOfBackup {
   /** What a row is called in the file. */
-  readonly entry: 'user' | 'task' | 'reply';
+  readonly entry: 'user' | 'list' | 'task' | 'reply';
   /** The columns of the primary key, in the order of its bytes; the user's id first. */
   readonly key: readonly string[];
   readonly types: readonly string[];
@@ -34,6 +34,15 @@ export const TABLES: Readonly<Record<Table, TableOfBackup>> = {
     isKept: 'true',
     counts: ['tasks', 'trash', 'kept'],
     versions: ['version', 'epoch', 'swept'],
+  },
+  lists: {
+    entry: 'list',
+    key: ['user_id', 'id'],
+    types: ['text', 'uuid'],
+    first: ['', '00000000-0000-0000-0000-000000000000'],
+    isKept: 'true',
+    counts: [],
+    versions: ['version'],
   },
   tasks: {
     entry: 'task',
@@ -59,12 +68,17 @@ export const TABLES: Readonly<Record<Table, TableOfBackup>> = {
 export const TableRow = z.record(z.string().regex(/^[a-z][a-z0-9_]*$/), z.unknown());
 export type TableRow = z.output<typeof TableRow>;
 
-const Rows = z.strictObject({ users: z.array(TableRow), tasks: z.array(TableRow), replies: z.array(TableRow) });
+const Rows = z.strictObject({
+  users: z.array(TableRow),
+  lists: z.array(TableRow),
+  tasks: z.array(TableRow),
+  replies: z.array(TableRow),
+});
 
 /**
  * What happens to rows that exist, and to versions:
- * - `keep`: they stay, but for a deleted task that is not deleted in the file;
- * - `replace`: tasks that differ are overwritten;
+ * - `keep`: they stay, but for a deleted task or list that is not deleted in the file;
+ * - `replace`: tasks and lists that differ are overwritten;
  * - `move`: no user of the file may exist; versions, epochs and the rest are as in the file. The other two give each
  *   user a new epoch and a version above all that were given, and number what they write.
  */
@@ -75,7 +89,7 @@ export type Existing = z.output<typeof Existing>;
  * - `count`: the number of rows of each table.
  * - `page`: the rows of a table after a key: the columns of the key, then the whole row as JSON.
  * - `put`: inserts rows in one transaction; the table's name for each that was inserted or changed. All rows of a table
- *   have the columns of the first, and every task and reply comes with its user.
+ *   have the columns of the first, and every list, task and reply comes with its user.
  * - `check`: the same, rolled back.
  * - `epoch`: gives a page of users after an id a new epoch: the last id, and how many.
  */
@@ -126,7 +140,7 @@ const NEW_EPOCH = sql<{ after: string }>(
    ) select max(id), count(*) from raised having count(*) > 0`,
 );
 
-/** The row trigger of tasks then counts them, and numbers none. */
+/** The row triggers of tasks and lists then number none. */
 const KEEP_VERSIONS = sql(
   'admin_keep_versions',
   'read',
@@ -142,18 +156,25 @@ const REFUSE_MIXTURE = sql<UserRows>(
        else ' wrote while the backup was made: stop the service, and back up again' end)
    from ${GIVEN_USERS} join todo.users on users.id = given.id
    where (users.epoch, users.version) is distinct from (given.epoch, given.version)
-     or exists (select from todo.tasks where user_id = users.id and version > users.version)`,
+     or exists (select from todo.tasks where user_id = users.id and version > users.version)
+     or exists (select from todo.lists where user_id = users.id and version > users.version)`,
 );
 
-/** A task may have been blanked while it was backed up, after its replies were read. */
+/** A task or list may have lost its content while it was backed up, after its replies were read. */
 const BLANK_REPLIES = sql<{ readonly replies: readonly TableRow[] }>(
   'admin_replies_blank',
   'write',
   `update todo.replies set kind = 'missing', version = null, task = null
    from json_populate_recordset(null::todo.replies, $replies::json) as given
-     join todo.tasks on (tasks.user_id, tasks.id) = (given.user_id, given.task_id) and tasks.title is null
    where (replies.user_id, replies.key, replies.part) = (given.user_id, given.key, given.part)
-     and replies.task is not null`,
+     and replies.task is not null and case replies.type
+       when 'task' then exists (
+         select from todo.tasks where (user_id, id) = (replies.user_id, replies.task_id) and title is null
+       )
+       else exists (
+         select from todo.lists where (user_id, id) = (replies.user_id, replies.task_id) and name is null
+       )
+     end`,
 );
 
 function page(table: Table, after: readonly string[]): BoundStatement {
@@ -166,12 +187,15 @@ function page(table: Table, after: readonly string[]): BoundStatement {
   return statement(Object.fromEntries(key.map((column, index) => [column, after[index] ?? ''])));
 }
 
-/** @returns the columns to write. Those that the rows do not have get their default; a task is not deleted by default. */
+/** Whether its rows may be deleted and come back. */
+const isDeletable = (table: Table) => table === 'tasks' || table === 'lists';
+
+/** @returns the columns to write. Those that the rows do not have get their default; a task or list is not deleted by default. */
 function columnsOf(table: Table, rows: readonly TableRow[], existing: Existing): string[] {
   const { counts, versions } = TABLES[table];
   const given = Object.keys(rows[0] ?? {}).filter((column) => !counts.includes(column));
   const columns = existing === 'move' ? given : given.filter((column) => !versions.includes(column));
-  return [...new Set(table === 'tasks' ? [...columns, 'deleted_at'] : columns)].sort();
+  return [...new Set(isDeletable(table) ? [...columns, 'deleted_at'] : columns)].sort();
 }
 
 /** @returns a statement that inserts `rows`, which returns the table's name for each row written; none without rows. */
@@ -180,12 +204,12 @@ function put(table: Table, rows: readonly TableRow[], existing: Existing): reado
   const columns = columnsOf(table, rows, existing);
   const columnList = (prefix: string) => columns.map((column) => prefix + pg.escapeIdentifier(column)).join(', ');
   const isReplaced = {
-    keep: 'tasks.deleted_at is not null and excluded.deleted_at is null',
+    keep: `${table}.deleted_at is not null and excluded.deleted_at is null`,
     replace: `(${columnList(`${table}.`)}) is distinct from (${columnList('excluded.')})`,
     move: null,
   }[existing];
   const onConflict =
-    table === 'tasks' && isReplaced !== null
+    isDeletable(table) && isReplaced !== null
       ? `do update set (${columnList('')}) = row(${columnList('excluded.')}) where ${isReplaced}`
       : 'do nothing';
   const text = `insert into todo.${table} (${columnList('')})
@@ -206,11 +230,12 @@ export function statementsOf(request: AdminRequest): readonly BoundStatement[] {
     case 'put':
     case 'check': {
       const { kind, rows, existing } = request;
-      const { users, tasks, replies } = rows;
+      const { users, lists, tasks, replies } = rows;
       return [
         ...(existing === 'move' ? [KEEP_VERSIONS({})] : []),
         ...put('users', users, existing),
         ...(existing === 'move' ? [] : [RAISE({ users })]),
+        ...put('lists', lists, existing),
         ...put('tasks', tasks, existing),
         ...put('replies', replies, existing),
         ...(replies.length > 0 ? [BLANK_REPLIES({ replies })] : []),

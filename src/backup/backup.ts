@@ -42,25 +42,25 @@ function rowsByUser(access: AdminAccess, table: Table): (userId: string) => Asyn
   };
 }
 
-/** Each user followed by their tasks and replies. A user created meanwhile, with what is theirs, may be left out. */
+/** Each user followed by their lists, tasks and replies. A user created meanwhile, with what is theirs, may be left out. */
 async function* entriesOf(access: AdminAccess): AsyncGenerator<{ table: Table; json: string }> {
-  const [tasksOf, repliesOf] = [rowsByUser(access, 'tasks'), rowsByUser(access, 'replies')];
+  const of = (table: Table) => ({ table, rowsOf: rowsByUser(access, table) });
+  const owned = [of('lists'), of('tasks'), of('replies')];
   for await (const { userId, json } of rowsOf(access, 'users')) {
     yield { table: 'users', json };
-    for await (const task of tasksOf(userId)) yield { table: 'tasks', json: task };
-    for await (const reply of repliesOf(userId)) yield { table: 'replies', json: reply };
+    for (const { table, rowsOf: rows } of owned) for await (const row of rows(userId)) yield { table, json: row };
   }
 }
 
 /** @returns the number of rows of each table that a backup would have. */
 export async function countRows(access: AdminAccess): Promise<Totals> {
-  const [[[users = '0', tasks = '0', replies = '0'] = []] = []] = await access.run({ kind: 'count' });
-  return { users: Number(users), tasks: Number(tasks), replies: Number(replies) };
+  const [[[users = '0', lists = '0', tasks = '0', replies = '0'] = []] = []] = await access.run({ kind: 'count' });
+  return { users: Number(users), lists: Number(lists), tasks: Number(tasks), replies: Number(replies) };
 }
 
 /**
- * Writes all users, tasks and replies to `path`, atomically: the file appears complete and on the disk, or not at all. The
- * service may serve meanwhile: of a task that is changed at the same time, the state before or after is in the file.
+ * Writes all users, lists, tasks and replies to `path`, atomically: the file appears complete and on the disk, or not at all. The
+ * service may serve meanwhile: of a task or list that is changed at the same time, the state before or after is in the file.
  * @returns how many were written.
  */
 export async function backUp(

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { TABLES, type Table, TableRow } from './admin-sql.ts';
 
 /*
- * A backup is newline-delimited JSON in UTF-8: a header, each user followed by that user's tasks and replies to retries,
- * and a footer with the totals, without which the file is incomplete. A row has every column that its table had;
- * version 1 had a fixed list of columns, version 2 neither versions nor replies.
+ * A backup is newline-delimited JSON in UTF-8: a header, each user followed by that user's lists, tasks and replies to
+ * retries, and a footer with the totals, without which the file is incomplete. A row has every column that its table had;
+ * version 1 had a fixed list of columns, version 2 neither versions nor replies, version 3 no lists.
  */
 
 const count = z.int().nonnegative();
@@ -21,17 +21,17 @@ const row = <Key extends z.ZodRawShape>(key: Key) =>
 
 const Header = z.looseObject({
   format: z.literal('todo-api backup'),
-  version: z.literal([1, 2, 3], 'is unknown: the file was made by a newer todo-api'),
+  version: z.literal([1, 2, 3, 4], 'is unknown: the file was made by a newer todo-api'),
 });
 
 const User = row({ id });
-const Task = row({ user_id: id, id: z.guid() });
+const Item = row({ user_id: id, id: z.guid() });
 const Reply = row({ user_id: id, key: z.string(), part: z.int() });
-const End = z.strictObject({ users: count, tasks: count, replies: count.default(0) });
+const End = z.strictObject({ users: count, lists: count.default(0), tasks: count, replies: count.default(0) });
 const Line = z
-  .strictObject({ user: User, task: Task, reply: Reply, end: End })
+  .strictObject({ user: User, list: Item, task: Item, reply: Reply, end: End })
   .partial()
-  .refine((line) => Object.keys(line).length === 1, 'is neither a user, a task, a reply nor the end');
+  .refine((line) => Object.keys(line).length === 1, 'is neither a user, a list, a task, a reply nor the end');
 
 /** The number of rows of each table. */
 export type Totals = Readonly<Record<Table, number>>;
@@ -43,7 +43,7 @@ export const formatTotals = (totals: Totals) =>
     .map(([table, rows]) => `${number.format(rows)} ${table}`)
     .join(', ');
 
-export const noRows = (): Record<Table, number> => ({ users: 0, tasks: 0, replies: 0 });
+export const noRows = (): Record<Table, number> => ({ users: 0, lists: 0, tasks: 0, replies: 0 });
 
 /** One row of a backup, with the number of its line. */
 export interface Entry {
@@ -60,8 +60,10 @@ export class BackupFileError extends Error {
   }
 }
 
-/** The version that is written, and the first with versions of tasks. */
-export const VERSION = 3;
+/** The version that is written. */
+const VERSION = 4;
+/** The first with versions of tasks. */
+export const OLDEST_MOVABLE = 3;
 
 export const headerLine = (now: Date) =>
   JSON.stringify({ format: 'todo-api backup', version: VERSION, created_at: now.toISOString() });
@@ -116,9 +118,9 @@ class BackupValidator {
     this.#keys = new Set();
   }
 
-  addTask(row: z.output<typeof Task>): void {
-    this.#addRow('tasks', row);
-    this.#addKey('task', row.user_id, row.id.toLowerCase());
+  addItem(table: 'tasks' | 'lists', row: z.output<typeof Item>): void {
+    this.#addRow(table, row);
+    this.#addKey(TABLES[table].entry, row.user_id, row.id.toLowerCase());
   }
 
   addReply(row: z.output<typeof Reply>): void {
@@ -142,7 +144,7 @@ class BackupValidator {
     this.totals[table] += 1;
   }
 
-  #addKey(entry: 'task' | 'reply', userId: string, key: string): void {
+  #addKey(entry: string, userId: string, key: string): void {
     if (userId !== this.#user) throw new TypeError(`is a ${entry} that does not follow its user`);
     if (this.#keys.has(`${entry} ${key}`)) throw new TypeError(`is a duplicate of a ${entry}`);
     this.#keys.add(`${entry} ${key}`);
@@ -168,13 +170,17 @@ export async function* readBackup(path: string, oldest: number): AsyncGenerator<
         continue;
       }
       if (ended) throw new TypeError('is after the end');
-      const { user, task, reply, end } = parseLine(Line, bytes);
+      const { user, list, task, reply, end } = parseLine(Line, bytes);
       if (user !== undefined) {
         validator.addUser(user);
         yield { table: 'users', row: user, line: number };
       }
+      if (list !== undefined) {
+        validator.addItem('lists', list);
+        yield { table: 'lists', row: list, line: number };
+      }
       if (task !== undefined) {
-        validator.addTask(task);
+        validator.addItem('tasks', task);
         yield { table: 'tasks', row: task, line: number };
       }
       if (reply !== undefined) {

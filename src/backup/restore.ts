@@ -1,7 +1,7 @@
 import { type AdminAccess, AdminError } from './admin-access.ts';
 import { type Existing, PAGE_ROWS, Table } from './admin-sql.ts';
 import { countRows, type Progress } from './backup.ts';
-import { BackupFileError, type Entry, formatTotals, noRows, readBackup, type Totals, VERSION } from './file.ts';
+import { BackupFileError, type Entry, formatTotals, noRows, OLDEST_MOVABLE, readBackup, type Totals } from './file.ts';
 
 export interface RestoreOptions {
   readonly path: string;
@@ -23,7 +23,7 @@ const rowsOf = (page: Page, table: Table) => page.filter((entry) => entry.table 
 
 /** @returns the totals of the file, after every page has been given. */
 async function* pagesOf({ path, existing }: RestoreOptions): AsyncGenerator<Page, Totals> {
-  const entries = readBackup(path, existing === 'move' ? VERSION : 1);
+  const entries = readBackup(path, existing === 'move' ? OLDEST_MOVABLE : 1);
   let user: Entry | null = null;
   let page: Entry[] = [];
   for (;;) {
@@ -41,7 +41,12 @@ async function* pagesOf({ path, existing }: RestoreOptions): AsyncGenerator<Page
 }
 
 function send(access: AdminAccess, kind: 'put' | 'check', page: Page, existing: Existing) {
-  const rows = { users: rowsOf(page, 'users'), tasks: rowsOf(page, 'tasks'), replies: rowsOf(page, 'replies') };
+  const rows = {
+    users: rowsOf(page, 'users'),
+    lists: rowsOf(page, 'lists'),
+    tasks: rowsOf(page, 'tasks'),
+    replies: rowsOf(page, 'replies'),
+  };
   return access.run({ kind, rows, existing });
 }
 
@@ -86,9 +91,9 @@ function createCounter(): (page: Page) => Totals {
 }
 
 /**
- * Inserts the users, tasks and replies of a backup, whole rows with their ids, owners and times, page by page. The whole
+ * Inserts the users, lists, tasks and replies of a backup, whole rows with their ids, owners and times, page by page. The whole
  * file is checked first, by the database itself in transactions that are rolled back, so that a faulty file changes
- * nothing. Users who exist, and tasks not in the file, are kept. After an interruption it may be run again, but for a
+ * nothing. Users who exist, and tasks and lists not in the file, are kept. After an interruption it may be run again, but for a
  * move, which needs an empty database.
  * @throws {BackupFileError} if the file is not a complete backup that fits this database.
  * @throws {AdminError} if the database is not empty, and must be.
@@ -118,7 +123,12 @@ export async function restore(access: AdminAccess, options: RestoreOptions): Pro
     }
     onProgress({ done: restored(page), total });
   }
-  const { users, tasks, replies } = written;
-  const existed = { users: total.users - users, tasks: total.tasks - tasks, replies: total.replies - replies };
+  const { users, lists, tasks, replies } = written;
+  const existed = {
+    users: total.users - users,
+    lists: total.lists - lists,
+    tasks: total.tasks - tasks,
+    replies: total.replies - replies,
+  };
   return { written, existed };
 }

@@ -1,13 +1,20 @@
 import type { z } from 'zod';
 import { AppError, type FieldError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
+import type { ListEffects } from '../lists/list-effects.ts';
 import type { TaskCreate } from '../tasks/task.ts';
 import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { Outcome } from '../writes/outcome.ts';
 import type { Writer } from '../writes/writer.ts';
-import { type BatchBody, type BatchOperation, parseOperation } from './batch.ts';
-import { abortIfChanged, readCounter } from './batch-sql.ts';
+import {
+  type BatchBody,
+  type BatchOperation,
+  type ListOperation,
+  parseOperation,
+  type TaskOperation,
+} from './batch.ts';
+import { abortIfChanged, abortIfListChanged, readCounter } from './batch-sql.ts';
 
 /** What became of a batch. */
 type BatchResult =
@@ -35,10 +42,36 @@ function malformed({ issues }: z.ZodError, index?: number): AppError {
   return new AppError('VALIDATION_ERROR', { details, ...(index === undefined ? {} : { index }) });
 }
 
-export function createBatchService(writer: Writer, tasks: TaskEffects): BatchService {
-  const effectOf = (user: Principal, operation: BatchOperation): Effect => {
+const isOfList = (operation: BatchOperation): operation is ListOperation => operation.type === 'list';
+
+/** The ids that the operations on lists or on tasks name, `null` in place of the others, as an array of SQL. */
+const idsIn = (operations: readonly BatchOperation[], ofLists: boolean) =>
+  `{${operations.map((operation) => (isOfList(operation) === ofLists && operation.id) || 'null').join(',')}}`;
+
+interface Effects {
+  readonly tasks: TaskEffects;
+  readonly lists: ListEffects;
+}
+
+export function createBatchService(writer: Writer, { tasks, lists }: Effects): BatchService {
+  const listEffectOf = (user: Principal, operation: ListOperation, expected: readonly number[] | null): Effect => {
     const { if_version: version } = operation;
-    const expected = version === undefined ? null : [version];
+    switch (operation.op) {
+      case 'create':
+        return lists.create(user, operation.id ?? null, operation);
+      case 'put':
+        return version === 0
+          ? lists.create(user, operation.id, operation)
+          : lists.put(user, operation.id, operation, expected);
+      case 'update':
+        return lists.update(user, operation.id, operation, expected);
+      case 'delete':
+        return lists.delete(user, operation.id, { tasks: operation.tasks ?? 'inbox', absent: 'deleted' }, expected);
+    }
+  };
+
+  const taskEffectOf = (user: Principal, operation: TaskOperation, expected: readonly number[] | null): Effect => {
+    const { if_version: version } = operation;
     switch (operation.op) {
       case 'create':
         return tasks.create(user, operation.id ?? null, operation);
@@ -57,7 +90,12 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
     }
   };
 
-  /** Creates that follow each other are one effect. */
+  const effectOf = (user: Principal, operation: BatchOperation): Effect => {
+    const expected = operation.if_version === undefined ? null : [operation.if_version];
+    return isOfList(operation) ? listEffectOf(user, operation, expected) : taskEffectOf(user, operation, expected);
+  };
+
+  /** Creates of tasks that follow each other are one effect. */
   const effectsOf = (user: Principal, operations: readonly BatchOperation[]): Effect[] => {
     const effects: Effect[] = [];
     let creates: TaskCreate[] = [];
@@ -66,7 +104,8 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
       creates = [];
     };
     for (const operation of operations) {
-      if (operation.op === 'create' && operation.id === undefined) creates.push(operation);
+      const isNew = !isOfList(operation) && operation.op === 'create' && operation.id === undefined;
+      if (isNew && tasks.isAlone(operation)) creates.push(operation);
       else {
         flush();
         effects.push(effectOf(user, operation));
@@ -83,19 +122,19 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
       const fault = parsed[firstFault]?.error;
       if (isAtomic && fault !== undefined) throw malformed(fault, firstFault);
       const valid = parsed.flatMap(({ data }, index) => (data === undefined ? [] : [{ index, operation: data }]));
-      const ids = valid.map(({ operation }) => operation.id ?? 'null');
+      const named = valid.map(({ operation }) => operation);
       const owner = user.userId;
       const { outcomes, failedAt, isReplayed } = await writer.write(user, {
-        effects: [
-          ...effectsOf(
-            user,
-            valid.map(({ operation }) => operation),
-          ),
-          readCounter({ owner }),
-        ],
+        effects: [...effectsOf(user, named), readCounter({ owner })],
         isAtomic,
-        before: since === undefined ? [] : [abortIfChanged({ owner, ids: `{${ids.join(',')}}`, since })],
-        after: valid.some(({ operation }) => operation.op === 'delete') ? tasks.afterDeletions(user) : [],
+        before:
+          since === undefined
+            ? []
+            : [
+                abortIfChanged({ owner, ids: idsIn(named, false), since }),
+                abortIfListChanged({ owner, ids: idsIn(named, true), since }),
+              ],
+        after: named.some(({ op }) => op === 'delete') ? tasks.afterDeletions(user) : [],
         retry,
       });
       const [first] = outcomes;
@@ -103,8 +142,11 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
         const failed = valid[failedAt];
         const isOwn = valid
           .slice(0, failedAt)
-          .some(({ operation: { id } }) => id !== undefined && id === failed?.operation.id);
-        // What an operation before it has made of the task is undone, and no present state.
+          .some(
+            ({ operation: { id, type } }) =>
+              id !== undefined && id === failed?.operation.id && (type ?? 'task') === first.type,
+          );
+        // What an operation before it has made of the task or list is undone, and no present state.
         const outcome = isOwn ? { ...first, version: null, json: null } : first;
         return { kind: 'undone', index: failed?.index ?? failedAt, outcome, isReplayed };
       }

@@ -7,10 +7,22 @@ export const abortIfChanged = sql<{ owner: UserId; ids: string; since: number }>
   'batch_abort_if_changed',
   'read',
   `select todo.abort('${OPERATION_FAILED}', 'stale', json_build_array(
-     named.part - 1, 'stale', tasks.id, tasks.version, null
+     named.part - 1, 'stale', tasks.id, tasks.version, null, 'task'
    )::text)
    from unnest($ids::uuid[]) with ordinality as named (id, part)
    join todo.tasks on user_id = $owner and tasks.id = named.id and version > $since
+   limit 1`,
+);
+
+/** As `abortIfChanged`, if a list has. */
+export const abortIfListChanged = sql<{ owner: UserId; ids: string; since: number }>(
+  'batch_abort_if_list_changed',
+  'read',
+  `select todo.abort('${OPERATION_FAILED}', 'stale', json_build_array(
+     named.part - 1, 'stale', lists.id, lists.version, null, 'list'
+   )::text)
+   from unnest($ids::uuid[]) with ordinality as named (id, part)
+   join todo.lists on user_id = $owner and lists.id = named.id and version > $since
    limit 1`,
 );
 

@@ -1,29 +1,39 @@
 import type { UserId } from '../core/user.ts';
 import { sql } from '../database/sql.ts';
+import { LIST_FIELDS } from '../lists/list-sql.ts';
 import { LIST_COLUMNS } from '../tasks/columns.ts';
 
-/** The columns of a task in the rows of `readChanges`, from `FIRST_TASK_COLUMN`. */
+/** The columns of a task in the rows of `readChanges`, from `FIRST_TASK_COLUMN`; of a list only `id` has a value. */
 export const TASK_COLUMNS = LIST_COLUMNS;
-export const FIRST_TASK_COLUMN = 6;
+export const FIRST_TASK_COLUMN = 8;
+
+/** Of a table: those changed after `$position`, in order, as far as the page can have them. */
+const changed = (columns: string, table: string) => `(
+  select ${columns} from todo.${table}
+  where user_id = $owner and ${table}.version > $position::bigint
+    and (deleted_at is null or ${table}.version > coalesce($base::bigint, counter.version))
+  order by ${table}.version limit $limit::bigint
+)`;
+
+const OF_TASK = `'task' as type, tasks.version as number, deleted_at is not null as is_deleted, title is null as is_blank,
+  null as list, ${TASK_COLUMNS.map((column) => column.sql).join(', ')}`;
+
+const LIST_JSON = `(select row_to_json(fields)::text from (select ${LIST_FIELDS}) as fields)`;
+const OF_LIST = `'list', lists.version, deleted_at is not null, name is null, ${LIST_JSON},
+  ${TASK_COLUMNS.map(({ name }) => (name === 'id' ? 'id' : 'null')).join(', ')}`;
 
 /**
- * Returns the user's counter, epoch and swept version; then, of each task changed after `position`, in order, its
- * version, whether it is deleted, whether its content is gone, and `TASK_COLUMNS`. One row without a task if there is
- * none; no row if the user has none. Deletions up to `base` are left out; null stands for the counter.
+ * Returns the user's counter, epoch and swept version; then, of each task and then of each list changed after
+ * `position`, each in order, its type, its version, whether it is deleted, whether its content is gone, the JSON of a
+ * list, and `TASK_COLUMNS`. One row without any if there is none; no row if the user has none. Deletions up to `base` are
+ * left out; null stands for the counter.
  */
 export const readChanges = sql<{ owner: UserId; position: number; base: number | null; limit: number }>(
   'changes_read',
   'read',
-  `select counter.*, task.*
+  `select counter.*, item.*
    from (select version, epoch, swept from todo.users where id = $owner) as counter
-   left join lateral (
-     select tasks.version as number, deleted_at is not null as is_deleted, title is null as is_blank,
-       ${TASK_COLUMNS.map((column) => column.sql).join(', ')}
-     from todo.tasks
-     where user_id = $owner and tasks.version > $position::bigint
-       and (deleted_at is null or tasks.version > coalesce($base::bigint, counter.version))
-     order by tasks.version limit $limit::bigint
-   ) as task on true`,
+   left join lateral (${changed(OF_TASK, 'tasks')} union all ${changed(OF_LIST, 'lists')}) as item on true`,
 );
 
 /** Creates the row of a user who has written nothing yet, and with it their epoch. */

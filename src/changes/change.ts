@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { EXAMPLE } from '../tasks/fields.ts';
+import { LIST_EXAMPLE, List } from '../lists/list.ts';
+import { EXAMPLE } from '../tasks/example.ts';
 import { Task } from '../tasks/task.ts';
 import { parseCursor } from './cursor.ts';
 import { type Position, positionOf, START } from './page.ts';
@@ -107,18 +108,24 @@ data: {"version":${EXAMPLE.version}}
 
 `;
 
+const { id: listId, version: listVersion } = LIST_EXAMPLE;
+const EXAMPLE_LIST_CHANGE = { type: 'list', id: listId, version: listVersion, deleted: false, list: LIST_EXAMPLE };
+
 const Change = z
   .object({
-    type: z.literal('task'),
+    type: z.enum(['task', 'list']).meta({ description: 'Which of `task` and `list` it has.', examples: ['task'] }),
     id: z.string().meta({ format: 'uuid', examples: [EXAMPLE.id] }),
-    version: version.meta({ description: 'Of the task: the number of this change.', examples: [EXAMPLE.version] }),
+    version: version.meta({ description: 'The number of this change.', examples: [EXAMPLE.version] }),
     deleted: z.boolean().meta({ examples: [false] }),
-    task: Task.nullable().meta({ description: 'Its present state; null once the content of a deleted one is gone.' }),
+    task: Task.nullable()
+      .optional()
+      .meta({ description: 'Its present state; null once the content of a deleted one is gone.' }),
+    list: List.nullable().optional().meta({ description: 'Its present state; null if it was deleted.' }),
   })
   .meta({
     id: 'Change',
-    description: 'The newest change of one task.',
-    examples: [EXAMPLE_CHANGE],
+    description: 'The newest change of one task or list.',
+    examples: [EXAMPLE_CHANGE, EXAMPLE_LIST_CHANGE],
   });
 
 export const Changes = z
@@ -131,7 +138,7 @@ export const Changes = z
   })
   .meta({
     id: 'Changes',
-    description: 'Changes by version, each task once, at its newest state.',
+    description: 'Changes by version, each task or list once, at its newest state.',
     examples: [
       {
         changes: [EXAMPLE_CHANGE],

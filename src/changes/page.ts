@@ -69,10 +69,10 @@ const cursorAt = (epoch: string, version: number, base: number): Cursor => ({
 });
 
 /** The version of the change in `row`. */
-const versionOf = (row: Row) => Number(row[3]);
+const versionOf = (row: Row) => Number(row[4]);
 
 /**
- * @param found rows of `readChanges`, at least one; of one task more than `size.rows` if there are as many.
+ * @param found rows of `readChanges`, at least one; of one task and of one list more than `size.rows` if there are as many.
  * @throws {AppError} `CURSOR_EXPIRED` if there is no going on from `from`.
  */
 export function toPage(from: Position, found: Rows, size: PageSize): ChangePage {
@@ -100,8 +100,8 @@ export function cursorAfter({ next, base }: ChangePage, row: Row): string {
 
 /** JSON of the schema `Change`. */
 export function changeJson(row: Row): string {
-  const [, , , version, isDeleted, isBlank] = row;
+  const [, , , type, version, isDeleted, isBlank, list] = row;
   const id = row[FIRST_TASK_COLUMN + ID_COLUMN];
-  const task = isBlank === 't' ? 'null' : taskJson(row, FIRST_TASK_COLUMN);
-  return `{"type":"task","id":"${id}","version":${version},"deleted":${isDeleted === 't'},"task":${task}}`;
+  const content = isBlank === 't' ? null : type === 'list' ? list : taskJson(row, FIRST_TASK_COLUMN);
+  return `{"type":"${type}","id":"${id}","version":${version},"deleted":${isDeleted === 't'},"${type}":${content}}`;
 }

@@ -54,9 +54,9 @@ const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
   400: 'The request or one of its fields is invalid.',
   401: 'Missing, invalid or expired token.',
   404: 'Not found, or owned by another user.',
-  409: 'The user has as many tasks as they may, or a deleted task has the id.',
+  409: 'The user has as many as they may, or a deleted one has the id.',
   410: 'The cursor is no longer good: start again without one.',
-  412: 'The task has another version than expected: `current` is its present state.',
+  412: 'It has another version than expected: `current` is its present state.',
   413: 'The request body exceeds 64 KiB, or 256 KiB for a batch.',
   422: 'The idempotency key was used for another request.',
   429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting, or 20 streams are open.',
@@ -76,27 +76,15 @@ const ERROR_HEADERS: Readonly<Record<number, DocumentedResponse['headers']>> = {
 
 const componentUri = (id: string) => `#/components/schemas/${id}`;
 
-/** Each alternative has an `id`, and one value of the property. */
-function discriminatorOf({ def: { discriminator: propertyName, options } }: z.ZodDiscriminatedUnion): object {
-  const mapping = options.flatMap((option) => {
-    const id = z.globalRegistry.get(option)?.id;
-    const values = option._zod.propValues?.[propertyName] ?? [];
-    return id === undefined ? [] : [...values].map((value) => [value, componentUri(id)]);
-  });
-  return { propertyName, mapping: Object.fromEntries(mapping) };
-}
-
 /**
  * zod omits the examples of schemas with a transform from input schemas; ours are valid as input too. It closes the
- * objects of answers, so that generated clients would reject those with the new fields of a later version. It leaves out
- * which property tells the alternatives of a union apart (OpenAPI 3.1, Discriminator Object).
+ * objects of answers, so that generated clients would reject those with the new fields of a later version.
  */
 const override = (context: { zodSchema: z.core.$ZodType; jsonSchema: z.core.JSONSchema.BaseSchema }) => {
   const { zodSchema, jsonSchema } = context;
   const examples = z.globalRegistry.get(zodSchema)?.examples;
   if (Array.isArray(examples)) jsonSchema.examples = examples;
   if (Object.keys(jsonSchema.additionalProperties ?? {}).length === 0) delete jsonSchema.additionalProperties;
-  if (zodSchema instanceof z.ZodDiscriminatedUnion) jsonSchema.discriminator = discriminatorOf(zodSchema);
 };
 
 /** A schema with an `id` becomes a reference to `components.schemas`; others are inlined. */
@@ -218,13 +206,15 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       info: {
         title: 'todo-api',
         version: VERSION,
-        description: 'Tasks, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
+        description:
+          'Tasks and lists of them, accessible only to their owner. Every error is a JSON object with `error` and `code`.',
         contact: { name: 'The operator of this service' },
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
       tags: [
         { name: 'Tasks', description: "The token's user has access to their own tasks only." },
+        { name: 'Lists', description: 'Lists of tasks. A task is in one of them, or in the inbox.' },
         { name: 'Service', description: 'For operators and tools; without a token.' },
       ],
       components: {

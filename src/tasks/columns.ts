@@ -5,13 +5,15 @@ import type { Task, TaskChanges, TaskCreate } from './task.ts';
 import { WORDS_REVISION, wordsOf } from './words.ts';
 
 interface Column {
-  readonly type: 'text' | 'boolean' | 'date' | 'smallint' | 'text[]' | 'timestamptz';
+  readonly type: 'text' | 'boolean' | 'date' | 'smallint' | 'uuid' | 'text[]' | 'timestamptz';
   /** SQL for the value in a task that is created without it, and in one whose content is gone. */
   readonly emptySql: string;
   /** SQL for the value, which follows from those of other columns and from `old`, the one that a task has. */
   readonly computedSql?: (valueIn: (name: string) => string, old: string) => string;
   /** SQL for the condition of a change other than by a value, and for what it makes of that. */
   readonly changeSql?: readonly [condition: string, value: string];
+  /** SQL for the condition under which its value follows from `parent`, if it is not given, and for that value. */
+  readonly inheritedSql?: readonly [condition: string, value: string];
 }
 
 type Own = 'id' | 'user_id' | 'created_at' | 'updated_at' | 'deleted_at' | 'version';
@@ -48,6 +50,12 @@ const CONTENT: Readonly<Record<Exclude<keyof Task, Own>, Column>> = {
   title: { type: 'text', emptySql: 'null' },
   description: { type: 'text', emptySql: 'null' },
   is_completed: { type: 'boolean', emptySql: 'false' },
+  list_id: {
+    type: 'uuid',
+    emptySql: 'null',
+    inheritedSql: ['$has_parent_id::boolean and $parent_id::uuid is not null', '(select list_id from parent)'],
+  },
+  parent_id: { type: 'uuid', emptySql: 'null' },
   position: { type: 'text', emptySql: 'null' },
   due_date: { type: 'date', emptySql: 'null' },
   due_time: { type: 'text', emptySql: 'null' },
@@ -97,8 +105,10 @@ export const jsonOf = (task: TaskCreate) => ({ ...task, ...derivedOf(task) });
 /** For `IN_PARAMETERS`: of each column whether `fields` has it, and its value; and what is changed of the tags. */
 export function parametersOf(fields: TaskChanges): Record<string, SqlValue> {
   const given: Readonly<Partial<Record<string, SqlValue>>> = { ...fields, ...derivedOf(fields) };
-  const { add_tags: added = [], remove_tags: removed = [] } = fields;
+  const { add_tags: added = [], remove_tags: removed = [], before, after } = fields;
   const parameters: Record<string, SqlValue> = {
+    sibling: before ?? after ?? null,
+    side: before === undefined ? (after === undefined ? null : 'after') : 'before',
     changes_tags: added.length + removed.length > 0,
     added_tags: added,
     added_keys: added.map(tagKey),
@@ -124,16 +134,34 @@ interface Source {
 /** The fields that every task has had from the first release on: statements for these alone are shorter. */
 const PLAIN: readonly string[] = ['title', 'description', 'is_completed'];
 const PLAIN_COLUMNS: readonly string[] = [...PLAIN, 'title_words', 'description_words'];
+const NOT_PLAIN = [
+  ...content.map(({ name }) => name).filter((name) => !PLAIN.includes(name)),
+  'add_tags',
+  'remove_tags',
+];
 
-/** @returns whether nothing but the plain fields is given. */
-export const isPlain = (fields: TaskChanges): boolean => Object.keys(fields).every((name) => PLAIN.includes(name));
+/** @returns whether no other than the plain fields is given. */
+export function isPlain(fields: TaskChanges): boolean {
+  const given: Readonly<Partial<Record<string, unknown>>> = fields;
+  return NOT_PLAIN.every((name) => given[name] === undefined);
+}
+
+/** The fields that depend on other tasks. */
+const PLACES: readonly string[] = ['list_id', 'parent_id'];
+/** A longer position gives those beside it shorter ones. */
+const MAX_SHORT_POSITION = 48;
+
+/** @returns whether other tasks have to be looked at. */
+export const isPlaced = ({ list_id, parent_id, before, after, position = '' }: TaskChanges): boolean =>
+  [list_id, parent_id, before, after].some((given) => given !== undefined) || position.length > MAX_SHORT_POSITION;
 
 const parameter = (name: string) => `$${name}`;
 export const IN_PARAMETERS: Source = { has: () => true, isGiven: (name) => `$has_${name}::boolean`, given: parameter };
 export const PLAIN_PARAMETERS: Source = { ...IN_PARAMETERS, has: (name) => PLAIN_COLUMNS.includes(name) };
+export const UNPLACED_PARAMETERS: Source = { ...IN_PARAMETERS, has: (name) => !PLACES.includes(name) };
 /** In `fields`, a `jsonb` object. */
 export const IN_JSON: Source = {
-  has: () => true,
+  has: (name) => !PLACES.includes(name),
   isGiven: (name) => `fields ? '${name}'`,
   given: (name) => `fields ->> '${name}'`,
 };
@@ -147,12 +175,14 @@ type NamedColumn = Column & { readonly name: string };
  */
 function valuesOf(source: Source, absent: (column: NamedColumn) => string, old: (name: string) => string): string {
   const valueIn = (column: NamedColumn): string => {
-    const { name, type, computedSql, changeSql } = column;
+    const { name, type, computedSql, changeSql, inheritedSql } = column;
     if (computedSql !== undefined) return computedSql((other) => valueIn(columnOf(other)), old(name));
     if (!source.has(name)) return `(${absent(column)})::${type}`;
     const given = type === 'text[]' ? textArray(source.given(name)) : `(${source.given(name)})::${type}`;
-    const change = changeSql === undefined || old(name) !== name ? '' : `when ${changeSql[0]} then ${changeSql[1]}`;
-    return `case when ${source.isGiven(name)} then ${given} ${change} else ${absent(column)} end`;
+    const others = [inheritedSql, old(name) === name ? changeSql : undefined]
+      .filter((other) => other !== undefined)
+      .map(([condition, value]) => `when ${condition} then ${value}`);
+    return `case when ${source.isGiven(name)} then ${given} ${others.join(' ')} else ${absent(column)} end`;
   };
   return columns.map((column) => `${valueIn(column)} as ${column.name}`).join(', ');
 }
@@ -175,7 +205,7 @@ export const changedValues = (source: Source): string => valuesOf(source, ({ nam
 
 /** Of a task that is replaced: what is given, else the defaults; it stays in its place. */
 export const replacedValues = (source: Source): string =>
-  valuesOf(source, ({ name, emptySql }) => (name === 'position' ? name : emptySql), identity);
+  valuesOf(source, ({ name, emptySql }) => ([...PLACES, 'position'].includes(name) ? name : emptySql), identity);
 
 /** Of a task whose content goes if the boolean parameter `blank` is true. */
 export const BLANKED_VALUES = columns
@@ -185,8 +215,10 @@ export const BLANKED_VALUES = columns
 /** Of a task whose content goes. */
 export const BLANK_VALUES = columns.map(({ type, emptySql }) => `${emptySql}::${type}`).join(', ');
 
-/** What is wrong with a changed task in `candidate`: the field, the message, and SQL for whether it is so. */
-const FAULTS: readonly (readonly [fieldSql: string, message: string, isFaulty: string])[] = [
+/** What can be wrong with a changed task: the field, the message, and SQL for whether `candidate` has the fault. */
+export type Fault = readonly [fieldSql: string, message: string, isFaulty: string];
+
+const FAULTS: readonly Fault[] = [
   [blame('due_time', 'due_date'), NEEDS.due_time, 'due_time is not null and due_date is null'],
   [blame('due_time_zone', 'due_time'), NEEDS.due_time_zone, 'due_time_zone is not null and due_time is null'],
   [`'add_tags'`, `At most ${MAX_TAGS} tags are allowed`, `cardinality(tags) > ${MAX_TAGS}`],
@@ -197,10 +229,12 @@ function blame(field: string, needed: string): string {
   return `case when $has_${field}::boolean and $${field}::text is not null then '${field}' else '${needed}' end`;
 }
 
-/** A query of what is wrong with `candidate`, as JSON of the schema `details`; no row if nothing is. */
-export const CANDIDATE_FAULTS = `select json_agg(json_build_object('field', field, 'message', message))::text as details
+/** @returns a query of what is wrong with `candidate`, as JSON of the schema `details`; no row if nothing is. */
+export const candidateFaults = (
+  further: readonly Fault[] = [],
+) => `select json_agg(json_build_object('field', field, 'message', message))::text as details
   from candidate, lateral (values
-    ${FAULTS.map(([field, message, isFaulty]) => `(${field}, '${message}', ${isFaulty})`).join(', ')}
+    ${[...FAULTS, ...further].map(([field, message, isFaulty]) => `(${field}, '${message}', ${isFaulty})`).join(', ')}
   ) as checked (field, message, is_faulty)
   where is_faulty having count(*) > 0`;
 

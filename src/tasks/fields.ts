@@ -1,7 +1,8 @@
-import { generateKeyBetween } from 'fractional-indexing';
 import { z } from 'zod';
-import { codePointLength, isStorableText } from '../core/text.ts';
+import { position, trimmed, WITHOUT_NUL, WITHOUT_NUL_NOT_BLANK } from '../core/fields.ts';
 import { isTimeZone } from '../core/zone.ts';
+import { EXAMPLE } from './example.ts';
+import { listId, parentId } from './placement.ts';
 import { tagKey } from './tag.ts';
 
 /*
@@ -9,49 +10,10 @@ import { tagKey } from './tag.ts';
  * sent, so they are exact for a client that trims.
  */
 
-/**
- * Patterns that mean the same in ECMA-262 (with and without the `u` flag), RE2 (Go), Rust, Python, Java and .NET, except
- * for white space beyond ASCII (docs/clients.md), and need time linear in the text when they backtrack.
- */
-const WITHOUT_NUL = '^[^\\x00]*$';
-const WITHOUT_NUL_NOT_BLANK = '^\\s*[^\\s\\x00][^\\x00]*$';
-
-/** The task of the document's examples. */
-export const EXAMPLE = {
-  id: '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f',
-  user_id: 'user_1',
-  title: 'Buy oat milk',
-  description: 'Two cartons, the barista kind',
-  is_completed: false,
-  position: 'a0',
-  due_date: '2026-11-23',
-  due_time: '18:30',
-  due_time_zone: 'Europe/Berlin',
-  priority: 'medium',
-  tags: ['Shopping', 'home'],
-  completed_at: null,
-  created_at: '2026-11-21T09:30:00.123456Z',
-  updated_at: '2026-11-21T09:30:00.123456Z',
-  deleted_at: null,
-  version: 7,
-};
-
 const MAX_TITLE_LENGTH = 200;
 const MAX_DESCRIPTION_LENGTH = 2000;
 const MAX_TAG_LENGTH = 50;
 export const MAX_TAGS = 20;
-const MAX_POSITION_LENGTH = 64;
-
-/** @returns `value` trimmed; adds an issue to `context` if that cannot be stored or has over `limit` code points. */
-function trimmed(value: string, label: string, limit: number, context: z.RefinementCtx): string {
-  const text = value.trim();
-  if (!isStorableText(text)) {
-    context.addIssue({ code: 'custom', message: `${label} contains characters that cannot be stored` });
-  } else if (codePointLength(text) > limit) {
-    context.addIssue({ code: 'custom', message: `${label} cannot exceed ${limit} characters` });
-  }
-  return text;
-}
 
 /** @param absent the message for a title that is missing or null. */
 export const title = (absent: string) =>
@@ -96,32 +58,6 @@ const isCompleted = z
       `Completed status must be true or false${typeof input === 'string' ? ', without quotes' : ''}`,
   })
   .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
-
-const POSITION_PATTERN = '^[A-Za-z][0-9A-Za-z]+$';
-const POSITION = 'Position must be a key of the npm package fractional-indexing, base 62, of at most 64 characters';
-
-function isPosition(key: string): boolean {
-  if (key.length > MAX_POSITION_LENGTH || !new RegExp(POSITION_PATTERN).test(key)) return false;
-  try {
-    generateKeyBetween(key, null);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A place in an order: a key of the npm package `fractional-indexing`. */
-export const position = z
-  .string({ error: POSITION })
-  .refine(isPosition, POSITION)
-  .meta({
-    description:
-      'Its place among others, compared bytewise, ties by id: a key of the npm package `fractional-indexing` (base 62). ' +
-      'A new one is the last if none is given.',
-    maxLength: MAX_POSITION_LENGTH,
-    pattern: POSITION_PATTERN,
-    examples: [EXAMPLE.position],
-  });
 
 const DATE = 'must be a date as in 2026-11-23, of the years 1970 to 9999';
 
@@ -200,6 +136,8 @@ export const TaskFields = z.object({
   title: title('Title cannot be empty'),
   description,
   is_completed: isCompleted,
+  list_id: listId,
+  parent_id: parentId,
   position,
   due_date: dueDate,
   due_time: dueTime,

@@ -1,21 +1,10 @@
 import { sql } from '../database/sql.ts';
-import { IS_ALONE, STEP_ROWS } from '../writes/job-sql.ts';
+import { DUE, due, IS_ALONE, STEP_ROWS } from '../writes/job-sql.ts';
 import { BLANK_VALUES, NAMES } from './columns.ts';
 import { IS_IN_TRASH, NEXT_UPDATED_AT } from './parts-sql.ts';
 import { WORDS_REVISION } from './words.ts';
 
-/**
- * The oldest tasks for which `condition` holds, locked with their users; users who are writing are passed over. The
- * statement need not repeat the condition, by whose index the planner would read all tasks that are due for each.
- */
-const due = (condition: string, age: string) => `due as materialized (
-  select tasks.user_id, tasks.id from todo.tasks join todo.users on users.id = tasks.user_id
-  where ${IS_ALONE} and ${condition}
-  order by ${age} limit ${STEP_ROWS} for no key update of users skip locked for update of tasks skip locked
-)`;
-
-/** All are counted, and so locked, before the first is written: its trigger changes the row of the user. */
-const IS_DUE = '(select count(*) from due) > 0 and (tasks.user_id, tasks.id) = (due.user_id, due.id)';
+const IS_DUE = '(tasks.user_id, tasks.id) = (due.user_id, due.id)';
 
 const IS_TO_BE_BLANKED = `${IS_IN_TRASH} and deleted_at <= now() - make_interval(days => $days::integer)`;
 
@@ -23,7 +12,7 @@ const IS_TO_BE_BLANKED = `${IS_IN_TRASH} and deleted_at <= now() - make_interval
 export const blankDeletedTasks = sql<{ days: number }>(
   'job_tasks_blank',
   'write',
-  `with ${due(IS_TO_BE_BLANKED, 'deleted_at')}
+  `with ${due('tasks', IS_TO_BE_BLANKED, 'deleted_at')}
    update todo.tasks set (${NAMES}) = row(${BLANK_VALUES}), updated_at = ${NEXT_UPDATED_AT}
    from due where ${IS_DUE}
    returning tasks.user_id`,
@@ -52,12 +41,12 @@ export const indexTasks = sql<{ tasks: readonly object[] }>(
        array(select json_array_elements_text(tag_words)) as tag_words
      from json_to_recordset($tasks::json) as task (user_id text, id uuid, version bigint, title_words text,
        description_words text, tag_keys json, tag_words json)
-   ), due as materialized (
+   ), locked as materialized (
      select given.*, set_config('todo.keep_versions', 'on', true)
      from given join todo.tasks on (tasks.user_id, tasks.id, tasks.version) = (given.user_id, given.id, given.version)
        join todo.users on users.id = tasks.user_id
      where ${IS_ALONE} for no key update of users skip locked for update of tasks skip locked
-   )
+   ), ${DUE}
    update todo.tasks set title_words = due.title_words, description_words = due.description_words,
      tag_keys = due.tag_keys, tag_words = due.tag_words, words_revision = ${WORDS_REVISION}
    from due where ${IS_DUE}
@@ -68,7 +57,7 @@ export const indexTasks = sql<{ tasks: readonly object[] }>(
 export const purgeBlankTasks = sql(
   'job_tasks_purge',
   'write',
-  `with ${due(IS_TO_BE_PURGED, 'updated_at')}
+  `with ${due('tasks', IS_TO_BE_PURGED, 'updated_at')}
    delete from todo.tasks using due where ${IS_DUE}
    returning tasks.user_id`,
 );

@@ -22,6 +22,14 @@ export const found = (condition: string) => `found as (select * from todo.tasks 
 export const isFound = (condition = 'true') => `exists (select from found where ${condition})`;
 export const IS_WRITTEN = 'exists (select from written)';
 
+export const MAX_LEVELS = 5;
+/** Deeper than any tree, so that a cycle, which only psql can make, does not go on for ever. */
+export const MAX_DEPTH = 2 * MAX_LEVELS;
+
+/** The tasks right below each in `rows`. OFFSET 0 keeps the planner from joining them with all subtasks of the user. */
+export const childrenOf = (rows: string) =>
+  `lateral (select * from todo.tasks where user_id = $owner and parent_id = ${rows}.id offset 0) as tasks`;
+
 /** Tells the trigger of `todo.tasks` that the row has its number. */
 export const NUMBER = `version, set_config('todo.number', version::text, true)`;
 
@@ -37,6 +45,9 @@ export const updateFrom = (assignments: string, source = 'numbered') => `
   from ${source} where ${OWN}
   returning tasks.*`;
 
+/** SQL for the number of the row at `place`, of several that the write takes, of which the trigger is told. */
+export const numberAt = (place: string) => `set_config('todo.number', (first + ${place})::text, true)::bigint`;
+
 /** A query of the outcome: the `kind`, with the task that one of `rows` has. */
 export const outcomeWith = (kind: string, rows: string) => `
   select ${kind} as kind, task.id, task.version, task.json
@@ -47,3 +58,10 @@ export const outcomeWith = (kind: string, rows: string) => `
 export const WRITTEN_OR_FOUND = `select * from written union all select * from found where not ${IS_WRITTEN}`;
 
 export const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);
+
+/** The outcome, or what is wrong with `candidate` if its kind is `invalid`. */
+export const orFaults = (outcome: string) => `
+  select kind, case when kind <> 'invalid' then id end as id, case when kind <> 'invalid' then version end as version,
+    case when kind = 'invalid' then (select details from faults) else json end as json
+  from (${outcome}) as outcome`;
+export const IS_FAULTY = 'exists (select from faults)';

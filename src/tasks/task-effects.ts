@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Principal } from '../core/user.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
+import { isPlaced } from './columns.ts';
 import type { Expected } from './parts-sql.ts';
 import * as remove from './remove-sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
@@ -18,7 +19,9 @@ export interface TaskLimits {
 export interface TaskEffects {
   /** Under an id of the service's, unless there is one of the client's. */
   create(user: Principal, id: TaskId | null, task: TaskCreate): Effect;
-  /** Under ids of the service's. */
+  /** Whether it can be created without a look at other tasks. */
+  isAlone(task: TaskCreate): boolean;
+  /** Under ids of the service's, of tasks that are alone. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
   put(user: Principal, id: TaskId, task: TaskCreate, expected: Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
@@ -35,6 +38,7 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
     // UUIDv7: newest first even within one microsecond, if one process created them.
     create: (user, id, task) =>
       id === null ? write.insertTask(user, uuidv7(), task, limit) : write.insertTaskAs(user.userId, id, task, limit),
+    isAlone: (task) => !isPlaced(task),
     createMany: ({ userId }, tasks) =>
       write.insertTasks(
         userId,

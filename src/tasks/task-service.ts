@@ -6,8 +6,8 @@ import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import type { BoundStatement, Rows } from '../database/sql.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
-import type { Outcome } from '../writes/outcome.ts';
-import type { Writer } from '../writes/writer.ts';
+import type { WriteResult } from '../writes/outcome.ts';
+import { type Writer, writeOne } from '../writes/writer.ts';
 import { type ListPage, pageOf } from './list-page.ts';
 import { type TaskCountsQuery, type TaskListQuery, today } from './list-query.ts';
 import { ListReader, type TaskPageResult } from './list-reader.ts';
@@ -26,16 +26,10 @@ interface TaskResult {
 }
 
 /** A list, JSON of the schema `TaskList`; null if the state of what the user has is the one that the caller knows. */
-export interface TaskListResult {
+interface TaskListResult {
   /** Changes with every change of the user's. */
   readonly state: string;
   readonly json: string | Buffer | null;
-}
-
-/** What became of a write, and whether of an earlier request with the same idempotency key. */
-export interface WriteResult {
-  readonly outcome: Outcome;
-  readonly isReplayed: boolean;
 }
 
 /** How a write is guarded. */
@@ -118,12 +112,8 @@ export function createTaskService({ database, writer, effects, unsent, clock }: 
     return { state, json: await longLists.build(() => read(user, statement), expectedBytes) };
   };
 
-  const write = async (user: Principal, effect: Effect, retry: Retry | null, after: readonly BoundStatement[] = []) => {
-    const { outcomes, isReplayed } = await writer.write(user, { effects: [effect], isAtomic: false, after, retry });
-    const [outcome] = outcomes;
-    if (outcome === undefined) throw new TypeError('The database returned no outcome');
-    return { outcome, isReplayed };
-  };
+  const write = (user: Principal, effect: Effect, retry: Retry | null, after: readonly BoundStatement[] = []) =>
+    writeOne(writer, user, { effect, retry, after });
 
   return {
     list: async (user, known) => {

@@ -1,27 +1,27 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { EXAMPLE, FieldChanges, requireNeeded, TaskFields, title } from './fields.ts';
+import { requireOneOf, uuid } from '../core/fields.ts';
+import { EXAMPLE } from './example.ts';
+import { FieldChanges, requireNeeded, TaskFields, title } from './fields.ts';
+import { Placement, requireOnePlace } from './placement.ts';
 
 /* The schemas from which validation, types and the OpenAPI document are derived. Input schemas: requests; output: answers. */
 
 /** The fields of an update; at least one has to be given. */
-export const TaskChanges = TaskFields.partial().extend(FieldChanges.partial().shape);
+export const TaskChanges = TaskFields.partial().extend({ ...FieldChanges.partial().shape, ...Placement.shape });
 
 export type TaskChanges = z.output<typeof TaskChanges>;
 
 /** Adds an issue to `context` that names the fields if none of those that users write is among `given`. */
 export function requireField(given: readonly string[], context: z.RefinementCtx): void {
-  const names = Object.keys(TaskChanges.shape);
-  if (given.some((name) => names.includes(name))) return;
-  const ignored = given.slice(0, 5).map((name) => name.slice(0, 50));
-  const more = ignored.length === 0 ? '' : `: ${names.join(', ')}. Ignored: ${ignored.join(', ')}`;
-  context.addIssue({ code: 'custom', path: ['body'], message: `At least one field must be provided${more}` });
+  requireOneOf(Object.keys(TaskChanges.shape), given, context);
 }
 
 /** The body of a create. Fields that the service owns and unknown fields are ignored. */
 export const TaskCreate = TaskFields.partial()
-  .extend({ title: title('Title is required and cannot be empty') })
+  .extend({ title: title('Title is required and cannot be empty'), ...Placement.shape })
   .superRefine(requireNeeded)
+  .superRefine(requireOnePlace)
   .meta({
     id: 'TaskCreate',
     description: 'A task to create. Other fields are ignored.',
@@ -46,23 +46,20 @@ export function refuseBothTags({ tags, add_tags, remove_tags }: TaskChanges, con
 }
 
 /** The body of an update: any non-empty subset of the fields that users write. */
-export const TaskUpdate = z.preprocess(withAField, TaskChanges.superRefine(refuseBothTags)).meta({
-  id: 'TaskUpdate',
-  description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
-  minProperties: 1,
-  examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
-});
+export const TaskUpdate = z
+  .preprocess(withAField, TaskChanges.superRefine(refuseBothTags).superRefine(requireOnePlace))
+  .meta({
+    id: 'TaskUpdate',
+    description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
+    minProperties: 1,
+    examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
+  });
 
 export type TaskUpdate = z.output<typeof TaskUpdate>;
 
 const INVALID_ID = 'Task id must be a UUID';
-const UUID = /^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$/;
-
 /** A task's id in upper or lower case; converted to lower case (RFC 9562, section 4). */
-export const TaskId = z
-  .string({ error: INVALID_ID })
-  .refine((id) => UUID.test(id), INVALID_ID)
-  .transform((id) => id.toLowerCase())
+export const TaskId = uuid(INVALID_ID)
   .brand('TaskId')
   .meta({ format: 'uuid', description: 'The UUID of the task.', examples: [EXAMPLE.id] });
 

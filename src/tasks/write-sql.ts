@@ -2,11 +2,11 @@ import type { Principal, UserId } from '../core/user.ts';
 import type { SqlValue } from '../database/sql.ts';
 import { type Effect, effect, USER_MISSING } from '../writes/effect.ts';
 import {
-  CANDIDATE_FAULTS,
+  candidateFaults,
   changedValues,
   contentOf,
   IN_JSON,
-  IN_PARAMETERS,
+  isPlaced,
   isPlain,
   jsonOf,
   NAMES,
@@ -14,24 +14,28 @@ import {
   newValues,
   PLAIN_PARAMETERS,
   parametersOf,
-  replacedValues,
   TASK_FIELDS,
+  UNPLACED_PARAMETERS,
 } from './columns.ts';
 import {
   EXPECTED,
   type Expected,
   found,
+  IS_FAULTY,
   IS_LIVE,
   IS_WRITTEN,
   isFound,
   NUMBER,
+  numberAt,
   numbered,
+  orFaults,
   outcomeWith,
   updateFrom,
   versions,
   WITHIN_LIMIT,
   WRITTEN_OR_FOUND,
 } from './parts-sql.ts';
+import { insertPlaced, put, updatePlaced } from './placed-sql.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 
 const insertFrom = (values: string, condition = 'true') => `
@@ -60,7 +64,7 @@ const INSERTED = outcomeWith(
 const insert = effect<Record<string, SqlValue>>(
   'task_insert',
   'nothing',
-  insertTables(newValues(IN_PARAMETERS)),
+  insertTables(newValues(UNPLACED_PARAMETERS)),
   INSERTED,
 );
 const insertPlain = effect<Record<string, SqlValue>>(
@@ -70,9 +74,14 @@ const insertPlain = effect<Record<string, SqlValue>>(
   INSERTED,
 );
 
-/** Creates a task. Outcomes: `created`, `limit`. */
+const insertOf = (task: TaskCreate) => {
+  if (isPlaced(task)) return insertPlaced;
+  return isPlain(task) ? insertPlain : insert;
+};
+
+/** Creates a task. Outcomes: `created`, `limit`, `invalid`. */
 export const insertTask = ({ userId: owner, email }: Principal, id: string, task: TaskCreate, limit: number): Effect =>
-  (isPlain(task) ? insertPlain : insert)({ owner, email, id, limit, ...parametersOf(task) });
+  insertOf(task)({ owner, email, id, limit, ...parametersOf(task) });
 
 const ROOM = 'case when $limit::integer = 0 then $count::integer else least($count, $limit - tasks) end';
 
@@ -91,7 +100,7 @@ const insertMany = effect<Record<string, SqlValue>>(
    written as (
      insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at, version)
      select $owner, (fields ->> 'id')::uuid, ${newValues(IN_JSON, 'keys[place]')}, now, now,
-       set_config('todo.number', (first + place)::text, true)::bigint
+       ${numberAt('place')}
      from numbered, positions, jsonb_array_elements($tasks::jsonb) with ordinality as task (fields, place), clock_timestamp() as now
      where place <= size
      returning *
@@ -121,7 +130,8 @@ export const insertTasks = (
 const insertAs = effect<Record<string, SqlValue>>(
   'task_insert_as',
   'user',
-  `${found('true')}, ${numbered(`not ${isFound()} and ${WITHIN_LIMIT}`, '1')}, written as (${insertFrom(newValues(IN_PARAMETERS))})`,
+  `${found('true')}, ${numbered(`not ${isFound()} and ${WITHIN_LIMIT}`, '1')},
+   written as (${insertFrom(newValues(UNPLACED_PARAMETERS))})`,
   outcomeWith(
     `case when ${IS_WRITTEN} then 'created' when ${isFound(IS_LIVE)} then 'exists'
        when ${isFound()} then 'taken' else 'limit' end`,
@@ -129,24 +139,24 @@ const insertAs = effect<Record<string, SqlValue>>(
   ),
 );
 
-/** Creates a task under an id of the client's. Outcomes: `created`, `exists`, `taken`, `limit`. */
+/** Creates a task under an id of the client's. Outcomes: `created`, `exists`, `taken`, `limit`, `invalid`. */
 export const insertTaskAs = (owner: UserId, id: TaskId, task: TaskCreate, limit: number): Effect =>
-  insertAs({ owner, id, limit, ...parametersOf(task) });
+  (isPlaced(task) ? insertPlaced : insertAs)({ owner, id, limit, ...parametersOf(task) });
 
 const update = effect<Record<string, SqlValue>>(
   'task_update',
   'lock',
-  `${found(IS_LIVE)}, ${candidate(changedValues(IN_PARAMETERS))}, faults as (${CANDIDATE_FAULTS}),
-   ${numbered(`${isFound(EXPECTED)} and ${IS_CHANGED} and not exists (select from faults)`)},
+  `${found(IS_LIVE)}, ${candidate(changedValues(UNPLACED_PARAMETERS))}, faults as (${candidateFaults()}),
+   ${numbered(`${isFound(EXPECTED)} and ${IS_CHANGED} and not ${IS_FAULTY}`)},
    written as (${UPDATE_TO_CANDIDATE})`,
-  `select kind, case when kind <> 'invalid' then id end as id, case when kind <> 'invalid' then version end as version,
-     case when kind = 'invalid' then (select details from faults) else json end as json
-   from (${outcomeWith(
-     `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
-        when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
-        when exists (select from faults) then 'invalid' else 'changed' end`,
-     WRITTEN_OR_FOUND,
-   )}) as outcome`,
+  orFaults(
+    outcomeWith(
+      `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
+         when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
+         when ${IS_FAULTY} then 'invalid' else 'changed' end`,
+      WRITTEN_OR_FOUND,
+    ),
+  ),
 );
 
 const updatePlain = effect<Record<string, SqlValue>>(
@@ -162,29 +172,14 @@ const updatePlain = effect<Record<string, SqlValue>>(
   ),
 );
 
+const updateOf = (changes: TaskUpdate) => {
+  if (isPlaced(changes)) return updatePlaced;
+  return isPlain(changes) ? updatePlain : update;
+};
+
 /** Changes the given fields. Outcomes: `changed`, also if it has all values already; `missing`, `stale`, `invalid`. */
 export const updateTask = (owner: UserId, id: TaskId, changes: TaskUpdate, expected: Expected): Effect =>
-  (isPlain(changes) ? updatePlain : update)({ owner, id, versions: versions(expected), ...parametersOf(changes) });
-
-const MUST_BE_REPLACED = `${isFound(`${IS_LIVE} and ${EXPECTED}`)} and ${IS_CHANGED}`;
-const MAY_BE_INSERTED = `$versions::bigint[] is null and not ${isFound()} and ${WITHIN_LIMIT}`;
-
-const put = effect<Record<string, SqlValue>>(
-  'task_put',
-  'user',
-  `${found('true')}, ${candidate(replacedValues(IN_PARAMETERS))},
-   ${numbered(`(${MUST_BE_REPLACED} or ${MAY_BE_INSERTED})`, `(not ${isFound()})::integer`)},
-   replaced as (${UPDATE_TO_CANDIDATE}),
-   inserted as (${insertFrom(newValues(IN_PARAMETERS), `not ${isFound()}`)}),
-   written as (select * from replaced union all select * from inserted)`,
-  outcomeWith(
-    `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then 'changed'
-       when ${isFound('deleted_at is not null')} then 'taken'
-       when ${isFound(EXPECTED)} or (${isFound()} and not ${IS_CHANGED}) then 'changed' when ${isFound()} then 'stale'
-       when $versions::bigint[] is not null then 'missing' else 'limit' end`,
-    `select * from written union all select * from found where ${IS_LIVE} and not ${IS_WRITTEN}`,
-  ),
-);
+  updateOf(changes)({ owner, id, versions: versions(expected), ...parametersOf(changes) });
 
 /** Replaces or creates a task. Outcomes: `created`, `changed`, `missing` if versions are expected, `stale`, `taken`, `limit`. */
 export const putTask = (owner: UserId, id: TaskId, task: TaskCreate, expected: Expected, limit: number): Effect =>

@@ -1,5 +1,5 @@
 import { type BoundStatement, type SqlValue, sql } from '../database/sql.ts';
-import { FAILURES } from './outcome.ts';
+import { FAILURES, type ItemType } from './outcome.ts';
 
 /** The key of a request that may be sent again, and what was requested: SHA-256 of method, path with query, and body. */
 export interface Retry {
@@ -7,7 +7,7 @@ export interface Retry {
   readonly request: string;
 }
 
-/** The SQLSTATE with which an operation that fails aborts the transaction; the detail is its index and outcome. */
+/** The SQLSTATE with which an operation that fails aborts the transaction; the detail is its index and outcome, as JSON. */
 export const OPERATION_FAILED = 'TD003';
 
 /** The SQLSTATE with which an operation that needs nothing aborts the transaction if the user has no row yet. */
@@ -29,6 +29,8 @@ export interface Effect {
    * `USER_MISSING`); the lock of that row; or the lock of one that is created if it is missing.
    */
   readonly needs: 'nothing' | 'lock' | 'user';
+  /** What it is about. */
+  readonly type: ItemType;
   /** How many operations it is. */
   readonly size: number;
   /** @returns the statement, which returns one row for `toOutcome` for each operation. */
@@ -40,28 +42,31 @@ const FAILED = FAILURES.map((kind) => `'${kind}'`).join(', ');
 /** The index of an outcome in the request. */
 const PART = '$part::integer + row_number() over () - 1';
 
-const KEEP = `kept as (
-  insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
-  select $owner, $retry_key, ${PART}, $retry_request, kind, id, version, json from outcome
+const keep = (type: ItemType) => `kept as (
+  insert into todo.replies (user_id, key, part, request, kind, task_id, version, task, type)
+  select $owner, $retry_key, ${PART}, $retry_request, kind, id, version, json, '${type}' from outcome
   on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
-    task_id = excluded.task_id, version = excluded.version, task = excluded.task, created_at = now()
+    task_id = excluded.task_id, version = excluded.version, task = excluded.task, type = excluded.type, created_at = now()
 )`;
 
-const ABORT = `case when kind in (${FAILED})
-  then todo.abort('${OPERATION_FAILED}', kind, json_build_array(${PART}, kind, id, version, json)::text) end`;
+const abort = (type: ItemType) => `case when kind in (${FAILED})
+  then todo.abort('${OPERATION_FAILED}', kind, json_build_array(${PART}, kind, id, version, json, '${type}')::text) end`;
 
 /**
  * Defines an effect: its statement alone, with the outcome kept for retries, or aborting if it fails.
  * @param tables common table expressions that change what is to be changed; `$owner` is the user.
  * @param outcome a query of one row for each operation, in order: kind (`OutcomeKind`), id, version, json.
+ * @param type of what has that id and json.
  */
 export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
   name: string,
   needs: Effect['needs'],
   tables: string,
   outcome: string,
+  type: ItemType = 'task',
 ): (parameters: Parameters & { readonly owner: string }) => Effect {
   type Values = Readonly<Record<string, SqlValue>>;
+  const [KEEP, ABORT] = [keep(type), abort(type)];
   const all = `with ${tables}, outcome as materialized (${outcome})`;
   const plain = sql<Values>(name, 'write', `with ${tables} ${outcome}`);
   const kept = sql<Values>(`${name}_kept`, 'write', `${all}, ${KEEP} select kind, id, version, json from outcome`);
@@ -73,6 +78,7 @@ export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
   );
   return (parameters) => ({
     needs,
+    type,
     size: 1,
     at: ({ part, isAtomic, retry }) => {
       const values = { ...parameters, part, retry_key: retry?.key ?? null, retry_request: retry?.request ?? null };

@@ -1,5 +1,10 @@
 import type { Row } from '../database/sql.ts';
 
+/** What an operation is about. */
+const ITEM_TYPES = ['task', 'list'] as const;
+
+export type ItemType = (typeof ITEM_TYPES)[number];
+
 /** What became of one operation. Only the first three changed something, or had nothing left to change. */
 const OUTCOME_KINDS = [
   'created',
@@ -24,16 +29,25 @@ export type OutcomeKind = (typeof OUTCOME_KINDS)[number];
 export const FAILURES: readonly OutcomeKind[] = ['missing', 'stale', 'exists', 'taken', 'limit', 'invalid'];
 
 export interface Outcome {
+  readonly type: ItemType;
   readonly kind: OutcomeKind;
   readonly id: string | null;
   readonly version: number | null;
-  /** The task as the database built it: text of the schema `Task`. */
+  /** The task or list as the database built it: text of the schema `Task` or `List`. */
   readonly json: string | null;
 }
 
+/** What became of a request of one operation, and whether of an earlier one with the same idempotency key. */
+export interface WriteResult {
+  readonly outcome: Outcome;
+  readonly isReplayed: boolean;
+}
+
 /** @returns the outcome in a row of kind, id, version and JSON text. */
-export function toOutcome([kind, id = null, version = null, json = null]: Row): Outcome {
+export function toOutcome([kind, id = null, version = null, json = null]: Row, type: string | null): Outcome {
   const known = OUTCOME_KINDS.find((name) => name === kind);
   if (known === undefined) throw new TypeError(`The database returned the outcome ${kind}`);
-  return { kind: known, id, version: version === null ? null : Number(version), json };
+  const about = ITEM_TYPES.find((name) => name === type);
+  if (about === undefined) throw new TypeError(`The database returned an outcome of the type ${type}`);
+  return { type: about, kind: known, id, version: version === null ? null : Number(version), json };
 }

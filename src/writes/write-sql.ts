@@ -1,5 +1,6 @@
 import type { UserId } from '../core/user.ts';
 import { sql } from '../database/sql.ts';
+import type { ItemType } from './outcome.ts';
 
 /** The SQLSTATE with which `claimKey` aborts the transaction. */
 export const KEY_USED = 'TD002';
@@ -40,15 +41,15 @@ export const claimKey = sql<{ owner: UserId; key: string }>(
    end`,
 );
 
-/** Returns a row for each operation of the request: what was requested, and the columns of `toOutcome`. */
+/** Returns a row for each operation of the request: what was requested, the columns of `toOutcome`, and the type. */
 export const getReply = sql<{ owner: UserId; key: string }>(
   'reply_get',
   'read',
-  `select request, part, kind, task_id, version, task
+  `select request, part, kind, task_id, version, task, type
    from todo.replies where user_id = $owner and key = $key and ${IS_KEPT} order by part`,
 );
 
-/** Keeps the outcome of a request that was aborted, without a task whose content has gone since. */
+/** Keeps the outcome of a request that was aborted, without a task or list whose content has gone since. */
 export const keepReply = sql<{
   owner: UserId;
   key: string;
@@ -58,15 +59,18 @@ export const keepReply = sql<{
   task: string | null;
   version: number | null;
   json: string | null;
+  type: ItemType;
 }>(
   'reply_keep',
   'write',
-  `insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
+  `insert into todo.replies (user_id, key, part, request, kind, task_id, version, task, type)
    select $owner, $key, $part::smallint, $request, case when is_gone then 'missing' else $kind end, $task::uuid,
-     case when not is_gone then $version::bigint end, case when not is_gone then $json end
-   from (select $json::text is not null and not exists (
-     select from todo.tasks where user_id = $owner and id = $task::uuid and title is not null
-   )) as task (is_gone)
+     case when not is_gone then $version::bigint end, case when not is_gone then $json end, $type
+   from (select $json::text is not null and $task::uuid is not null and not case $type
+     when 'task' then exists (select from todo.tasks where user_id = $owner and id = $task::uuid and title is not null)
+     else exists (select from todo.lists where user_id = $owner and id = $task::uuid and name is not null)
+   end) as task (is_gone)
    on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
-     task_id = excluded.task_id, version = excluded.version, task = excluded.task, created_at = now()`,
+     task_id = excluded.task_id, version = excluded.version, task = excluded.task, type = excluded.type,
+     created_at = now()`,
 );

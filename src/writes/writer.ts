@@ -5,7 +5,7 @@ import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Row, Rows } from '../database/sql.ts';
 import { type Effect, OPERATION_FAILED, type Retry, USER_MISSING } from './effect.ts';
-import { type Outcome, toOutcome } from './outcome.ts';
+import { type Outcome, toOutcome, type WriteResult } from './outcome.ts';
 import { UserQueues } from './user-queues.ts';
 import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser, REPLIES_FULL } from './write-sql.ts';
 
@@ -44,13 +44,20 @@ export interface Writer {
   write(user: Principal, request: WriteRequest): Promise<Written>;
 }
 
-const Failed = z.tuple([z.int(), z.string(), z.string().nullable(), z.number().nullable(), z.string().nullable()]);
+const Failed = z.tuple([
+  z.int(),
+  z.string(),
+  z.string().nullable(),
+  z.number().nullable(),
+  z.string().nullable(),
+  z.string(),
+]);
 
 /** @returns the index and outcome of the effect that aborted the transaction. @throws {Error} `error`, if none did. */
 function failureOf(error: unknown): { readonly part: number; readonly outcome: Outcome } {
   if (!(error instanceof TransactionAbortedError) || error.code !== OPERATION_FAILED) throw error;
-  const [part, kind, id, version, json] = Failed.parse(JSON.parse(error.detail));
-  return { part, outcome: toOutcome([kind, id, version === null ? null : String(version), json]) };
+  const [part, kind, id, version, json, type] = Failed.parse(JSON.parse(error.detail));
+  return { part, outcome: toOutcome([kind, id, version === null ? null : String(version), json], type) };
 }
 
 const isAbortedWith = (code: string, error: unknown) => error instanceof TransactionAbortedError && error.code === code;
@@ -82,6 +89,19 @@ const MAX_WAIT_MS = 10_000;
 /** Whether it may share a transaction: one operation is short, and aborts it only in rare cases. */
 const isJoinable = ({ request: { effects, before = [] } }: Job) => effects.length === 1 && before.length === 0;
 
+/** Writes one operation. @param after run after it; their rows are ignored. */
+export async function writeOne(
+  writer: Writer,
+  user: Principal,
+  request: { readonly effect: Effect; readonly retry: Retry | null; readonly after?: readonly BoundStatement[] },
+): Promise<WriteResult> {
+  const { effect, retry, after = [] } = request;
+  const { outcomes, isReplayed } = await writer.write(user, { effects: [effect], isAtomic: false, after, retry });
+  const [outcome] = outcomes;
+  if (outcome === undefined) throw new TypeError('The database returned no outcome');
+  return { outcome, isReplayed };
+}
+
 /** @param onWritten called with the user after each commit. */
 export function createWriter(database: Database, onWritten: (user: UserId) => void): Writer {
   const run = ({ userId }: Principal, statements: readonly BoundStatement[]) =>
@@ -107,8 +127,10 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
   };
 
   const executed = ({ request: { effects }, firstEffect }: Plan, results: readonly Rows[]): Written => {
-    const rows = results.slice(firstEffect, firstEffect + effects.length).flat();
-    return { outcomes: rows.map(toOutcome), failedAt: null, isReplayed: false };
+    const outcomes = effects.flatMap(({ type }, index) =>
+      (results[firstEffect + index] ?? []).map((row) => toOutcome(row, type)),
+    );
+    return { outcomes, failedAt: null, isReplayed: false };
   };
 
   /** @returns what became of the request with the key; null if that is no longer kept. */
@@ -117,7 +139,7 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     const [[request, part] = []] = rows;
     if (request === undefined) return null;
     if (request !== retry.request) throw new AppError('IDEMPOTENCY_MISMATCH');
-    const outcomes = rows.map((row: Row) => toOutcome(row.slice(2)));
+    const outcomes = rows.map((row: Row) => toOutcome(row.slice(2), row.at(-1) ?? null));
     // Of a request that was undone, only the outcome that undid it was kept.
     const isUndone = outcomes.length < effects.reduce((sum, { size }) => sum + size, 0);
     return { outcomes, failedAt: isUndone ? Number(part) : null, isReplayed: true };
@@ -129,9 +151,9 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     } catch (error) {
       const { part, outcome } = failureOf(error);
       const { user, request } = plan;
-      const { kind, id: task, version, json } = outcome;
+      const { type, kind, id: task, version, json } = outcome;
       if (request.retry !== null) {
-        const reply = keepReply({ owner: user.userId, ...request.retry, part, kind, task, version, json });
+        const reply = keepReply({ owner: user.userId, ...request.retry, part, type, kind, task, version, json });
         await run(user, [...prepare(user, request.retry, []), reply]);
       }
       return { outcomes: [outcome], failedAt: part, isReplayed: false };

@@ -4,6 +4,7 @@ import type { UserId } from '../../dist/core/user.js';
 import type { Database } from '../../dist/database/database.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
 import { everyStatement, type Subjects, statementNames } from './every-statement.ts';
+import { createList } from './lists.ts';
 import type { Person, Service } from './service.ts';
 import { baseName, runAs, statement } from './statements.ts';
 
@@ -12,7 +13,7 @@ export const SECRET = 'secret-of-the-victim';
 const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g;
 const TIME = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z/g;
 
-/** A user with a task, a deleted one, and a kept reply, who is not to notice what others do. */
+/** A user with a task, a deleted one, a list, and a kept reply, who is not to notice what others do. */
 export interface Victim extends Subjects {
   readonly person: Person;
 }
@@ -24,7 +25,8 @@ export async function createVictim(service: Service): Promise<Victim> {
   const key = randomUUID();
   await person.send('POST', `/api/tasks/${live}/toggle`, undefined, { 'idempotency-key': key });
   await person.send('DELETE', `/api/tasks/${deleted}`);
-  return { person, live, deleted, key };
+  const { id: list } = await createList(person, SECRET);
+  return { person, live, deleted, list, key };
 }
 
 /** Selects all rows of the user `$1`, as JSON. */
@@ -32,12 +34,13 @@ export const ALL_ROWS = `
   select row_to_json(users)::text from todo.users where id = $1
   union all (select row_to_json(tasks)::text from todo.tasks where user_id = $1 order by id)
   union all (select row_to_json(task_words)::text from todo.task_words where user_id = $1 order by task_id, word)
+  union all (select row_to_json(lists)::text from todo.lists where user_id = $1 order by id)
   union all (select row_to_json(replies)::text from todo.replies where user_id = $1 order by key, part)`;
 
 /** All rows of the victim, as they see them. */
 export async function rowsOf(database: Pick<Database, 'transaction'>, { person }: Victim): Promise<string> {
   const rows = JSON.stringify(await runAs(database, person.sub, ALL_ROWS, [person.sub]));
-  assert.equal(rows.split(SECRET).length - 1, 7, 'of email, titles and descriptions, and the kept reply');
+  assert.equal(rows.split(SECRET).length - 1, 8, 'of email, titles, descriptions and a name, and the kept reply');
   return rows;
 }
 
@@ -62,7 +65,7 @@ export const withoutChance = (answer: string, attacker: string): string =>
 /** The statement with every condition on the owner removed. */
 export function withoutOwner(bound: BoundStatement, owner: string): BoundStatement {
   const place = bound.values.indexOf(owner) + 1;
-  const condition = new RegExp(`\\b(\\w+\\.)?(user_)?id = \\$${place}(?!\\d)`, 'g');
+  const condition = new RegExp(`\\b(?:\\w+\\.)?(?:user_)?id = \\$${place}(?!\\d)`, 'g');
   const text = bound.statement.text.replace(condition, () => `$${place}::text is not null`);
   return statement(text, bound.values, bound.statement.access);
 }
@@ -82,7 +85,12 @@ export interface Attempt {
 
 /** An attempt for every statement that requests run, each by an attacker of its own. */
 export function attemptsOn(victim: Victim): readonly Attempt[] {
-  const nobody: Subjects = { live: randomUUID(), deleted: randomUUID(), key: randomUUID() };
+  const nobody: Subjects = {
+    live: randomUUID(),
+    deleted: randomUUID(),
+    list: randomUUID(),
+    key: randomUUID(),
+  };
   const attempts = everyStatement(victim.person.sub as UserId, victim).map((asVictim, index): Attempt => {
     const [attacker, bystander] = [`attacker-${randomUUID()}` as UserId, `bystander-${randomUUID()}` as UserId];
     const [own, ofNobody] = [everyStatement(attacker, victim)[index], everyStatement(bystander, nobody)[index]];

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { abortIfChanged, readCounter } from '../../dist/batch/batch-sql.js';
+import { abortIfChanged, abortIfListChanged, readCounter } from '../../dist/batch/batch-sql.js';
 import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
+import type { ListId } from '../../dist/lists/list.js';
+import { deleteList, getList, insertList, listLists, putList, updateList } from '../../dist/lists/list-sql.js';
 import type { TaskFilter } from '../../dist/tasks/list-query.js';
 import { countWords, type PageRead, readCounts, readLongPage, readPage } from '../../dist/tasks/list-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
@@ -27,6 +29,8 @@ export interface Subjects {
   readonly live: string;
   /** Of a deleted task. */
   readonly deleted: string;
+  /** Of a list. */
+  readonly list: string;
   /** An idempotency key. */
   readonly key: string;
 }
@@ -84,12 +88,15 @@ function pageReads(id: string): readonly PageRead[] {
  */
 export function everyStatement(owner: UserId, subjects: Subjects, expected: Expected = null): BoundStatement[] {
   const [live, deleted, key] = [subjects.live as TaskId, subjects.deleted as TaskId, subjects.key];
+  const list = subjects.list as ListId;
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
   const effects = [
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', tags: ['Mine'] }, 0),
     insertTasks(owner, [randomUUID(), randomUUID()], [{ title: 'mine' }, { title: 'mine too' }], 0),
+    insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', parent_id: live }, 0),
+    updateTask(owner, live, { list_id: null }, expected),
     insertTaskAs(owner, live, { title: 'mine' }, 0),
     putTask(owner, live, { title: 'mine' }, expected, 0),
     updateTask(owner, live, { title: 'mine' }, expected),
@@ -97,6 +104,11 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     toggleTask(owner, live, expected),
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),
+    insertList(owner, list, { name: 'mine' }),
+    putList(owner, list, { name: 'mine' }, expected),
+    updateList(owner, list, { name: 'mine' }, expected),
+    deleteList(owner, list, { tasks: 'inbox', absent: 'missing', keepsContent: true }, expected),
+    deleteList(owner, list, { tasks: 'delete', absent: 'missing', keepsContent: true }, expected),
     readCounter({ owner }),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
@@ -111,11 +123,13 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     listDeletedTasks({ owner }),
     ...pageReads(live).map((read) => readPage(owner, read, null)),
     ...pageReads(live)
-      .slice(0, 2)
+      .slice(0, 1)
       .map((read) => readLongPage(owner, read)),
     countWords(owner, ['secret', 'victim']),
     readCounts({ owner, day: '2026-11-22', known: null }),
     getTask({ owner, id: live }),
+    listLists({ owner, known: null }),
+    getList({ owner, id: list }),
     claimKey({ owner, key }),
     getReply({ owner, key }),
     lockUser({ owner, email: 'new@example.com' }),
@@ -123,7 +137,8 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     readChanges({ owner, position: 0, base: 0, limit: 1000 }),
     createUser({ owner }),
     abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
-    keepReply({ owner, ...retry, part: 0, kind: 'missing', task: live, version: null, json: null }),
+    abortIfListChanged({ owner, ids: `{${list}}`, since: 0 }),
+    keepReply({ owner, ...retry, part: 0, type: 'task', kind: 'missing', task: live, version: null, json: null }),
     ...effects.flatMap((effect) => ways.map((way) => effect.at(way))),
     blankOldestDeleted(owner, 0),
   ];

@@ -3,6 +3,8 @@ export const FIELDS = [
   'title',
   'description',
   'is_completed',
+  'list_id',
+  'parent_id',
   'position',
   'due_date',
   'due_time',
@@ -12,4 +14,4 @@ export const FIELDS = [
 ] as const;
 
 /** Those that an update may have besides. */
-export const CHANGES = ['add_tags', 'remove_tags'] as const;
+export const CHANGES = ['add_tags', 'remove_tags', 'before', 'after'] as const;

@@ -52,9 +52,21 @@ export class Installation {
     return { code: await command.ended(), said: command.stderr };
   }
 
-  async send(sub: string, method: string, path = '', body?: object, claims = {}, more = {}): Promise<Response> {
+  send(sub: string, method: string, path = '', body?: object, claims = {}, more = {}): Promise<Response> {
+    return this.#fetch(sub, method, `/api/tasks${path}`, body, claims, more);
+  }
+
+  /** The answer to a request about lists. */
+  async askLists(sub: string, method = 'GET', path = '', body?: object, more = {}): Promise<string> {
+    const answer = await this.#fetch(sub, method, `/api/lists${path}`, body, {}, more);
+    const text = await answer.text();
+    assert.ok(answer.ok, `${method} ${path} was answered ${answer.status}: ${text}`);
+    return text;
+  }
+
+  async #fetch(sub: string, method: string, path: string, body?: object, claims = {}, more = {}): Promise<Response> {
     const headers = { authorization: `Bearer ${await signToken(sub, claims)}`, 'content-type': 'application/json' };
-    return fetch(`${this.#origin}/api/tasks${path}`, {
+    return fetch(`${this.#origin}${path}`, {
       method,
       headers: { ...headers, ...more },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -99,15 +111,17 @@ export async function inBatches(count: number, create: (index: number) => Promis
 /** The rows of a backup. */
 export interface Rows {
   readonly users: { id: string; version: number; epoch: string; swept: number; tasks: number; trash: number }[];
+  readonly lists: { id: string; user_id: string; name: string | null; version: number; deleted_at: string | null }[];
   readonly tasks: (Omit<Task, 'title'> & { title: string | null })[];
   readonly replies: { user_id: string; key: string; task: string | null }[];
 }
 
 export function readRows(path: string): Rows {
-  const rows: Rows = { users: [], tasks: [], replies: [] };
+  const rows: Rows = { users: [], lists: [], tasks: [], replies: [] };
   for (const line of readFileSync(path, 'utf8').trimEnd().split('\n')) {
-    const { user, task, reply } = JSON.parse(line) as Record<string, never>;
+    const { user, list, task, reply } = JSON.parse(line) as Record<string, never>;
     if (user !== undefined) rows.users.push(user);
+    if (list !== undefined) rows.lists.push(list);
     if (task !== undefined) rows.tasks.push(task);
     if (reply !== undefined) rows.replies.push(reply);
   }
@@ -124,7 +138,8 @@ export async function rowsIn(place: Installation): Promise<Rows> {
     const live = tasks.filter(({ deleted_at }) => deleted_at === null);
     const trash = tasks.filter(({ deleted_at, title }) => deleted_at !== null && title !== null);
     assert.deepEqual([user.tasks, user.trash], [live.length, trash.length], `the counts of ${user.id}`);
-    const versions = tasks.map(({ version }) => version);
+    const lists = rows.lists.filter(({ user_id }) => user_id === user.id);
+    const versions = [...tasks, ...lists].map(({ version }) => version);
     assert.equal(new Set(versions).size, versions.length, 'a version twice');
     assert.ok(Math.max(0, ...versions) <= user.version, 'a version above the counter');
   }

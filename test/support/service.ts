@@ -44,6 +44,8 @@ export interface Task {
   readonly title: string;
   readonly description: string | null;
   readonly is_completed: boolean;
+  readonly list_id: string | null;
+  readonly parent_id: string | null;
   readonly position: string;
   readonly due_date: string | null;
   readonly due_time: string | null;

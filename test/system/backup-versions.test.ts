@@ -101,7 +101,7 @@ for (const [kind, make] of INSTALLATIONS) {
       for (const args of [[], ['--move']]) {
         const other = await started(t);
         const said = await mustRun(other, 'restore', join(place.folder.path, 'all.ndjson'), ...args);
-        assert.match(said, /: 1 users, 2 tasks, 2 replies; existed already/);
+        assert.match(said, /: 1 users, 0 lists, 2 tasks, 2 replies; existed already/);
         const again = await other.send('ann', 'POST', '', { title: 'once' }, {}, key);
         assert.equal(again.status, 201);
         assert.equal(await again.text(), body);
@@ -155,7 +155,39 @@ for (const [kind, make] of INSTALLATIONS) {
       await other.ask('ann', 'POST', `/${two?.id}/restore`);
       const { said, code } = await other.run('restore', file, '--move');
       assert.equal(code, 1);
-      assert.match(said, /The database has 1 users, 5 tasks, 0 replies: --move needs an empty one/);
+      assert.match(said, /The database has 1 users, 0 lists, 5 tasks, 0 replies: --move needs an empty one/);
+    });
+
+    test('lists come back as tasks do: kept or replaced, moved with their versions, and with the replies about them', async (t) => {
+      const place = await started(t);
+      const create = async (name: string, more = {}): Promise<{ id: string }> =>
+        JSON.parse(await place.askLists('ann', 'POST', '', { name }, more));
+      const namesIn = async (at: Installation) =>
+        (JSON.parse(await at.askLists('ann')) as { lists: { name: string }[] }).lists.map(({ name }) => name).sort();
+      const key = { 'idempotency-key': 'once' };
+      const [kept, changed, gone] = [await create('kept', key), await create('before'), await create('gone')];
+      const reply = await place.askLists('ann', 'POST', '', { name: 'kept' }, key);
+      await place.askLists('ann', 'DELETE', `/${gone.id}`);
+      await place.create('ann', { title: 'a task' });
+      const rows = await rowsIn(place);
+      const file = join(place.folder.path, 'first.ndjson');
+      assert.match(await mustRun(place, 'backup', file), /: 1 users, 3 lists, 1 tasks, 1 replies\n$/);
+      assert.doesNotMatch(readFileSync(file, 'utf8'), /"gone"/);
+
+      const other = await started(t);
+      await mustRun(other, 'restore', file, '--move');
+      assert.deepEqual(await rowsIn(other), rows);
+      assert.equal(await other.askLists('ann', 'POST', '', { name: 'kept' }, key), reply);
+
+      await place.askLists('ann', 'DELETE', `/${kept.id}`);
+      await place.askLists('ann', 'PATCH', `/${changed.id}`, { name: 'after' });
+      await create('later');
+      await mustRun(place, 'restore', file);
+      assert.deepEqual(await namesIn(place), ['after', 'kept', 'later']);
+      await mustRun(place, 'restore', file, '--replace');
+      assert.deepEqual(await namesIn(place), ['before', 'kept', 'later']);
+      const { users } = await rowsIn(place);
+      assert.ok((users[0]?.version ?? 0) > 2 ** 33);
     });
 
     test('a move that was interrupted leaves exact counts, and is refused until the database is empty', async (t) => {
@@ -197,7 +229,7 @@ for (const [kind, make] of INSTALLATIONS) {
       const other = await started(t);
       const file = join(other.folder.path, 'changed.ndjson');
       for (const [change, expected] of [
-        [['"version":3', '"version":2'], /Line 1 .* has version 2: such a file has no versions to keep/],
+        [['"version":4', '"version":2'], /Line 1 .* has version 2: such a file has no versions to keep/],
         [['"version":1,"epoch"', '"version":0,"epoch"'], /Line 3: The user ann wrote while the backup was made/],
       ] as const) {
         writeFileSync(file, lines.map((line) => `${line.replace(change[0], change[1])}\n`).join(''));

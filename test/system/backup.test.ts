@@ -53,7 +53,7 @@ describe('backup and restore of the embedded database', () => {
     assert.equal(backedUp.code, 0, backedUp.said);
     assert.match(
       backedUp.said,
-      /through the running service\nBacked up to all\.ndjson: \d+ users, \d+ tasks, \d+ replies\n$/,
+      /through the running service\nBacked up to all\.ndjson: \d+ users, 0 lists, \d+ tasks, \d+ replies\n$/,
     );
     assert.equal(statSync(join(place.folder.path, 'all.ndjson')).mode & 0o777, 0o600);
 
@@ -63,13 +63,13 @@ describe('backup and restore of the embedded database', () => {
     const kept = await place.run('restore', 'all.ndjson');
     assert.match(
       kept.said,
-      /all\.ndjson: 0 users, 1 tasks, 0 replies; existed already: \d+ users, \d+ tasks, 0 replies\n$/,
+      /all\.ndjson: 0 users, 0 lists, 1 tasks, 0 replies; existed already: \d+ users, 0 lists, \d+ tasks, 0 replies\n$/,
     );
     assert.deepEqual(unnumbered(JSON.parse(await place.ask('ann', 'GET', `/${gone.id}`))), unnumbered(gone));
     assert.equal((JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`)) as Task).title, 'changed since');
 
     const replaced = await place.run('restore', 'all.ndjson', '--replace');
-    assert.match(replaced.said, /: 0 users, 1 tasks, 0 replies; existed already/);
+    assert.match(replaced.said, /: 0 users, 0 lists, 1 tasks, 0 replies; existed already/);
     assert.deepEqual(unnumbered(JSON.parse(await place.ask('ann', 'GET', `/${changed.id}`))), unnumbered(changed));
     assert.deepEqual(JSON.parse(await place.ask('ann', 'GET', `/${later.id}`)), later);
   });
@@ -103,7 +103,7 @@ describe('backup and restore of the embedded database', () => {
       ['a file cut off within a line', [...lines.slice(0, -1), end.slice(0, 5)], /Line \d+ of .* is not JSON/],
       ['a missing line', [...lines.slice(0, 2), end], /counts/],
       ['something else', ['{"hello":1}'], /Line 1 of .*format/],
-      ['a later version', [head.replace('"version":3', '"version":4'), ...lines.slice(1)], /Line 1 .*version/],
+      ['a later version', [head.replace('"version":4', '"version":5'), ...lines.slice(1)], /Line 1 .*version/],
       ['lines behind the end', [...lines, JSON.stringify({ user })], /is after the end/],
       ['a long title', of(task({ title: 'x'.repeat(201) })), /Line 3: .*tasks_title_check/],
       ['an empty title', of(task({ title: '' })), /Line 3: .*tasks_title_check/],
@@ -144,7 +144,7 @@ describe('backup and restore of the embedded database', () => {
       [
         'wrong totals',
         of(task({}), 1, 2),
-        /counts 1 users, 2 tasks, 0 replies, but the file has 1 users, 1 tasks, 0 replies/,
+        /counts 1 users, 0 lists, 2 tasks, 0 replies, but the file has 1 users, 0 lists, 1 tasks, 0 replies/,
       ],
     ];
     for (const [what, content, expected] of faults) {
@@ -269,7 +269,7 @@ describe('backup and restore of the embedded database', () => {
     );
     assert.match(
       (await place.run('restore', 'many.ndjson')).said,
-      /: 0 users, 0 tasks, 0 replies; existed already: 1 users, 15,000 tasks/,
+      /: 0 users, 0 lists, 0 tasks, 0 replies; existed already: 1 users, 0 lists, 15,000 tasks/,
     );
     await rowsIn(place);
   });
@@ -318,7 +318,10 @@ onPostgres('moving between the databases', () => {
     assert.equal((await from.run('backup', file)).code, 0);
     const restored = await to.run('restore', file, '--move');
     assert.equal(restored.code, 0, restored.said);
-    assert.match(restored.said, /Restored from .*: 6 users, 1,135 tasks, 0 replies; existed already: 0 users, 0 tasks/);
+    assert.match(
+      restored.said,
+      /Restored from .*: 6 users, 0 lists, 1,135 tasks, 0 replies; existed already: 0 users, 0 lists, 0 tasks/,
+    );
     assert.deepEqual(await lists(to, people), await lists(from, people));
 
     const again = join(to.folder.path, 'everything.ndjson');
@@ -346,7 +349,7 @@ onPostgres('moving between the databases', () => {
     assert.equal(code, 0, command.stderr);
     assert.match(
       command.stderr,
-      /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 1 tasks, 0 replies;/,
+      /query_wait_timeout; retrying\nRestored from one\.ndjson: 0 users, 0 lists, 1 tasks, 0 replies;/,
     );
     assert.equal(relay.timeouts.remaining, 0);
     assert.deepEqual(tasksIn(await place.ask('ann')).map(unnumbered), [unnumbered(task)]);
@@ -371,9 +374,9 @@ onPostgres('moving between the databases', () => {
       assert.equal(await running.ended(), 0, running.stderr);
       return running.stderr;
     };
-    assert.match(await run('backup'), /Backed up to all\.ndjson: 1 users, 1 tasks, 0 replies/);
+    assert.match(await run('backup'), /Backed up to all\.ndjson: 1 users, 0 lists, 1 tasks, 0 replies/);
     await place.ask('ann', 'DELETE', `/${task.id}`);
-    assert.match(await run('restore'), /: 0 users, 1 tasks, 0 replies;/);
+    assert.match(await run('restore'), /: 0 users, 0 lists, 1 tasks, 0 replies;/);
     assert.deepEqual(tasksIn(await place.ask('ann')).map(unnumbered), [unnumbered(task)]);
   });
 

@@ -5,11 +5,11 @@ import {
   type Position,
   type StorageChange,
   type Stored,
-  type StoredTask,
+  type StoredItem,
   type Written,
 } from './storage.ts';
 
-export const NOTHING: Stored = { revision: 0, position: BEGINNING, flight: null, writes: [], tasks: [] };
+export const NOTHING: Stored = { revision: 0, position: BEGINNING, flight: null, writes: [], items: [] };
 
 /** What is stored, in memory. */
 export class Contents implements Stored {
@@ -17,24 +17,24 @@ export class Contents implements Stored {
   position: Position = BEGINNING;
   flight: Flight | null = null;
   writes: readonly PendingWrite[] = [];
-  readonly byId = new Map<string, StoredTask>();
+  readonly byKey = new Map<string, StoredItem>();
 
-  get tasks(): readonly StoredTask[] {
-    return [...this.byId.values()];
+  get items(): readonly StoredItem[] {
+    return [...this.byKey.values()];
   }
 
-  replaceWith(stored: Stored): void {
-    this.byId.clear();
-    for (const task of stored.tasks) this.byId.set(task.id, task);
-    this.writes = stored.writes;
-    this.position = stored.position;
-    this.flight = stored.flight;
-    this.revision = stored.revision;
+  replaceWith(contents: Stored): void {
+    this.byKey.clear();
+    for (const stored of contents.items) this.byKey.set(stored.key, stored);
+    this.writes = contents.writes;
+    this.position = contents.position;
+    this.flight = contents.flight;
+    this.revision = contents.revision;
   }
 
   apply(change: StorageChange, { revision, seqs }: Written): void {
-    for (const id of change.remove ?? []) this.byId.delete(id);
-    for (const task of change.put ?? []) this.byId.set(task.id, task);
+    for (const key of change.remove ?? []) this.byKey.delete(key);
+    for (const stored of change.put ?? []) this.byKey.set(stored.key, stored);
     const { add = [], replace = [], drop = [] } = change;
     if (add.length + replace.length + drop.length > 0) {
       const writes = new Map(this.writes.map((write) => [write.seq, write]));

@@ -8,11 +8,11 @@ import {
   type Position,
   type StorageChange,
   type Stored,
-  type StoredTask,
+  type StoredItem,
   type Written,
 } from './storage.ts';
 
-const STORES = ['tasks', 'writes', 'state'] as const;
+const STORES = ['items', 'writes', 'state'] as const;
 
 function storageError(error: DOMException | null): TodoApiError {
   return error?.name === 'QuotaExceededError'
@@ -25,7 +25,7 @@ function openDatabase(name: string): Promise<IDBDatabase> {
     const request = indexedDB.open(name, 1);
     request.onupgradeneeded = () => {
       const database = request.result;
-      database.createObjectStore('tasks', { keyPath: 'id' });
+      database.createObjectStore('items', { keyPath: 'key' });
       database.createObjectStore('writes', { keyPath: 'seq', autoIncrement: true });
       database.createObjectStore('state');
     };
@@ -44,14 +44,14 @@ class IndexedDbStorage implements MirrorStorage {
   }
 
   async load(): Promise<Stored> {
-    let tasks: readonly StoredTask[] = [];
+    let items: readonly StoredItem[] = [];
     let writes: readonly PendingWrite[] = [];
     let position = BEGINNING;
     let flight: Flight | null = null;
     let revision = 0;
     await this.#transaction('readonly', 'relaxed', (stores) => {
-      read<StoredTask[]>(stores.tasks.getAll(), (all) => {
-        tasks = all;
+      read<StoredItem[]>(stores.items.getAll(), (all) => {
+        items = all;
       });
       read<PendingWrite[]>(stores.writes.getAll(), (all) => {
         writes = all;
@@ -66,16 +66,16 @@ class IndexedDbStorage implements MirrorStorage {
         revision = kept;
       });
     });
-    return { revision, tasks, writes, position, flight };
+    return { revision, items, writes, position, flight };
   }
 
   async write(change: StorageChange): Promise<Written> {
     let revision = 0;
     const seqs: number[] = [];
     const touchesWrites = [change.add, change.replace, change.drop, change.flight].some((part) => part !== undefined);
-    await this.#transaction('readwrite', touchesWrites ? 'strict' : 'relaxed', ({ tasks, writes, state }) => {
-      for (const id of change.remove ?? []) tasks.delete(id);
-      for (const task of change.put ?? []) tasks.put(task);
+    await this.#transaction('readwrite', touchesWrites ? 'strict' : 'relaxed', ({ items, writes, state }) => {
+      for (const key of change.remove ?? []) items.delete(key);
+      for (const item of change.put ?? []) items.put(item);
       for (const seq of change.drop ?? []) writes.delete(seq);
       for (const write of change.replace ?? []) writes.put(write);
       for (const write of change.add ?? []) read(writes.add(write), (seq) => seqs.push(Number(seq)));
@@ -113,12 +113,12 @@ class IndexedDbStorage implements MirrorStorage {
       const transaction = this.#database.transaction(STORES, mode, { durability });
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(storageError(transaction.error));
-      const [tasks, writes, state] = [
-        transaction.objectStore('tasks'),
+      const [items, writes, state] = [
+        transaction.objectStore('items'),
         transaction.objectStore('writes'),
         transaction.objectStore('state'),
       ];
-      work({ tasks, writes, state });
+      work({ items, writes, state });
     }).catch((error: unknown) => {
       if (error instanceof DOMException) throw localError('CLOSED', 'The mirror is closed', error);
       throw error;

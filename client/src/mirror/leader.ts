@@ -1,4 +1,4 @@
-import type { BatchResults, Task } from '../api-types.ts';
+import type { BatchResults, List, Task } from '../api-types.ts';
 import type { TodoClient } from '../client.ts';
 import { isTransient, TodoApiError } from '../errors.ts';
 import { backoff, linked, pause } from '../waiting.ts';
@@ -159,8 +159,8 @@ export class Leader {
     const options = { signal, attempts: 1 };
     try {
       if (flight.seqs.length > 1) return (await client.http.send<BatchResults>(flight, options)).body;
-      const { status, headers, body } = await client.http.send<Task>(flight, options);
-      if (flight.method !== 'DELETE') return { results: [{ status, task: body }], version: null };
+      const { status, headers, body } = await client.http.send<Task | List>(flight, options);
+      if (flight.method !== 'DELETE') return { results: [{ status, item: body }], version: null };
       const version = /\d+/.exec(headers.get('ETag') ?? '')?.[0];
       return { results: [{ status }], version: version === undefined ? null : Number(version) };
     } catch (error) {

@@ -1,7 +1,8 @@
-import type { Task } from '../api-types.ts';
+import type { List, Task } from '../api-types.ts';
+import { isList, newList } from '../list.ts';
 import { changedTask, newTask } from '../task.ts';
 import { Contents, NOTHING } from './contents.ts';
-import type { MirrorStorage, PendingWrite, StorageChange, Written } from './storage.ts';
+import { keyOf, type MirrorStorage, type PendingWrite, type StorageChange, type Written } from './storage.ts';
 
 /** What a window tells the others of the browser after it has written. */
 export interface Announcement {
@@ -9,18 +10,29 @@ export interface Announcement {
   readonly written: Written;
 }
 
-/** `task` after a write that the service has not confirmed. @param known what the service last told. */
+/** `item` after a write that the service has not confirmed. @param known what the service last told. */
 function withWrite(
-  task: Task | undefined,
-  write: PendingWrite,
-  known: Task | undefined,
+  item: Task | List | undefined,
+  { type, kind, id, fields, at }: PendingWrite,
+  known: Task | List | undefined,
   user: string,
-): Task | undefined {
-  const { kind, id, fields, at } = write;
+): Task | List | undefined {
   if (kind === 'delete') return undefined;
-  if (kind === 'restore') return task ?? known;
-  if (kind === 'update') return task === undefined ? undefined : changedTask(task, fields, at);
-  return newTask(id, user, at, { ...fields, title: fields.title ?? '' });
+  if (kind === 'restore') return item ?? known;
+  if (kind === 'create') {
+    return type === 'list'
+      ? newList(id, user, at, { ...fields, name: fields.name ?? '' })
+      : newTask(id, user, at, { ...fields, title: fields.title ?? '' });
+  }
+  if (item === undefined) return undefined;
+  return isList(item) ? { ...item, ...fields, updated_at: at } : changedTask(item, fields, at);
+}
+
+/** `task` after the deletions of lists that the service has not confirmed. */
+function withoutLists(task: Task, deletions: readonly PendingWrite[]): Task | undefined {
+  const deletion = 'list_id' in task ? deletions.find(({ id }) => id === task.list_id) : undefined;
+  if (deletion === undefined) return task;
+  return deletion.fields.tasks === 'delete' ? undefined : Object.assign({}, task, { list_id: null });
 }
 
 const newestFirst = (a: Task, b: Task) => {
@@ -28,13 +40,26 @@ const newestFirst = (a: Task, b: Task) => {
   return left < right ? 1 : -1;
 };
 
-/** What is stored, held in memory, and what users see of it: the service's tasks with the pending writes applied. */
+const byPosition = (a: List, b: List) => {
+  const [left, right] = a.position === b.position ? [a.id, b.id] : [a.position, b.position];
+  return left < right ? -1 : 1;
+};
+
+interface Snapshot {
+  readonly tasks: readonly Task[];
+  readonly lists: readonly List[];
+}
+
+/**
+ * What is stored, held in memory, and what users see of it: the service's tasks and lists with the pending
+ * writes applied.
+ */
 export class LocalCopy {
   readonly contents = new Contents();
   readonly #storage: MirrorStorage;
   readonly #user: string;
   readonly #onChange: (announcement: Announcement | null) => void;
-  #snapshot: readonly Task[] | null = null;
+  #snapshot: Snapshot | null = null;
   #queue: Promise<unknown> = Promise.resolve();
 
   /** @param onChange called after each change; with an announcement to the other windows if this one made it. */
@@ -79,20 +104,39 @@ export class LocalCopy {
   }
 
   /** The task as the user sees it. */
-  view(id: string): Task | undefined {
-    const known = this.contents.byId.get(id)?.task;
-    const writes = this.contents.writes.filter((write) => write.id === id);
-    return writes.reduce<Task | undefined>((task, write) => withWrite(task, write, known, this.#user), known);
+  task(id: string): Task | undefined {
+    const item = this.#view(keyOf({ type: 'task', id }));
+    return item === undefined || isList(item) ? undefined : withoutLists(item, this.#deletions);
   }
 
-  /** All tasks, newest first: the same array until something changes. */
-  tasks(): readonly Task[] {
+  /** The list as the user sees it. */
+  list(id: string): List | undefined {
+    const item = this.#view(keyOf({ type: 'list', id }));
+    return item !== undefined && isList(item) ? item : undefined;
+  }
+
+  /** All tasks, newest first, and all lists, by position: the same arrays until something changes. */
+  all(): Snapshot {
     if (this.#snapshot !== null) return this.#snapshot;
-    const touched = new Set(this.contents.writes.map(({ id }) => id));
-    const untouched = [...this.contents.byId.values()].filter(({ id }) => !touched.has(id)).map(({ task }) => task);
-    const seen = [...touched].flatMap((id) => this.view(id) ?? []);
-    this.#snapshot = [...untouched, ...seen].sort(newestFirst);
+    const touched = new Set(this.contents.writes.map(keyOf));
+    const untouched = this.contents.items.filter(({ key }) => !touched.has(key)).map(({ item }) => item);
+    const seen = [...untouched, ...[...touched].flatMap((key) => this.#view(key) ?? [])];
+    const deletions = this.#deletions;
+    this.#snapshot = {
+      tasks: seen.flatMap((item) => (isList(item) ? [] : (withoutLists(item, deletions) ?? []))).sort(newestFirst),
+      lists: seen.filter(isList).sort(byPosition),
+    };
     return this.#snapshot;
+  }
+
+  get #deletions(): readonly PendingWrite[] {
+    return this.contents.writes.filter(({ type, kind }) => type === 'list' && kind === 'delete');
+  }
+
+  #view(key: string): Task | List | undefined {
+    const known = this.contents.byKey.get(key)?.item;
+    const writes = this.contents.writes.filter((write) => keyOf(write) === key);
+    return writes.reduce<Task | List | undefined>((item, write) => withWrite(item, write, known, this.#user), known);
   }
 
   /** Applies what was written; if other windows have written before, reads everything again. */

@@ -19,8 +19,8 @@ class MemoryStorage implements MirrorStorage {
   }
 
   async load() {
-    const { revision, tasks, writes, position, flight } = this.#kept.contents;
-    return { revision, tasks, writes, position, flight };
+    const { revision, items, writes, position, flight } = this.#kept.contents;
+    return { revision, items, writes, position, flight };
   }
 
   async write(change: StorageChange): Promise<Written> {

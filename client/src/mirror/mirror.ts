@@ -1,15 +1,16 @@
-import type { Task, TaskCreate, TaskUpdate } from '../api-types.ts';
+import type { List, ListCreate, ListUpdate, Task, TaskCreate, TaskUpdate } from '../api-types.ts';
 import type { TodoClient } from '../client.ts';
 import { localError, TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
+import { storedListFields } from '../list.ts';
 import { storedFields } from '../task.ts';
 import { Leader, type OnConflict, type Status } from './leader.ts';
 import { LocalCopy } from './local-copy.ts';
-import type { NewWrite, OpenStorage, PendingWrite } from './storage.ts';
+import { type Fields, type ItemType, keyOf, type NewWrite, type OpenStorage, type PendingWrite } from './storage.ts';
 import { type Message, Windows } from './windows.ts';
 
 export interface MirrorOptions {
-  /** Of the user whose tasks are copied. */
+  /** Of the user whose tasks and lists are copied. */
   readonly client: TodoClient;
   /** `indexedDbStorage()` or `memoryStorage()`. */
   readonly storage: OpenStorage;
@@ -17,7 +18,7 @@ export interface MirrorOptions {
   readonly onConflict: OnConflict;
 }
 
-/** A local copy of one user's tasks that can be read and written without a network. */
+/** A local copy of one user's tasks and lists that can be read and written without a network. */
 export interface Mirror {
   readonly user: string;
   /** `offline`: trying again; `error`: needs somebody, such as a sign-in; `live`: changes arrive by themselves. */
@@ -27,28 +28,40 @@ export interface Mirror {
   /** All tasks, newest first, with what is pending applied: the same array until something changes. */
   readonly tasks: () => readonly Task[];
   get(id: string): Task | undefined;
+  /** All lists by position, as `tasks`. */
+  readonly lists: () => readonly List[];
   /** The writes that the service has not confirmed, in their order. */
   readonly pending: () => readonly PendingWrite[];
   /**
-   * Calls `listener` after each change of the tasks, of what is pending or of the status. @returns a function that
+   * Calls `listener` after each change of the tasks or lists, of what is pending or of the status. @returns a function that
    * ends it.
    */
   readonly subscribe: (listener: () => void) => () => void;
   /**
    * Writes resolve when they are stored here. @throws {TodoApiError} STORAGE_FULL, STORAGE, CLOSED; 404 if there is no
-   * such task.
+   * such task or list.
    */
   create(task: TaskCreate): Promise<Task>;
   update(id: string, change: TaskUpdate): Promise<void>;
   toggle(id: string): Promise<void>;
   delete(id: string): Promise<void>;
   restore(id: string): Promise<void>;
+  createList(list: ListCreate): Promise<List>;
+  updateList(id: string, change: ListUpdate): Promise<void>;
+  /** @param tasks what becomes of its tasks; `inbox` if nothing is said. A list does not come back. */
+  deleteList(id: string, tasks?: 'inbox' | 'delete'): Promise<void>;
   /** Connects again now, and asks again about refused writes. */
   sync(): void;
   /** Ends; everything stays stored. */
   close(): Promise<void>;
   /** Ends and deletes everything stored of the user, pending writes too, in all windows. */
   clear(): Promise<void>;
+}
+
+/** @throws {TodoApiError} CLOSED if there is none: the mirror was closed meanwhile. */
+function created<Item>(item: Item | undefined): Item {
+  if (item === undefined) throw localError('CLOSED', 'The mirror is closed');
+  return item;
 }
 
 class LocalMirror implements Mirror {
@@ -99,7 +112,9 @@ class LocalMirror implements Mirror {
     if (typeof addEventListener === 'function') addEventListener('online', this.#onOnline);
   }
 
-  readonly tasks = () => this.#copy.tasks();
+  readonly tasks = () => this.#copy.all().tasks;
+
+  readonly lists = () => this.#copy.all().lists;
 
   readonly pending = () => this.#copy.contents.writes;
 
@@ -110,31 +125,43 @@ class LocalMirror implements Mirror {
   };
 
   get(id: string): Task | undefined {
-    return this.#copy.view(id);
+    return this.#copy.task(id);
   }
 
   async create(task: TaskCreate): Promise<Task> {
     const id = uuidv7(this.#client.http.token.now());
-    await this.#write('create', id, () => storedFields(task));
-    const created = this.get(id);
-    if (created === undefined) throw localError('CLOSED', 'The mirror is closed');
-    return created;
+    await this.#write('task', 'create', id, storedFields(task));
+    return created(this.get(id));
   }
 
   update(id: string, change: TaskUpdate): Promise<void> {
-    return this.#write('update', id, () => storedFields(change));
+    return this.#write('task', 'update', id, storedFields(change));
   }
 
   toggle(id: string): Promise<void> {
-    return this.#write('update', id, (task) => ({ is_completed: task?.is_completed !== true }));
+    return this.#write('task', 'update', id, () => ({ is_completed: this.get(id)?.is_completed !== true }));
   }
 
   delete(id: string): Promise<void> {
-    return this.#write('delete', id, () => ({}));
+    return this.#write('task', 'delete', id, {});
   }
 
   restore(id: string): Promise<void> {
-    return this.#write('restore', id, () => ({}));
+    return this.#write('task', 'restore', id, {});
+  }
+
+  async createList(list: ListCreate): Promise<List> {
+    const id = uuidv7(this.#client.http.token.now());
+    await this.#write('list', 'create', id, storedListFields(list));
+    return created(this.#copy.list(id));
+  }
+
+  updateList(id: string, change: ListUpdate): Promise<void> {
+    return this.#write('list', 'update', id, storedListFields(change));
+  }
+
+  deleteList(id: string, tasks?: 'inbox' | 'delete'): Promise<void> {
+    return this.#write('list', 'delete', id, tasks === undefined ? {} : { tasks });
   }
 
   sync(): void {
@@ -168,17 +195,19 @@ class LocalMirror implements Mirror {
     return this.#local;
   }
 
-  async #write(kind: NewWrite['kind'], id: string, fieldsOf: (task: Task | undefined) => TaskUpdate): Promise<void> {
+  async #write(type: ItemType, kind: NewWrite['kind'], id: string, fields: Fields | (() => Fields)): Promise<void> {
     const copy = this.#copy;
-    await copy.commit(({ byId, writes }) => {
-      const task = copy.view(id);
-      if (task === undefined && (kind === 'update' || kind === 'delete')) {
-        throw new TodoApiError(404, { error: 'Task not found', code: 'NOT_FOUND' });
+    await copy.commit(({ byKey, writes }) => {
+      const item = type === 'list' ? copy.list(id) : copy.task(id);
+      if (item === undefined && (kind === 'update' || kind === 'delete')) {
+        throw new TodoApiError(404, { error: `${type === 'list' ? 'List' : 'Task'} not found`, code: 'NOT_FOUND' });
       }
-      const isFirst = writes.every((write) => write.id !== id);
-      const base = isFirst ? (byId.get(id)?.task.version ?? null) : null;
-      const at = this.#time(kind === 'create' ? copy.tasks()[0]?.created_at : undefined);
-      return { add: [{ kind, id, fields: fieldsOf(task), base, at, refusal: null }] };
+      const key = keyOf({ type, id });
+      const isFirst = writes.every((write) => keyOf(write) !== key);
+      const base = isFirst ? (byKey.get(key)?.item.version ?? null) : null;
+      const at = this.#time(kind === 'create' && type === 'task' ? copy.all().tasks[0]?.created_at : undefined);
+      const given = typeof fields === 'function' ? fields() : fields;
+      return { add: [{ type, kind, id, fields: given, base, at, refusal: null }] };
     });
     this.#leader?.drain();
   }

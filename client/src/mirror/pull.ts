@@ -4,28 +4,32 @@ import type { TodoClient } from '../client.ts';
 import { type Arrival, events } from '../events.ts';
 import type { Contents } from './contents.ts';
 import type { LocalCopy } from './local-copy.ts';
-import { BEGINNING, type Position, type StorageChange, type StoredTask } from './storage.ts';
+import { BEGINNING, keyOf, type Position, type StorageChange, type StoredItem } from './storage.ts';
 
 const PAGE = 1000;
 
 /** What `changes` of the service change here, and that the copy now stands at `position`. */
 function received(
-  { byId }: Contents,
+  { byKey }: Contents,
   changes: readonly Change[],
   position: Position,
   gone: Map<string, number>,
-): StorageChange & { put: StoredTask[]; remove: string[] } {
-  const put: StoredTask[] = [];
+): StorageChange & { put: StoredItem[]; remove: string[] } {
+  const put: StoredItem[] = [];
   const remove: string[] = [];
-  for (const { id, version, deleted, task } of changes) {
-    const stored = byId.get(id);
+  for (const change of changes) {
+    const { version, deleted } = change;
+    const item = change.type === 'list' ? change.list : change.type === 'task' ? change.task : undefined;
+    if (item === undefined) continue; // of a type that this version does not know
+    const key = keyOf(change);
+    const stored = byKey.get(key);
     // Versions of a former copy prove nothing: the database may be an older one, restored.
-    const isOld = stored?.copy === position.copy && stored.task.version >= version;
-    if (isOld || version <= (gone.get(id) ?? -1)) continue;
-    if (deleted || task === null) {
-      remove.push(id);
-      gone.set(id, version);
-    } else put.push({ id, task, copy: position.copy, own: stored?.own ?? null });
+    const isOld = stored?.copy === position.copy && stored.item.version >= version;
+    if (isOld || version <= (gone.get(key) ?? -1)) continue;
+    if (deleted || item === null) {
+      remove.push(key);
+      gone.set(key, version);
+    } else put.push({ key, item, copy: position.copy, own: stored?.own ?? null });
   }
   return { put, remove, position };
 }
@@ -45,14 +49,14 @@ async function copy(client: TodoClient, local: LocalCopy, gone: Map<string, numb
       const position = { ...contents.position, cursor, version, copying };
       const change = received(contents, page.changes, position, gone);
       if (page.has_more) return change;
-      const kept = new Set(change.put.map(({ id }) => id));
-      const former = contents.tasks.filter((stored) => stored.copy !== position.copy && !kept.has(stored.id));
-      return { ...change, remove: [...change.remove, ...former.map(({ id }) => id)] };
+      const kept = new Set(change.put.map(({ key }) => key));
+      const former = contents.items.filter((stored) => stored.copy !== position.copy && !kept.has(stored.key));
+      return { ...change, remove: [...change.remove, ...former.map(({ key }) => key)] };
     });
   }
 }
 
-/** Begins a new copy. The tasks stay until it is complete, the writes that are pending in any case. */
+/** Begins a new copy. What is here stays until it is complete, the writes that are pending in any case. */
 export async function startAgain(local: LocalCopy, gone: Map<string, number>): Promise<void> {
   gone.clear();
   await local.commit(({ position }) => ({ position: { ...BEGINNING, copy: position.copy + 1 } }));

@@ -1,10 +1,16 @@
-import type { FieldError, Task, TaskUpdate } from '../api-types.ts';
+import type { FieldError, List, ListUpdate, Task, TaskUpdate } from '../api-types.ts';
 
-/** A task as the service last told it. */
-export interface StoredTask {
-  readonly id: string;
-  readonly task: Task;
-  /** The copy that it belongs to; a new copy drops the tasks of the one before at its end. */
+export type ItemType = 'task' | 'list';
+
+/** What a thing is stored under: a task and a list may have the same id. */
+export const keyOf = ({ type, id }: { readonly type: ItemType; readonly id: string }) => `${type} ${id}`;
+
+/** A task or list as the service last told it. */
+export interface StoredItem {
+  /** Of `keyOf`. */
+  readonly key: string;
+  readonly item: Task | List;
+  /** The copy that it belongs to; a new copy drops what is of the one before at its end. */
   readonly copy: number;
   /** The version of the last write of this mirror, which later writes expect; null if there was none. */
   readonly own: number | null;
@@ -16,15 +22,19 @@ export interface Refusal {
   readonly code: string;
   readonly message: string;
   readonly details: readonly FieldError[];
-  /** The task as it is now, or null. */
-  readonly current: Task | null;
+  /** The task or list as it is now, or null. */
+  readonly current: Task | List | null;
 }
 
+/** The fields of a write, those of its type; of a list's deletion what becomes of its tasks. */
+export type Fields = TaskUpdate & ListUpdate & { readonly tasks?: 'inbox' | 'delete' };
+
 export interface NewWrite {
+  readonly type: ItemType;
   readonly kind: 'create' | 'update' | 'delete' | 'restore';
   readonly id: string;
-  readonly fields: TaskUpdate;
-  /** The version that the task must still have; null: the one that the mirror's write before this made. */
+  readonly fields: Fields;
+  /** The version that the task or list must still have; null: the one that the mirror's write before this made. */
   readonly base: number | null;
   /** When it was made, RFC 3339. */
   readonly at: string;
@@ -62,7 +72,8 @@ export interface Position {
 
 /** A change of what is stored, of which all is done or nothing. */
 export interface StorageChange {
-  readonly put?: readonly StoredTask[];
+  readonly put?: readonly StoredItem[];
+  /** Keys. */
   readonly remove?: readonly string[];
   readonly add?: readonly NewWrite[];
   readonly replace?: readonly PendingWrite[];
@@ -74,7 +85,7 @@ export interface StorageChange {
 export interface Stored {
   /** Raised by each change. */
   readonly revision: number;
-  readonly tasks: readonly StoredTask[];
+  readonly items: readonly StoredItem[];
   /** In their order. */
   readonly writes: readonly PendingWrite[];
   readonly position: Position;

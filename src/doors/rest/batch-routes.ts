@@ -7,7 +7,8 @@ import { principalOf } from '../../http/authenticate.ts';
 import { errorReply, JSON_TYPE } from '../../http/error-reply.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
 import { ERROR_FIELDS, jsonResponse } from '../../http/openapi.ts';
-import { EXAMPLE } from '../../tasks/fields.ts';
+import { List } from '../../lists/list.ts';
+import { EXAMPLE } from '../../tasks/example.ts';
 import { Task } from '../../tasks/task.ts';
 import type { Outcome } from '../../writes/outcome.ts';
 import {
@@ -33,14 +34,16 @@ const BatchResult = z
     id: z
       .string()
       .optional()
-      .meta({ format: 'uuid', description: 'Of a deleted task.', examples: [EXAMPLE.id] }),
+      .meta({ format: 'uuid', description: 'Of a deleted task or list.', examples: [EXAMPLE.id] }),
     task: Task.optional(),
-    current: Task.optional(),
+    list: List.optional(),
+    current: z.union([Task, List]).optional(),
     ...z.object(ERROR_FIELDS).partial().shape,
   })
   .meta({
     id: 'BatchResult',
-    description: 'What became of one operation: the `task` as it is now, the `id` of a deleted one, or an error.',
+    description:
+      'What became of one operation: the `task` or `list` as it is now, the `id` of a deleted one, or an error.',
     examples: [
       { status: 201, task: EXAMPLE },
       { status: 404, error: 'Task not found', code: 'NOT_FOUND' },
@@ -67,10 +70,10 @@ function resultJson(result: Outcome | AppError, failures: Failures): string {
     const { status, body } = errorReply(result);
     return `{"status":${status},${body.slice(1)}`;
   }
-  const { kind, id, json } = result;
+  const { type, kind, id, json } = result;
   if (kind === 'deleted') return JSON.stringify({ status: 200, id });
   if ((kind !== 'created' && kind !== 'changed') || json === null) return resultJson(failures(result), failures);
-  return `{"status":${kind === 'created' ? 201 : 200},"task":${json}}`;
+  return `{"status":${kind === 'created' ? 201 : 200},"${type}":${json}}`;
 }
 
 /** Of an atomic batch. */

@@ -1,9 +1,9 @@
 import type { FastifyTypeProvider } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
-import { type DocumentedResponse, errorResponses, SERVICE_ERRORS } from '../../http/openapi.ts';
+import { type DocumentedResponse, emptyResponse, errorResponses, SERVICE_ERRORS } from '../../http/openapi.ts';
 import { unknownParameter } from '../../http/query.ts';
-import { EXAMPLE } from '../../tasks/fields.ts';
+import { EXAMPLE } from '../../tasks/example.ts';
 
 /** Request types are inferred from the zod schemas. */
 export interface ZodRequestTypes extends FastifyTypeProvider {
@@ -18,12 +18,13 @@ export const operation = (operationId: string, summary: string, description: str
 });
 
 /** A response header. */
-export const text = (description: string, example?: string) => ({
+const text = (description: string, example?: string) => ({
   type: 'string',
   description,
   ...(example === undefined ? {} : { examples: [example] }),
 });
-export const ETAG = { ETag: text('The version of the task, in double quotes.', '"7"') };
+export const ETAG = { ETag: text('The version, in double quotes.', '"7"') };
+export const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opaque.') };
 export const REPLAYED = {
   'Idempotency-Replayed': text('`true` if the request had been executed before.', 'true'),
 };
@@ -39,6 +40,27 @@ export const KEY = header(
   'Unique to this request, such as a UUID: sent again within 24 hours with it, it is not executed again. 1 to 255 visible ' +
     'ASCII characters.',
 );
+
+export const IF_NONE_MATCH = header(
+  'If-None-Match',
+  'Tags that the client has, as in `"7"`: 304 if one is still right.',
+);
+const IF_MATCH = header('If-Match', 'The versions on which the write may be made, as in `"7"`, or `*`: else 412.');
+export const CREATE_ONLY = header('If-None-Match', '`*` creates under this id, unless there is one with it.');
+export const GUARDED = IF_MATCH.extend(KEY.shape);
+export const WRITTEN = { ...ETAG, ...REPLAYED };
+export const location = (what: string) => ({ Location: text(`Path of the new ${what}.`) });
+export const NOT_MODIFIED = (headers: DocumentedResponse['headers']) =>
+  emptyResponse('The client has it already.', headers);
+
+/** From the answer of a create to the operations on what was created (OpenAPI 3.1, Link Object). */
+export const linksTo = (operationIds: readonly string[], parameter: string) =>
+  Object.fromEntries(
+    operationIds.map((operationId) => [
+      operationId,
+      { operationId, parameters: { [parameter]: '$response.body#/id' } },
+    ]),
+  );
 
 /** What is wrong with one field, as options of an `AppError`. */
 export const invalidField = (field: string, message: string) => ({ details: [{ field, message }] });

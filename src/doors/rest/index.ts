@@ -3,14 +3,18 @@ import type { BatchService } from '../../batch/batch-service.ts';
 import type { ChangeFeed } from '../../changes/feed.ts';
 import type { EventStreams } from '../../http/event-stream.ts';
 import { checkQuery } from '../../http/query.ts';
+import { MAX_LISTS } from '../../lists/list.ts';
+import type { ListService } from '../../lists/list-service.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { mountBatchRoutes } from './batch-routes.ts';
 import { mountChangeRoutes } from './change-routes.ts';
 import { failuresWith } from './failures.ts';
+import { mountListRoutes } from './list-routes.ts';
 import { mountTaskRoutes } from './task-routes.ts';
 
 export interface RestDoorOptions {
   readonly tasks: TaskService;
+  readonly lists: ListService;
   readonly batches: BatchService;
   readonly changes: ChangeFeed;
   readonly streams: EventStreams;
@@ -22,15 +26,16 @@ export interface RestDoorOptions {
 /** Registers the REST API. Every route requires a token, also in the OpenAPI document. */
 export async function mountRest(
   app: FastifyInstance,
-  { tasks, batches, changes, streams, maxTasksPerUser, onRequest }: RestDoorOptions,
+  { tasks, lists, batches, changes, streams, maxTasksPerUser, onRequest }: RestDoorOptions,
 ): Promise<void> {
   await app.register(async (scope) => {
     for (const hook of [...onRequest, checkQuery]) scope.addHook('onRequest', hook);
     scope.addHook('onRoute', (route) => {
       route.schema = { ...route.schema, security: [{ bearerAuth: [] }] };
     });
-    const failures = failuresWith(maxTasksPerUser);
+    const failures = failuresWith({ task: maxTasksPerUser, list: MAX_LISTS });
     mountTaskRoutes(scope, tasks, failures);
+    mountListRoutes(scope, lists, failures);
     mountBatchRoutes(scope, batches, failures);
     mountChangeRoutes(scope, changes, streams);
   });

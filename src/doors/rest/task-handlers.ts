@@ -1,24 +1,18 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import { AppError } from '../../core/errors.ts';
 import { principalOf } from '../../http/authenticate.ts';
-import { expectedVersions, isKnown, knownTags, mustCreate } from '../../http/conditional.ts';
-import { JSON_TYPE } from '../../http/error-reply.ts';
+import { mustCreate } from '../../http/conditional.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
 import type { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import { DELETED_MESSAGE, LIST_REVISION, type TaskCreate, type TaskId, type TaskUpdate } from '../../tasks/task.ts';
-import type { TaskListResult, TaskService, WriteResult } from '../../tasks/task-service.ts';
+import type { TaskService } from '../../tasks/task-service.ts';
+import { guardOf, type Request, sendListed, sendOne, type With, writtenSender } from './answers.ts';
 import type { Failures } from './failures.ts';
 
-type Request = Pick<FastifyRequest, keyof FastifyRequest>;
 type TaskRequest = Request & { readonly params: { readonly task_id: TaskId } };
-type With<Body> = { readonly body: Body };
 
 /** `value` if the query parameter is `true`; the schema allows no other than `true` and `false`. */
 const isTrue = (value: 'true' | 'false' | undefined) => value === 'true';
-
-const guardOf = (request: Request) => ({ expected: expectedVersions(request), retry: retryOf(request) });
-
-const tagOf = (version: number) => `"${version}"`;
 
 /** The address of the page at `cursor` of the list that was requested (RFC 8288). */
 function linkTo(path: string, url: string, cursor: string): string {
@@ -27,41 +21,10 @@ function linkTo(path: string, url: string, cursor: string): string {
   return `<${path}?${query.toString()}>; rel="next"`;
 }
 
-interface ListResult extends TaskListResult {
-  /** Null if there is no more. */
-  readonly nextCursor?: string | null;
-}
-
 /** Handlers of the task routes. Tasks are sent as the JSON text returned by the task service, unchanged. */
 export function taskHandlers(tasks: TaskService, path: string, failures: Failures) {
-  /** The list with an entity tag of its state; 304 if the client has it. */
-  const sendList = async (
-    request: Request,
-    reply: FastifyReply,
-    view: string,
-    list: (known: string | null) => Promise<ListResult>,
-  ) => {
-    const known = knownTags(request);
-    const prefix = `${LIST_REVISION}.${view}.`;
-    const knownState = known === '*' ? undefined : known.find((tag) => tag.startsWith(prefix))?.slice(prefix.length);
-    const { state, json, nextCursor = null } = await list(knownState ?? null);
-    void reply.header('etag', `"${prefix}${state}"`);
-    if (nextCursor !== null) void reply.header('link', linkTo(path, request.url, nextCursor));
-    if (json === null || isKnown(known, prefix + state)) return reply.code(304).send();
-    return reply.type(JSON_TYPE).send(json);
-  };
-
-  /** The task that was written, or the error of an outcome that is none. */
-  const sendWritten = async (reply: FastifyReply, written: Promise<WriteResult>) => {
-    const { outcome, isReplayed } = await written;
-    if (isReplayed) void reply.header('idempotency-replayed', 'true');
-    const { kind, id, version, json } = outcome;
-    if (version !== null) void reply.header('etag', tagOf(version));
-    if (kind === 'deleted') return { message: DELETED_MESSAGE, id };
-    if ((kind !== 'created' && kind !== 'changed') || json === null) throw failures(outcome);
-    if (kind === 'created') void reply.code(201).header('location', `${path}/${id}`);
-    return reply.type(JSON_TYPE).send(json);
-  };
+  const sendWritten = writtenSender({ path, deletedMessage: DELETED_MESSAGE, failures });
+  const viewOf = (view: string) => `${LIST_REVISION}.${view}`;
 
   const update = (request: TaskRequest & With<TaskUpdate>, reply: FastifyReply) =>
     sendWritten(reply, tasks.update(principalOf(request), request.params.task_id, request.body, guardOf(request)));
@@ -70,26 +33,28 @@ export function taskHandlers(tasks: TaskService, path: string, failures: Failure
     list: async (request: Request & { readonly query: TaskListQuery }, reply: FastifyReply) => {
       const user = principalOf(request);
       const { deleted, ...query } = request.query;
-      if (isTrue(deleted)) return sendList(request, reply, 'deleted', (known) => tasks.listDeleted(user, known));
+      if (isTrue(deleted)) {
+        return sendListed(request, reply, viewOf('deleted'), (known) => tasks.listDeleted(user, known));
+      }
       if (Object.keys(query).length === 0) {
-        return sendList(request, reply, 'newest', (known) => tasks.list(user, known));
+        return sendListed(request, reply, viewOf('newest'), (known) => tasks.list(user, known));
       }
       const page = tasks.page(query);
-      return sendList(request, reply, page.view, (known) => tasks.listPage(user, page, known));
+      return sendListed(request, reply, viewOf(page.view), async (known) => {
+        const { nextCursor, ...list } = await tasks.listPage(user, page, known);
+        if (nextCursor !== null) void reply.header('link', linkTo(path, request.url, nextCursor));
+        return list;
+      });
     },
 
     count: (request: Request & { readonly query: TaskCountsQuery }, reply: FastifyReply) => {
       const user = principalOf(request);
       const day = tasks.dayOf(request.query);
-      return sendList(request, reply, `counts.${day}`, (known) => tasks.count(user, day, known));
+      return sendListed(request, reply, viewOf(`counts.${day}`), (known) => tasks.count(user, day, known));
     },
 
-    get: async (request: TaskRequest, reply: FastifyReply) => {
-      const known = knownTags(request);
-      const { version, json } = await tasks.get(principalOf(request), request.params.task_id);
-      void reply.header('etag', tagOf(version));
-      return isKnown(known, String(version)) ? reply.code(304).send() : reply.type(JSON_TYPE).send(json);
-    },
+    get: (request: TaskRequest, reply: FastifyReply) =>
+      sendOne(request, reply, () => tasks.get(principalOf(request), request.params.task_id)),
 
     create: (request: Request & With<TaskCreate>, reply: FastifyReply) =>
       sendWritten(reply, tasks.create(principalOf(request), request.body, retryOf(request))),

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
-import { type DocumentedResponse, emptyResponse, jsonResponse } from '../../http/openapi.ts';
+import { jsonResponse } from '../../http/openapi.ts';
 import { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import {
   DeletedTask,
@@ -15,17 +15,23 @@ import {
 } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import {
+  CREATE_ONLY,
   ETAG,
-  header,
+  GUARDED,
+  IF_NONE_MATCH,
   invalidField,
   KEY,
   LIMIT,
+  LIST_ETAG,
+  linksTo,
+  location,
+  NOT_MODIFIED,
   operation,
-  REPLAYED,
   responses,
   STALE,
   text,
   WRITE,
+  WRITTEN,
   type ZodRequestTypes,
 } from './documents.ts';
 import type { Failures } from './failures.ts';
@@ -35,23 +41,9 @@ const TASKS = '/api/tasks';
 const TASK = `${TASKS}/:task_id`;
 const params = z.object({ task_id: TaskId });
 
-const LIST_ETAG = { ETag: text('Changes with everything that the list shows; opaque.') };
 const NEXT = { Link: text('The next page, while there is more.', '</api/tasks?limit=50&cursor=WyJ2MSJd>; rel="next"') };
-const LOCATION = { Location: text('Path of the new task.') };
-const WRITTEN = { ...ETAG, ...REPLAYED };
 
-const IF_NONE_MATCH = header('If-None-Match', 'Tags that the client has, as in `"7"`: 304 if one is still right.');
-const IF_MATCH = header('If-Match', 'The versions on which the write may be made, as in `"7"`, or `*`: else 412.');
-const CREATE_ONLY = header('If-None-Match', '`*` creates the task under this id, unless there is one.');
-const GUARDED = IF_MATCH.extend(KEY.shape);
-
-/** From the answer of a create to the operations on that task (OpenAPI 3.1, Link Object). */
-const TASK_LINKS = Object.fromEntries(
-  ['getTask', 'putTask', 'patchTask', 'deleteTask', 'toggleTask', 'restoreTask'].map((operationId) => [
-    operationId,
-    { operationId, parameters: { task_id: '$response.body#/id' } },
-  ]),
-);
+const TASK_LINKS = linksTo(['getTask', 'putTask', 'patchTask', 'deleteTask', 'toggleTask', 'restoreTask'], 'task_id');
 
 const TASK_ID = [
   new AppError('VALIDATION_ERROR', invalidField('task_id', 'Task id must be a UUID')),
@@ -63,8 +55,6 @@ const BODY = [
 ] as const;
 const LIMIT_REACHED = new AppError('LIMIT_REACHED', LIMIT);
 const CHANGED_SINCE = new AppError('PRECONDITION_FAILED', STALE);
-
-const NOT_MODIFIED = (headers: DocumentedResponse['headers']) => emptyResponse('The client has it already.', headers);
 
 /** The routes of tasks: path, operation, request schemas and responses of each. */
 export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, failures: Failures): void {
@@ -115,7 +105,7 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
     },
     config: responses(
       KEY,
-      { 201: jsonResponse('The new task.', Task, { ...LOCATION, ...WRITTEN }) },
+      { 201: jsonResponse('The new task.', Task, { ...location('task'), ...WRITTEN }) },
       [LIMIT_REACHED],
       BODY,
       WRITE,
@@ -147,7 +137,7 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
       GUARDED.extend(CREATE_ONLY.shape),
       {
         200: jsonResponse('The changed task.', Task, WRITTEN),
-        201: jsonResponse('The new task.', Task, { ...LOCATION, ...WRITTEN }),
+        201: jsonResponse('The new task.', Task, { ...location('task'), ...WRITTEN }),
       },
       [...TASK_ID, 'CONFLICT', LIMIT_REACHED],
       [...BODY, CHANGED_SINCE, ...WRITE],

@@ -1,0 +1,21 @@
+/** The task of the document's examples. */
+export const EXAMPLE = {
+  id: '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f',
+  user_id: 'user_1',
+  title: 'Buy oat milk',
+  description: 'Two cartons, the barista kind',
+  is_completed: false,
+  list_id: null,
+  parent_id: null,
+  position: 'a0',
+  due_date: '2026-11-23',
+  due_time: '18:30',
+  due_time_zone: 'Europe/Berlin',
+  priority: 'medium',
+  tags: ['Shopping', 'home'],
+  completed_at: null,
+  created_at: '2026-11-21T09:30:00.123456Z',
+  updated_at: '2026-11-21T09:30:00.123456Z',
+  deleted_at: null,
+  version: 7,
+};
