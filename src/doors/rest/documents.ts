@@ -18,7 +18,7 @@ export const operation = (operationId: string, summary: string, description: str
 });
 
 /** A response header. */
-const text = (description: string, example?: string) => ({
+export const text = (description: string, example?: string) => ({
   type: 'string',
   description,
   ...(example === undefined ? {} : { examples: [example] }),
