@@ -144,6 +144,10 @@ const FILTERS: readonly (readonly [Values, (task: Task) => boolean])[] = [
   [{ tag: ' HOME ' }, ({ tags }) => tags.includes('Home')],
   [{ tag: ['NEXT WEEK', 'home'] }, ({ tags }) => tags.includes('Home') && tags.includes('next week')],
   [{ tag: 'week' }, () => false],
+  [
+    { tag: 'home', q: 'milk' },
+    ({ tags, title, description }) => tags.includes('Home') && /milk/i.test(`${title} ${description}`),
+  ],
   [{ tag: 'home', is_completed: 'false' }, ({ tags, is_completed }) => tags.includes('Home') && !is_completed],
   [{ due_from: '2026-11-23' }, ({ due_date }) => due_date !== null && due_date >= '2026-11-23'],
   [{ due_to: '2026-11-22' }, ({ due_date }) => due_date !== null && due_date <= '2026-11-22'],
@@ -357,6 +361,22 @@ onEachDatabase(
       assert.deepEqual(await shown('upcoming', 'pacific/kiritimati'), ['2026-11-29', '2026-11-30']);
       assert.deepEqual(await shown('overdue', 'Etc/GMT+12'), ['2026-11-21']);
       assert.deepEqual(await shown('overdue', 'Pacific/Kiritimati'), ['2026-11-21', '2026-11-22']);
+    });
+
+    test('tasks of a list, and below a task', async () => {
+      const person = await onSunday(service());
+      const list = (await person.send('POST', '/api/lists', { name: 'Work' })).json<{ id: string }>();
+      const parent = await person.create('parent', { list_id: list.id });
+      for (const title of ['c', 'b', 'a']) await person.create(title, { list_id: list.id, parent_id: parent.id });
+      await person.create('in the inbox');
+      const shown = async (values: Values) => titles(await pagesOf(person, { limit: '2', ...values }));
+      assert.deepEqual(await shown({ list_id: list.id, sort: 'position' }), ['parent', 'c', 'b', 'a']);
+      assert.deepEqual(await shown({ list_id: list.id.toUpperCase(), sort: 'title' }), ['a', 'b', 'c', 'parent']);
+      assert.deepEqual(await shown({ list_id: 'inbox', sort: '-position' }), ['in the inbox']);
+      assert.deepEqual(await shown({ parent_id: parent.id, sort: '-position' }), ['a', 'b', 'c']);
+      assert.deepEqual(await shown({ parent_id: 'none', sort: 'title' }), ['in the inbox', 'parent']);
+      const { lists } = (await person.send('GET', '/api/tasks/counts')).json<{ lists: object }>();
+      assert.deepEqual(lists, { [list.id]: 4, inbox: 1 });
     });
 
     test('counts: open, completed, overdue, today, by list and by tag', async () => {

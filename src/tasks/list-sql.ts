@@ -160,15 +160,23 @@ function behind({ page, part }: PageRead, keys: readonly Key[]): readonly Fragme
  */
 function wayOf({ page: { filter, order }, part, rareWord }: PageRead): 'in-order' | 'by-tag' | 'all' {
   const { isCompleted, hasDue, listId, completedFrom, completedTo, dueFrom, dueTo, tagKeys } = filter;
-  if (part === 'without-values') return 'in-order';
   if (rareWord !== null) return 'all';
+  if (tagKeys.length > 0) return order.by === 'created_at' ? 'by-tag' : 'all';
+  if (part === 'without-values') return 'in-order';
   if (order.by === 'due' && isCompleted === false && hasDue !== false) return 'in-order';
   if (order.by === 'completed_at' && isCompleted === true) return 'in-order';
   if (order.by === 'position' && listId !== null) return 'in-order';
   if (order.by !== 'created_at') return 'all';
-  if (tagKeys.length > 0) return 'by-tag';
   const isByDue = isCompleted === false && (dueFrom ?? dueTo) !== null;
   return isByDue || (completedFrom ?? completedTo) !== null ? 'all' : 'in-order';
+}
+
+/** @returns the condition on tasks with an entry of the rare word, or of a tag: few, where they are not read in order. */
+function entriesOf({ page: { filter }, rareWord }: PageRead): readonly Fragment[] {
+  const having = (condition: string) => `tasks.id = any(array(select task_id from todo.task_words where ${condition}))`;
+  if (rareWord !== null) return [{ text: having(hasWord(0)), values: wordValues([rareWord]) }];
+  if (filter.tagKeys.length > 0) return [{ text: having(`user_id = $owner and word = '#' || $tag_0::text`) }];
+  return [];
 }
 
 /** @returns common table expressions, the last of which, `page`, has one task more than the limit in the order. */
@@ -184,14 +192,7 @@ function tablesOf(read: PageRead): Fragment {
     ...conditionsOf(filter),
     ...(first === undefined ? [] : [{ text: `${first.sql} ${isNull}` }]),
     ...behind(read, keys),
-    ...(rareWord === null
-      ? []
-      : [
-          {
-            text: `tasks.id = any(array(select task_id from todo.task_words where ${hasWord(0)}))`,
-            values: wordValues([rareWord]),
-          },
-        ]),
+    ...(way === 'all' ? entriesOf(read) : []),
   ];
   const where = conditions.map(({ text }) => text).join(' and ');
   const values = Object.assign({ rows: limit + 1 }, ...conditions.map((condition) => condition.values ?? {}));
@@ -216,7 +217,7 @@ function tablesOf(read: PageRead): Fragment {
   }
   const sorted = keys.map((_, index) => `key_${index}`);
   const text = `matching as materialized (
-      select id, ${names.map((name, index) => `${name} as key_${index}`).join(', ')} from todo.tasks where ${where}
+      select ${['id', ...names.map((name, index) => `${name} as key_${index}`)].join(', ')} from todo.tasks where ${where}
     ), places as materialized (
       select id, row_number() over () as place
       from (select id from matching order by ${inOrder(sorted, 'id')} limit $rows) as first
