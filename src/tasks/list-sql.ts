@@ -181,7 +181,7 @@ function entriesOf({ page: { filter }, rareWord }: PageRead): readonly Fragment[
 
 /** @returns common table expressions, the last of which, `page`, has one task more than the limit in the order. */
 function tablesOf(read: PageRead): Fragment {
-  const { page, part, limit, rareWord } = read;
+  const { page, part, limit } = read;
   const { filter, order } = page;
   const keys = keysOf(read);
   const direction = order.isDescending ? 'desc' : 'asc';
