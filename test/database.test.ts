@@ -69,6 +69,38 @@ onEachDatabase('the database', (service) => {
     assert.deepEqual(new Set(names), new Set(statementNames()));
   });
 
+  test('the place of a new task is found by an index, in a list and in the inbox', async () => {
+    const { database } = service().opened;
+    const list = randomUUID();
+    const owner = `places-${list}`;
+    await runAs(database, owner, `insert into todo.users (id) values ('${owner}')`);
+    const places = 'todo.positions_after(null, 2000)) with ordinality as places (position, place)';
+    await runAs(
+      database,
+      owner,
+      `insert into todo.tasks (user_id, id, title, position, list_id)
+       select '${owner}', gen_random_uuid(), 'task', position, case when place % 2 = 0 then '${list}'::uuid end
+       from unnest(${places}`,
+    );
+    const [[sibling] = []] = await runAs(
+      database,
+      owner,
+      `select id from todo.tasks where user_id = '${owner}' and list_id is null order by position limit 1`,
+    );
+    for (const of of ['null', `'${list}'`]) {
+      for (const place of [
+        `todo.last_position('${owner}', ${of})`,
+        `todo.place_task('${owner}', '${list}', null, null, '${sibling}', 'after', null)`,
+      ]) {
+        const call = `explain (analyze, buffers, timing off) select ${place}`;
+        await runAs(database, owner, call);
+        const plan = (await runAs(database, owner, call)).flat().join('\n');
+        const pages = Number(/Buffers: shared hit=(\d+)/.exec(plan)?.[1]);
+        assert.ok(pages < 40, `${place} reads ${pages} pages\n${plan}`);
+      }
+    }
+  });
+
   test('users take turns: what one has queued does not delay another', async () => {
     const { database } = service().opened;
     const answered: string[] = [];

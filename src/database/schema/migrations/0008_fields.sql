@@ -189,7 +189,7 @@ create index tasks_by_position on todo.tasks (user_id, list_id, position, id) wh
 create function todo.last_position(owner text, list uuid) returns text
   language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 begin
-  -- Two statements: an index is of no use to `is not distinct from`. To the planner `is null` is no constant.
+  -- Two statements: an index is of no use to `is not distinct from`, and to the planner `is null` says nothing of order.
   if list is null then
     return (
       select position from todo.tasks where user_id = owner and list_id is null and deleted_at is null

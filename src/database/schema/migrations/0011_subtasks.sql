@@ -33,6 +33,7 @@ create function todo.place_task(
   out place text, out moved uuid[], out positions text[]
 ) language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
+  -- Orders begin with list_id: to the planner, `is null` says nothing of the order of an index.
   siblings constant text := format(
     'from todo.tasks where user_id = $1 and deleted_at is null and id <> $2 and list_id %s and parent_id %s',
     case when list is null then 'is null' else '= $3' end,
@@ -51,13 +52,17 @@ begin
   if side is null then
     place := coalesce(given, todo.position_after(todo.last_position(owner, list)));
   else
-    execute 'select position ' || siblings || ' and id = $5' into key using owner, task, list, parent, sibling;
+    select found.position into key
+    from (select * from todo.tasks where user_id = owner and id = sibling offset 0) as found
+    where deleted_at is null and id <> task and list_id is not distinct from list and parent_id is not distinct from parent;
     if key is null then
       return;
     end if;
-    execute 'select max(position) ' || siblings || ' and position < $5' into low using owner, task, list, parent, key;
-    execute 'select min(position) ' || siblings || ' and position > $5' into high using owner, task, list, parent, key;
-    execute 'select array_agg(id order by id) ' || siblings || ' and position = $5'
+    execute 'select position ' || siblings || ' and position < $5 order by list_id desc, position desc limit 1'
+      into low using owner, task, list, parent, key;
+    execute 'select position ' || siblings || ' and position > $5 order by list_id, position limit 1'
+      into high using owner, task, list, parent, key;
+    execute 'select array_agg(id) from (select id ' || siblings || ' and position = $5 order by list_id, position, id) as alike'
       into alike using owner, task, list, parent, key;
     before := array_position(alike, sibling) - (side = 'before')::integer;
     if before = cardinality(alike) then
@@ -81,7 +86,7 @@ begin
   end if;
   low := null;
   high := null;
-  for near in execute 'select id, position ' || siblings || ' and position < $5 order by position desc, id desc limit 101'
+  for near in execute 'select id, position ' || siblings || ' and position < $5 order by list_id desc, position desc, id desc limit 101'
     using owner, task, list, parent, place
   loop
     low := near.position;
@@ -90,7 +95,7 @@ begin
     low := null;
   end loop;
   before := cardinality(moved);
-  for near in execute 'select id, position ' || siblings || ' and position >= $5 order by position, id limit 101'
+  for near in execute 'select id, position ' || siblings || ' and position >= $5 order by list_id, position, id limit 101'
     using owner, task, list, parent, place
   loop
     high := near.position;
