@@ -19,6 +19,7 @@ import { pgbouncerRestart, pgRestart } from './pg-restart.ts';
 import { pgStandby } from './pg-standby.ts';
 import { pgTooManyConnections } from './pg-too-many-connections.ts';
 import { poolExhausted } from './pool-exhausted.ts';
+import { recurrence } from './recurrence.ts';
 import { embeddedRestarts, rollingRestarts } from './restarts.ts';
 import { sigterm } from './sigterm.ts';
 import { slowClients } from './slow-clients.ts';
@@ -65,6 +66,7 @@ const DRILLS: readonly Drill[] = [
   pgColdStart,
   poolExhausted,
   newcomer,
+  recurrence,
 ];
 
 const HELP = `npm run drill -- [options] [name…]

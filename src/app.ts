@@ -123,7 +123,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     changes.wake(user);
     jobs.noteWrite();
   });
-  const effects = taskEffects(config);
+  const effects = taskEffects(config, clock);
   const lists = listEffects(config.deletedTasksDays);
   await mountRest(app, {
     tasks: createTaskService({ database, writer, effects, unsent, clock }),

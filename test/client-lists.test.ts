@@ -122,6 +122,46 @@ describe('lists of the client', () => {
     assert.deepEqual([await device.client().lists.all(), device.conflicts], [[], []]);
   });
 
+  for (const tasks of ['inbox', 'delete'] as const) {
+    test(`a mirror shows at once what becomes of the tasks of a list that is deleted: ${tasks}`, async (t) => {
+      const device = newDevice(t, url);
+      const online = device.client();
+      const list = await online.lists.create({ name: 'To be deleted' });
+      const task = await online.create({ title: 'In the list', list_id: list.id });
+      const local = await device.open();
+      await settled(local);
+      device.network.cut();
+      await until(local, () => local.status === 'offline');
+      await local.deleteList(list.id, tasks);
+      const seen = tasks === 'inbox' ? [{ ...task, list_id: null }] : [];
+      assert.deepEqual([local.lists(), local.tasks(), local.get(task.id)], [[], seen, seen[0]]);
+      device.network.restore();
+      local.sync();
+      await settled(local);
+      await until(local, () => local.tasks().every(({ list_id }) => list_id === null));
+      assert.deepEqual(local.tasks(), await online.list());
+      assert.equal(local.tasks().length, seen.length);
+    });
+  }
+
+  test('a mirror puts a task into a list that the service has not seen', async (t) => {
+    const device = newDevice(t, url);
+    const local = await device.open();
+    await settled(local);
+    device.network.cut();
+    await until(local, () => local.status === 'offline');
+    const list = await local.createList({ name: 'New' });
+    await local.create({ title: 'In it', list_id: list.id });
+    device.network.restore();
+    local.sync();
+    await settled(local);
+    assert.deepEqual(
+      (await device.client().list()).map(({ title, list_id }) => [title, list_id]),
+      [['In it', list.id]],
+    );
+    assert.deepEqual(device.conflicts, []);
+  });
+
   for (const decision of ['mine', 'theirs'] as const) {
     test(`a change of what was changed elsewhere is decided by the application: ${decision}`, async (t) => {
       const device = newDevice(t, url);

@@ -6,10 +6,12 @@ import type { UserId } from '../dist/core/user.js';
 import type { Database } from '../dist/database/database.js';
 import type { Rows } from '../dist/database/sql.js';
 import { JobScheduler, type SchedulerOptions } from '../dist/jobs/scheduler.js';
+import { purgeDeletedLists } from '../dist/lists/job-sql.js';
 import { blankDeletedTasks, purgeBlankTasks } from '../dist/tasks/job-sql.js';
 import { replyJobs } from '../dist/writes/job.js';
 import { deleteOldReplies } from '../dist/writes/job-sql.js';
 import { changesOf } from './support/changes.ts';
+import { createList } from './support/lists.ts';
 import { onEachDatabase, onPostgres, openPostgresAt, type Person, startService, type Task } from './support/service.ts';
 import { statement } from './support/statements.ts';
 import { stubDatabase } from './support/stub-database.ts';
@@ -57,6 +59,22 @@ async function deletedTasks(person: Person, count: number): Promise<string[]> {
 onEachDatabase(
   'background jobs',
   (service) => {
+    test('the row of a list goes a year after its deletion, and then a position before that is expired', async () => {
+      const person = await service().person();
+      const [old, recent] = [await createList(person, 'old'), await createList(person, 'recent')];
+      const { cursor } = await changesOf(person);
+      for (const { id } of [old, recent]) await person.send('DELETE', `/api/lists/${id}`);
+      const { database } = service().opened;
+      const idsLeft = () => asOperator(database, `select id from todo.lists where user_id = '${person.sub}'`);
+      await asOperator(
+        database,
+        `update todo.lists set deleted_at = now() - interval '366 days' where user_id = '${person.sub}' and id = '${old.id}'`,
+      );
+      await untilJobs(person, async () => (await idsLeft()).length === 1);
+      assert.deepEqual(await idsLeft(), [[recent.id]]);
+      assert.equal((await person.send('GET', `/api/changes?cursor=${cursor}`)).statusCode, 410);
+    });
+
     test('the content of tasks deleted more than DELETED_TASKS_DAYS ago goes, a change for each, and no other', async () => {
       const { database } = service().opened;
       const [person, writer] = [await service().person(), await service().person()];
@@ -171,16 +189,22 @@ onEachDatabase('the statements of background jobs', (service) => {
       `insert into todo.replies (user_id, key, part, request, kind)
        select id, n::text, 0, 'x', 'created' from todo.users, generate_series(1, 100) as n`,
     );
+    await asOperator(
+      database,
+      `insert into todo.lists (user_id, id, deleted_at) select id, gen_random_uuid(), now()
+       from todo.users, generate_series(1, 100)`,
+    );
     await service().opened.analyze();
     for (const [bound, index] of [
       [blankDeletedTasks({ days: 30 }), 'tasks_to_blank'],
       [purgeBlankTasks({}), 'tasks_to_purge'],
+      [purgeDeletedLists({}), 'lists_to_purge'],
       [deleteOldReplies({}), 'replies_oldest_first'],
     ] as const) {
       const text = bound.statement.text.replaceAll('$1', bound.values[0] ?? '');
       const plan = (await asOperator(database, `explain ${text}`)).flat().join('\n');
       assert.match(plan, new RegExp(`Index Scan using ${index}`), plan);
-      assert.match(plan, /Index Scan (using|on) (tasks|replies)_pkey/, plan);
+      assert.match(plan, /Index Scan (using|on) (tasks|lists|replies)_pkey/, plan);
       assert.doesNotMatch(plan, /Seq Scan|\bSort\b/, plan);
     }
   });

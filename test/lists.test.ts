@@ -301,10 +301,11 @@ onEachDatabase('lists', (service) => {
 });
 
 /** Puts the tasks into the list. */
-async function fill(service: Service, list: List, tasks: readonly Task[]): Promise<void> {
-  const ids = tasks.map(({ id }) => `'${id}'`).join(', ');
-  const text = `update todo.tasks set list_id = '${list.id}' where user_id = '${list.user_id}' and id in (${ids})`;
-  await service.opened.database.transaction({ kind: 'admin' }, [statement(text)]);
+async function fill(person: Person, list: List, tasks: readonly Task[]): Promise<void> {
+  for (const { id } of tasks) {
+    const answer = await person.send('PATCH', `/api/tasks/${id}`, { list_id: list.id });
+    assert.equal(answer.statusCode, 200, answer.body);
+  }
 }
 
 /** Of each task, its list and whether it is deleted. */
@@ -322,8 +323,8 @@ onEachDatabase('the tasks of a list that is deleted', (service) => {
     const [list, other] = [await createList(person, 'to be deleted'), await createList(person, 'other')];
     const tasks = [await person.create('a'), await person.create('b'), await person.create('c')];
     const [elsewhere, inbox] = [await person.create('d, elsewhere'), await person.create('e, in the inbox')];
-    await fill(service(), list, tasks);
-    await fill(service(), other, [elsewhere]);
+    await fill(person, list, tasks);
+    await fill(person, other, [elsewhere]);
     const { cursor, version } = await changesOf(person);
     return { person, list, other, tasks, elsewhere, inbox, cursor, version };
   };
@@ -370,12 +371,54 @@ onEachDatabase('the tasks of a list that is deleted', (service) => {
     assert.equal((await person.send('GET', '/api/tasks?deleted=true')).json<{ tasks: Task[] }>().tasks.length, 2);
   });
 
+  test('are none of its tasks any more, however many were moved into it meanwhile', async () => {
+    const { person, list } = await filled();
+    const tasks = await Promise.all(Array.from({ length: 10 }, (_, at) => person.create(`task ${at}`)));
+    const move = ({ id }: Task) => person.send('PATCH', `/api/tasks/${id}`, { list_id: list.id });
+    const answers = await Promise.all([
+      ...tasks.slice(0, 5).map(move),
+      person.send('DELETE', `/api/lists/${list.id}`),
+      ...tasks.slice(5).map(move),
+      person.send('POST', '/api/tasks', { title: 'created meanwhile', list_id: list.id }),
+    ]);
+    const refused = answers.filter(({ statusCode }) => statusCode === 400);
+    assert.ok(refused.every(({ body }) => body.includes('"field":"list_id"')));
+    assert.equal(answers[5]?.statusCode, 200);
+    assert.deepEqual(
+      (await placesOf(service(), person)).filter(([, place]) => place === list.id),
+      [],
+    );
+    const { changes } = await changesOf(person);
+    assert.equal(new Set(changes.map(({ version }) => version)).size, changes.length);
+  });
+
+  test('come back with their subtasks, to the inbox; each was deleted with the others', async () => {
+    const person = await service().person();
+    const list = await createList(person, 'of a tree');
+    const parent = await person.create('a parent', { list_id: list.id });
+    const child = await person.create('b child', { parent_id: parent.id });
+    await person.create('c grandchild', { parent_id: child.id });
+    await person.send('DELETE', `/api/lists/${list.id}?tasks=delete`);
+    assert.deepEqual(await person.list(), []);
+    assert.equal((await person.send('POST', `/api/tasks/${parent.id}/restore`)).statusCode, 200);
+    assert.deepEqual(await placesOf(service(), person), [
+      ['a parent', null, 'f'],
+      ['b child', null, 'f'],
+      ['c grandchild', null, 'f'],
+    ]);
+    const tree = (await person.list()).map(({ id, parent_id }) => [id, parent_id]);
+    assert.deepEqual(tree.slice(1), [
+      [child.id, parent.id],
+      [parent.id, null],
+    ]);
+  });
+
   test('stay where they are if the list is not deleted, and those of another user with such an id always', async () => {
     const { person, list, cursor } = await filled();
     const other = await service().person();
     await other.send('PUT', `/api/lists/${list.id}`, { name: 'of another' }, { 'if-none-match': '*' });
     const theirs = await other.create('theirs');
-    await fill(service(), { ...list, user_id: other.sub }, [theirs]);
+    await fill(other, list, [theirs]);
     const stale = await person.send('DELETE', `/api/lists/${list.id}?tasks=delete`, undefined, { 'if-match': '"77"' });
     assert.equal(stale.statusCode, 412);
     assert.deepEqual((await changesOf(person, { cursor })).changes, []);
@@ -426,6 +469,22 @@ onEachDatabase('the tasks of a list that is deleted', (service) => {
     assert.deepEqual([counted, trashed], ['t', 't']);
   });
 });
+
+onEachDatabase(
+  'with DELETED_TASKS_DAYS=0',
+  (service) => {
+    test('the content of the tasks that are deleted with their list goes at once', async () => {
+      const person = await service().person();
+      const list = await createList(person, 'x');
+      const task = await person.create('gone', { list_id: list.id, tags: ['gone'], due_date: '2026-11-23' });
+      assert.equal((await person.send('DELETE', `/api/lists/${list.id}?tasks=delete`)).statusCode, 200);
+      assert.equal((await person.send('GET', '/api/tasks?deleted=true')).body, '{"tasks":[]}');
+      assert.equal((await person.send('POST', `/api/tasks/${task.id}/restore`)).statusCode, 404);
+      assert.deepEqual(await placesOf(service(), person), [[null, null, 't']]);
+    });
+  },
+  { config: { deletedTasksDays: 0 } },
+);
 
 onEachDatabase('lists in changes', (service) => {
   test('lists and tasks come by version, each at its newest state; a deleted list has no content', async () => {

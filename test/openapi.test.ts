@@ -27,6 +27,7 @@ const BODIES: Readonly<Record<string, string>> = {
   'post /api/tasks': 'TaskCreate',
   'put /api/tasks/{task_id}': 'TaskUpdate',
   'patch /api/tasks/{task_id}': 'TaskUpdate',
+  'post /api/tasks/{task_id}/toggle': 'TaskToggle',
   'post /api/lists': 'ListCreate',
   'put /api/lists/{list_id}': 'ListUpdate',
   'patch /api/lists/{list_id}': 'ListUpdate',
@@ -40,9 +41,9 @@ const LIST_FIELDS = ['name*', 'color', 'position', 'is_archived'];
 const OPERATIONS: Readonly<Record<'Task' | 'List', Readonly<Record<string, readonly string[]>>>> = {
   Task: {
     create: ['op*', 'type', 'id', 'if_version', ...CREATED],
-    put: ['op*', 'type', ...TARGET, ...CREATED],
+    put: ['op*', 'type', ...TARGET, ...CREATED, 'completed_on'],
     update: ['op*', 'type', ...TARGET, ...FIELDS, ...CHANGES],
-    toggle: ['op*', 'type', ...TARGET],
+    toggle: ['op*', 'type', ...TARGET, 'completed_on'],
     delete: ['op*', 'type', ...TARGET],
     restore: ['op*', 'type', ...TARGET],
   },
@@ -104,6 +105,8 @@ const PARAMETERS: Readonly<
 const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
   'post /api/tasks': ['201', '409'],
   'put /api/tasks/{task_id}': ['200', '201', '409'],
+  'patch /api/tasks/{task_id}': ['200', '409'],
+  'post /api/tasks/{task_id}/toggle': ['200', '409'],
   'post /api/tasks/{task_id}/restore': ['200', '409'],
   'post /api/lists': ['201', '409'],
   'put /api/lists/{list_id}': ['200', '201', '409'],
@@ -196,7 +199,8 @@ describe('the OpenAPI document', () => {
       const name = BODIES[`${method} ${path}`];
       const where = `${method} ${path}`;
       const { required, content = {} } = operation.requestBody ?? {};
-      assert.deepEqual([required, Object.keys(content)], name ? [true, ['application/json']] : [undefined, []], where);
+      const isRequired = name === undefined || name === 'TaskToggle' ? undefined : true;
+      assert.deepEqual([required, Object.keys(content)], [isRequired, name ? ['application/json'] : []], where);
       const { schema, example, examples } = content['application/json'] ?? {};
       assert.deepEqual(schema, name && { $ref: `#/components/schemas/${name}` }, where);
       const shown = [example, ...Object.values(examples ?? {}).map(({ value }) => value)].filter(Boolean);
@@ -358,7 +362,7 @@ describe('the OpenAPI document', () => {
       FIELDS.filter((name) => !(name in task)),
       [],
     );
-    assert.equal(Object.keys(task).length, FIELDS.length + 7);
+    assert.equal(Object.keys(task).length, FIELDS.length + 8);
     for (const wrong of [
       { id: task.id.replaceAll('-', '') },
       { updated_at: '2026-11-21' },

@@ -24,6 +24,8 @@ export interface BatchCreate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly before?: string;
   readonly after?: string;
 }
@@ -77,8 +79,11 @@ export interface BatchPut {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly before?: string;
   readonly after?: string;
+  readonly completed_on?: string;
 }
 
 /** Replaces the list, or creates it; with `if_version` 0 it must not exist. */
@@ -125,6 +130,7 @@ export interface BatchToggle {
   readonly type?: 'task';
   readonly id: string;
   readonly if_version?: number;
+  readonly completed_on?: string;
 }
 
 /** Changes the given fields of the task, at least one. */
@@ -144,10 +150,13 @@ export interface BatchUpdate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
   readonly before?: string;
   readonly after?: string;
+  readonly completed_on?: string;
 }
 
 /** Changes the given fields of the list, at least one. */
@@ -268,7 +277,10 @@ export interface Task {
   readonly due_time_zone: string | null;
   readonly priority: 'none' | 'low' | 'medium' | 'high';
   readonly tags: readonly (string)[];
+  readonly recurrence: string | null;
+  readonly recurrence_from: 'due' | 'completed';
   readonly completed_at: string | null;
+  readonly series_id: string | null;
   readonly created_at: string;
   readonly updated_at: string;
   readonly deleted_at: string | null;
@@ -298,6 +310,8 @@ export interface TaskCreate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly before?: string;
   readonly after?: string;
 }
@@ -308,7 +322,12 @@ export interface TaskList {
   readonly next_cursor?: string;
 }
 
-/** The fields to change, at least one of `title`, `description`, `is_completed`, `list_id`, `parent_id`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `add_tags`, `remove_tags`, `before`, `after`. Fields not given keep their values; others are ignored. */
+/** May be left out. */
+export interface TaskToggle {
+  readonly completed_on?: string;
+}
+
+/** The fields to change, at least one of `title`, `description`, `is_completed`, `list_id`, `parent_id`, `position`, `due_date`, `due_time`, `due_time_zone`, `priority`, `tags`, `recurrence`, `recurrence_from`, `add_tags`, `remove_tags`, `before`, `after`, `completed_on`. Fields not given keep their values; others are ignored. */
 export interface TaskUpdate {
   readonly title?: string;
   readonly description?: string | null;
@@ -321,8 +340,11 @@ export interface TaskUpdate {
   readonly due_time_zone?: string | null;
   readonly priority?: 'none' | 'low' | 'medium' | 'high';
   readonly tags?: readonly (string)[];
+  readonly recurrence?: string | null;
+  readonly recurrence_from?: 'due' | 'completed';
   readonly add_tags?: readonly (string)[];
   readonly remove_tags?: readonly (string)[];
   readonly before?: string;
   readonly after?: string;
+  readonly completed_on?: string;
 }

@@ -74,7 +74,8 @@ export interface TodoClient {
   create(task: TaskCreate & { readonly id?: string }, options?: Omit<WriteOptions, 'ifMatch'>): Promise<Task>;
   put(id: string, task: TaskUpdate, options?: WriteOptions): Promise<Task>;
   patch(id: string, change: TaskUpdate, options?: WriteOptions): Promise<Task>;
-  toggle(id: string, options?: WriteOptions): Promise<Task>;
+  /** @param options.completedOn the person's day, `YYYY-MM-DD`, on which a recurring task is completed. */
+  toggle(id: string, options?: WriteOptions & { readonly completedOn?: string }): Promise<Task>;
   /** @param options.permanent blanks the content at once, so that it cannot be restored. */
   delete(id: string, options?: WriteOptions & { readonly permanent?: boolean }): Promise<DeletedTask>;
   restore(id: string, options?: WriteOptions): Promise<Task>;
@@ -177,7 +178,13 @@ export function createClient(options: HttpOptions): TodoClient {
     create: (task, options) => create('/api/tasks', taskPath, task, options),
     put: (id, task, options = {}) => write('PUT', taskPath(id), task, options),
     patch: (id, change, options = {}) => write('PATCH', taskPath(id), change, options),
-    toggle: (id, options = {}) => write('POST', `${taskPath(id)}/toggle`, null, options),
+    toggle: (id, { completedOn, ...options } = {}) =>
+      write(
+        'POST',
+        `${taskPath(id)}/toggle`,
+        completedOn === undefined ? null : { completed_on: completedOn },
+        options,
+      ),
     delete: (id, { permanent = false, ...options } = {}) =>
       write('DELETE', taskPath(id) + query({ permanent: permanent ? 'true' : null }), null, options),
     restore: (id, options = {}) => write('POST', `${taskPath(id)}/restore`, null, options),

@@ -17,6 +17,9 @@ export const newTask = (id: string, user: string, at: string, { before, after, .
   due_time_zone: null,
   priority: 'none',
   tags: [],
+  recurrence: null,
+  recurrence_from: 'due',
+  series_id: null,
   completed_at: fields.is_completed === true ? at : null,
   created_at: at,
   updated_at: at,
@@ -39,7 +42,7 @@ const changedTags = (tags: readonly string[], added: readonly string[], removed:
 
 /** @returns `task` as the service will make it of the update. @param at the time, as the service writes it. */
 export function changedTask(task: Task, update: TaskUpdate, at: string): Task {
-  const { add_tags = [], remove_tags = [], before, after, ...fields } = update;
+  const { add_tags = [], remove_tags = [], before, after, completed_on, ...fields } = update;
   const changed = { ...task, ...fields, updated_at: at };
   return {
     ...changed,
@@ -52,7 +55,8 @@ export function changedTask(task: Task, update: TaskUpdate, at: string): Task {
 export function mergedUpdate(first: TaskUpdate, second: TaskUpdate, isNew: boolean): TaskUpdate {
   const { add_tags: firstAdded = [], remove_tags: firstRemoved = [], ...firstFields } = first;
   const { add_tags: added = [], remove_tags: removed = [], ...secondFields } = second;
-  const fields = { ...firstFields, ...secondFields };
+  const { completed_on: day, ...rest } = { ...firstFields, ...secondFields };
+  const fields = rest.is_completed === true && day !== undefined ? { ...rest, completed_on: day } : rest;
   if (second.tags !== undefined) return fields;
   const tags = isNew ? (first.tags ?? []) : first.tags;
   if (tags !== undefined) return { ...fields, tags: changedTags(tags, added, removed) };
@@ -62,6 +66,19 @@ export function mergedUpdate(first: TaskUpdate, second: TaskUpdate, isNew: boole
     remove_tags: [...without(firstRemoved, both), ...removed],
   };
   return { ...fields, ...(changes.add_tags.length + changes.remove_tags.length > 0 ? changes : {}) };
+}
+
+/**
+ * @param task as it was before. @param now when the person changes it, of whose day a recurring task is completed.
+ * @returns the update, with that day.
+ */
+export function datedUpdate(update: TaskUpdate, task: Task | undefined, now: Date): TaskUpdate {
+  const { is_completed, completed_on, recurrence = task?.recurrence ?? null } = update;
+  if (is_completed !== true || task?.is_completed === true || completed_on !== undefined || recurrence === null) {
+    return update;
+  }
+  const [month, day] = [now.getMonth() + 1, now.getDate()].map((part) => String(part).padStart(2, '0'));
+  return { ...update, completed_on: `${now.getFullYear()}-${month}-${day}` };
 }
 
 /** @returns the fields as the service stores them. */

@@ -53,7 +53,7 @@ export const patient = (database: Database): Database => ({
 export function tasksOn(database: Database): TaskService {
   const own = patient(database);
   const writer = createWriter(own, () => undefined);
-  const effects = taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 });
+  const effects = taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 }, Date.now);
   return createTaskService({ database: own, writer, effects, unsent: new ByteBudget(Number.POSITIVE_INFINITY) });
 }
 
@@ -168,7 +168,7 @@ export class Ledger {
     else if (choice < 0.6 || history === undefined) own.push(await this.#create(tasks, user));
     else if (choice < 0.75) {
       await this.#change(history, (id) => tasks.update(user, id, { description: this.#text() }, UNGUARDED));
-    } else if (choice < 0.85) await this.#change(history, (id) => tasks.toggle(user, id, UNGUARDED));
+    } else if (choice < 0.85) await this.#change(history, (id) => tasks.toggle(user, id, {}, UNGUARDED));
     else if (choice < 0.9 && deleted.length > 0) {
       const restored = deleted.pop() ?? history;
       await this.#change(restored, (id) => tasks.restore(user, id, UNGUARDED));

@@ -82,7 +82,7 @@ export function createBatchService(writer: Writer, { tasks, lists }: Effects): B
       case 'update':
         return tasks.update(user, operation.id, operation, expected);
       case 'toggle':
-        return tasks.toggle(user, operation.id, expected);
+        return tasks.toggle(user, operation.id, operation, expected);
       case 'delete':
         return tasks.delete(user, operation.id, { isPermanent: false, absent: 'deleted' }, expected);
       case 'restore':

@@ -3,7 +3,14 @@ import { LIST_EXAMPLE, ListChanges, ListCreate, ListId, requireListField, tasksO
 import { EXAMPLE } from '../tasks/example.ts';
 import { requireNeeded } from '../tasks/fields.ts';
 import { requireOnePlace } from '../tasks/placement.ts';
-import { refuseBothTags, requireField, TaskChanges, TaskCreate, TaskId } from '../tasks/task.ts';
+import {
+  refuseContradictions,
+  requireCompletion,
+  requireField,
+  TaskChanges,
+  TaskCreate,
+  TaskId,
+} from '../tasks/task.ts';
 
 export const MAX_OPERATIONS = 100;
 export const MAX_BATCH_BYTES = 262_144;
@@ -38,16 +45,17 @@ const create = z
   })
   .superRefine(requireNeeded)
   .superRefine(requireOnePlace);
+const { completed_on } = TaskChanges.shape;
 const put = z
-  .object({ op: z.literal('put'), ...ofTask, ...target, ...TaskCreate.shape })
+  .object({ op: z.literal('put'), ...ofTask, ...target, ...TaskCreate.shape, completed_on })
   .superRefine(requireNeeded)
-  .superRefine(requireOnePlace);
+  .superRefine(requireOnePlace)
+  .superRefine(requireCompletion);
 const update = z
   .looseObject({ op: z.literal('update'), ...ofTask, ...target, ...TaskChanges.shape })
   .superRefine(({ op, type, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
-  .superRefine(refuseBothTags)
-  .superRefine(requireOnePlace);
-const toggle = z.object({ op: z.literal('toggle'), ...ofTask, ...target });
+  .superRefine(refuseContradictions);
+const toggle = z.object({ op: z.literal('toggle'), ...ofTask, ...target, completed_on });
 const remove = z.object({ op: z.literal('delete'), ...ofTask, ...target });
 const restore = z.object({ op: z.literal('restore'), ...ofTask, ...target });
 

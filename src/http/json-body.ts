@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import { digestBody, digestKeyedBodies } from './idempotency-key.ts';
 
@@ -39,29 +40,42 @@ function acceptsBody(request: FastifyRequest): boolean {
   return request.routeOptions.schema?.body !== undefined;
 }
 
+/** Whether an empty object would do as the body, which may be left out then. */
+function mayBeLeftOut({ routeOptions }: FastifyRequest): boolean {
+  const body = routeOptions.schema?.body;
+  return body instanceof z.ZodType && body.safeParse({}).success;
+}
+
 /**
- * Routes with a body schema accept only a JSON object in UTF-8 (RFC 8259) as `application/json`; other routes ignore
- * the body. Errors are `INVALID_REQUEST`.
+ * Routes with a body schema accept only a JSON object in UTF-8 (RFC 8259) as `application/json`; those that need none, and
+ * other routes, ignore a body of another type. Errors are `INVALID_REQUEST`.
  */
 export function parseJsonBodies(app: FastifyInstance): void {
   digestKeyedBodies(app);
   app.removeAllContentTypeParsers();
+  const isIgnored = (request: FastifyRequest, type = '') =>
+    !acceptsBody(request) || (typeError(type) !== undefined && mayBeLeftOut(request));
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (request, bytes: Buffer, done) => {
     try {
       digestBody(request, bytes);
-      done(null, acceptsBody(request) ? parseObject(bytes) : undefined);
+      const isAbsent =
+        isIgnored(request, request.headers['content-type']) || (bytes.length === 0 && mayBeLeftOut(request));
+      done(null, isAbsent ? undefined : parseObject(bytes));
     } catch (error) {
       done(error instanceof Error ? error : new Error('Body parser failed', { cause: error }));
     }
   });
   app.addHook('preParsing', (request, _reply, _payload, done) => {
-    const bodyError = app.clientErrors.bodyError(request.raw);
-    if (bodyError !== undefined || !acceptsBody(request)) return done(bodyError);
     const { 'content-type': type = '', 'content-encoding': encoding = 'identity' } = request.headers;
+    const bodyError = app.clientErrors.bodyError(request.raw);
+    if (bodyError !== undefined || isIgnored(request, type)) return done(bodyError);
     if (encoding.toLowerCase() !== 'identity') return done(invalid('Content-Encoding is not supported'));
     return done(typeError(type));
   });
   app.addHook('preValidation', (request, _reply, done) => {
-    done(acceptsBody(request) && request.body === undefined ? invalid(BODY_MISSING) : undefined);
+    if (!acceptsBody(request) || request.body !== undefined) return done();
+    if (!mayBeLeftOut(request)) return done(invalid(BODY_MISSING));
+    request.body = {};
+    return done();
   });
 }

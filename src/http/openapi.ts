@@ -182,14 +182,18 @@ const CONTENT_SECURITY_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='; " +
   "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/** Adds the examples of each request body's schema as Example Objects, where Postman and others look for them. */
+/**
+ * Adds the examples of each request body's schema as Example Objects, where Postman and others look for them. A body that
+ * needs no field may be left out.
+ */
 function showExamples(paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject, schemas: Schemas): void {
   for (const path of Object.values(paths)) {
     for (const method of ['post', 'put', 'patch'] as const) {
       const body = path?.[method]?.requestBody;
       for (const media of body !== undefined && 'content' in body ? Object.values(body.content) : []) {
         const name = media.schema && '$ref' in media.schema ? media.schema.$ref.split('/').at(-1) : undefined;
-        const { examples } = schemas[name ?? ''] ?? {};
+        const { examples, required, minProperties } = schemas[name ?? ''] ?? {};
+        if (body !== undefined && 'required' in body && !required && !minProperties) delete body.required;
         if (!Array.isArray(examples)) continue;
         media.examples = Object.fromEntries(examples.map((value, index) => [`example${index + 1}`, { value }]));
       }

@@ -151,32 +151,33 @@ const put = effect<Record<string, SqlValue>>(
 export const putList = (owner: UserId, id: ListId, list: ListCreate, expected: Expected): Effect =>
   put({ owner, id, versions: versions(expected), ...parametersOf(list) });
 
+/** The next number of those that `numbered` has taken. */
+const NEXT_NUMBER = `set_config('todo.number', (current_setting('todo.number')::bigint + 1)::text, true)::bigint`;
+
 /**
- * What a deletion makes of the tasks of the list: `written` may be made only if `gone` has the list, and each row takes a
- * number, the tasks before the list.
+ * The deletion of a list, if `gone` has it: its tasks and then the list take the next numbers, one each. A join of the tasks
+ * with their numbers would be quadratic where the planner has no statistics.
  */
 const deletionOf = (tasks: string, counts: string) => `${FOUND},
    gone as (select id from found where ${IS_LIVE} and ${EXPECTED}),
-   theirs as materialized (
-     select id, row_number() over (order by position, id) as place from todo.tasks
+   size as (
+     select count(*) as tasks from todo.tasks
      where user_id = $owner and list_id = $id::uuid and ${IS_LIVE} and exists (select from gone)
    ),
-   size as (select count(*) as tasks from theirs),
    numbered as (
      update todo.users set version = version + size.tasks + 1${counts} from size
      where users.id = $owner and exists (select from gone)
-     returning version - size.tasks - 1 as first, version as last
+     returning set_config('todo.number', (version - size.tasks - 1)::text, true), clock_timestamp() as now
    ),
    moved as (
-     update todo.tasks set ${tasks}, updated_at = ${NEXT_UPDATED_AT},
-       version = set_config('todo.number', (first + place)::text, true)::bigint
-     from numbered, theirs where tasks.user_id = $owner and tasks.id = theirs.id
+     update todo.tasks set ${tasks}, updated_at = ${NEXT_UPDATED_AT}, version = ${NEXT_NUMBER}
+     from numbered where user_id = $owner and list_id = $id::uuid and ${IS_LIVE}
      returning tasks.id
    ),
    written as (
-     update todo.lists set (${NAMES}) = row(null, null, null, false), deleted_at = clock_timestamp(),
-       updated_at = ${NEXT_UPDATED_AT}, version = set_config('todo.number', last::text, true)::bigint
-     from numbered where ${OWN}
+     update todo.lists set (${NAMES}) = row(null, null, null, false), deleted_at = now,
+       updated_at = ${NEXT_UPDATED_AT}, version = ${NEXT_NUMBER}
+     from numbered, (select count(*) from moved) as all_moved where ${OWN}
      returning lists.*
    )`;
 
@@ -203,7 +204,8 @@ const removeWithTasks = effect<Removal & { readonly blank: boolean }>(
   'list_delete_with_tasks',
   'lock',
   deletionOf(
-    `deleted_at = clock_timestamp(), (${TASK_NAMES}) = row(${BLANKED_VALUES})`,
+    // At one time: a task that is restored brings back what was deleted with it.
+    `deleted_at = now, (${TASK_NAMES}) = row(${BLANKED_VALUES})`,
     ', tasks = users.tasks - size.tasks, trash = trash + case when $blank::boolean then 0 else size.tasks end',
   ),
   DELETED,

@@ -1,5 +1,6 @@
 import { type Row, type SqlValue, utcText } from '../database/sql.ts';
 import { MAX_TAGS, NEEDS } from './fields.ts';
+import { storedRecurrence } from './recurrence-sql.ts';
 import { tagKey } from './tag.ts';
 import type { Task, TaskChanges, TaskCreate } from './task.ts';
 import { WORDS_REVISION, wordsOf } from './words.ts';
@@ -10,6 +11,8 @@ interface Column {
   readonly emptySql: string;
   /** SQL for the value, which follows from those of other columns and from `old`, the one that a task has. */
   readonly computedSql?: (valueIn: (name: string) => string, old: string) => string;
+  /** SQL for the value that is stored, from the one that is given or there and those of other columns. */
+  readonly storedSql?: (value: string, valueIn: (name: string) => string) => string;
   /** SQL for the condition of a change other than by a value, and for what it makes of that. */
   readonly changeSql?: readonly [condition: string, value: string];
   /** SQL for the condition under which its value follows from `parent`, if it is not given, and for that value. */
@@ -62,10 +65,25 @@ const CONTENT: Readonly<Record<Exclude<keyof Task, Own>, Column>> = {
   due_time_zone: { type: 'text', emptySql: 'null' },
   priority: { type: 'text', emptySql: `'none'` },
   tags: { type: 'text[]', emptySql: `'{}'`, changeSql: [CHANGES_TAGS, changedTags('tag')] },
+  recurrence: {
+    type: 'text',
+    emptySql: 'null',
+    storedSql: (value, valueIn) => storedRecurrence(value, valueIn('due_date')),
+  },
+  recurrence_from: { type: 'text', emptySql: `'due'` },
   completed_at: {
     type: 'timestamptz',
     emptySql: 'null',
     computedSql: (valueIn, old) => `case when ${valueIn('is_completed')} then coalesce(${old}, clock_timestamp()) end`,
+  },
+  // The first task that is completed gives its id to the series.
+  series_id: {
+    type: 'uuid',
+    emptySql: 'null',
+    computedSql: (valueIn, old) =>
+      old === 'null'
+        ? old
+        : `case when ${valueIn('is_completed')} and ${valueIn('recurrence')} is not null then coalesce(${old}, id) else ${old} end`,
   },
 };
 
@@ -175,14 +193,16 @@ type NamedColumn = Column & { readonly name: string };
  */
 function valuesOf(source: Source, absent: (column: NamedColumn) => string, old: (name: string) => string): string {
   const valueIn = (column: NamedColumn): string => {
-    const { name, type, computedSql, changeSql, inheritedSql } = column;
-    if (computedSql !== undefined) return computedSql((other) => valueIn(columnOf(other)), old(name));
+    const { name, type, computedSql, storedSql, changeSql, inheritedSql } = column;
+    const valueOfOther = (other: string) => valueIn(columnOf(other));
+    if (computedSql !== undefined) return `(${computedSql(valueOfOther, old(name))})::${type}`;
     if (!source.has(name)) return `(${absent(column)})::${type}`;
     const given = type === 'text[]' ? textArray(source.given(name)) : `(${source.given(name)})::${type}`;
     const others = [inheritedSql, old(name) === name ? changeSql : undefined]
       .filter((other) => other !== undefined)
       .map(([condition, value]) => `when ${condition} then ${value}`);
-    return `case when ${source.isGiven(name)} then ${given} ${others.join(' ')} else ${absent(column)} end`;
+    const value = `case when ${source.isGiven(name)} then ${given} ${others.join(' ')} else ${absent(column)} end`;
+    return storedSql === undefined ? value : storedSql(value, valueOfOther);
   };
   return columns.map((column) => `${valueIn(column)} as ${column.name}`).join(', ');
 }
@@ -207,6 +227,10 @@ export const changedValues = (source: Source): string => valuesOf(source, ({ nam
 export const replacedValues = (source: Source): string =>
   valuesOf(source, ({ name, emptySql }) => ([...PLACES, 'position'].includes(name) ? name : emptySql), identity);
 
+/** Of a copy of a task: SQL by column where it differs. */
+export const copiedValues = (differences: Readonly<Record<string, string>>): string =>
+  columns.map(({ name, type }) => `(${differences[name] ?? name})::${type} as ${name}`).join(', ');
+
 /** Of a task whose content goes if the boolean parameter `blank` is true. */
 export const BLANKED_VALUES = columns
   .map(({ name, type, emptySql }) => `case when $blank then ${emptySql}::${type} else ${name} end`)
@@ -221,6 +245,7 @@ export type Fault = readonly [fieldSql: string, message: string, isFaulty: strin
 const FAULTS: readonly Fault[] = [
   [blame('due_time', 'due_date'), NEEDS.due_time, 'due_time is not null and due_date is null'],
   [blame('due_time_zone', 'due_time'), NEEDS.due_time_zone, 'due_time_zone is not null and due_time is null'],
+  [blame('recurrence', 'due_date'), NEEDS.recurrence, 'recurrence is not null and due_date is null'],
   [`'add_tags'`, `At most ${MAX_TAGS} tags are allowed`, `cardinality(tags) > ${MAX_TAGS}`],
 ];
 

@@ -3,6 +3,8 @@ import { position, trimmed, WITHOUT_NUL, WITHOUT_NUL_NOT_BLANK } from '../core/f
 import { isTimeZone } from '../core/zone.ts';
 import { EXAMPLE } from './example.ts';
 import { listId, parentId } from './placement.ts';
+import { recurs } from './recurrence.ts';
+import { DATE, isDate, recurrence, recurrenceFrom } from './recurrence-fields.ts';
 import { tagKey } from './tag.ts';
 
 /*
@@ -58,15 +60,6 @@ const isCompleted = z
       `Completed status must be true or false${typeof input === 'string' ? ', without quotes' : ''}`,
   })
   .meta({ description: 'Whether the task is completed.', examples: [EXAMPLE.is_completed] });
-
-const DATE = 'must be a date as in 2026-11-23, of the years 1970 to 9999';
-
-/** @returns whether `text` is a date of the calendar, as `YYYY-MM-DD`, of the years 1970 to 9999. */
-export function isDate(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || text < '1970') return false;
-  const date = new Date(`${text}T00:00:00Z`);
-  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text);
-}
 
 const dueDate = z
   .string({ error: `Due date ${DATE}` })
@@ -144,6 +137,8 @@ export const TaskFields = z.object({
   due_time_zone: dueTimeZone,
   priority,
   tags,
+  recurrence,
+  recurrence_from: recurrenceFrom,
 });
 
 export type TaskFields = z.output<typeof TaskFields>;
@@ -164,20 +159,31 @@ interface Dates {
   readonly due_date?: string | null | undefined;
   readonly due_time?: string | null | undefined;
   readonly due_time_zone?: string | null | undefined;
+  readonly recurrence?: string | null | undefined;
 }
 
 export const NEEDS = {
   due_time: 'Due time needs a due date',
   due_time_zone: 'Due time zone needs a due time',
+  recurrence: 'Recurrence needs a due date',
 };
 
 /** Adds an issue to `context` for each field of a new task that needs another. */
 export function requireNeeded(
-  { due_date, due_time = null, due_time_zone = null }: Dates,
+  { due_date, due_time = null, due_time_zone = null, recurrence = null }: Dates,
   context: z.RefinementCtx,
 ): void {
   const require = (field: keyof typeof NEEDS) =>
     context.addIssue({ code: 'custom', path: [field], message: NEEDS[field] });
   if (due_time !== null && (due_date ?? null) === null) require('due_time');
   if (due_time_zone !== null && due_time === null) require('due_time_zone');
+  if (recurrence !== null && (due_date ?? null) === null) require('recurrence');
+  requireOccurrence({ due_date, recurrence }, context);
+}
+
+/** Adds an issue to `context` if a rule that is given with its date has no other one. */
+export function requireOccurrence({ due_date, recurrence }: Dates, context: z.RefinementCtx): void {
+  if (typeof due_date !== 'string' || typeof recurrence !== 'string' || recurs(recurrence, due_date)) return;
+  const message = `recurrence: begun on ${due_date}, it never occurs again`;
+  context.addIssue({ code: 'custom', path: ['recurrence'], message });
 }

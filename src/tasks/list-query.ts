@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { isStorableText } from '../core/text.ts';
 import { addDays, dateIn, isTimeZone } from '../core/zone.ts';
-import { isDate, MAX_TAGS, MAX_ZONE_LENGTH, PRIORITIES, tag } from './fields.ts';
+import { MAX_TAGS, MAX_ZONE_LENGTH, PRIORITIES, tag } from './fields.ts';
+import { isDate } from './recurrence-fields.ts';
 import { tagKey } from './tag.ts';
 import { MAX_TASKS_IN_LIST, TaskId } from './task.ts';
 import { wantedWords } from './words.ts';

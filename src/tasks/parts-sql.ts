@@ -1,3 +1,4 @@
+import { needValue } from '../writes/effect.ts';
 import { TASK_FIELDS } from './columns.ts';
 
 /*
@@ -56,6 +57,48 @@ export const outcomeWith = (kind: string, rows: string) => `
   ) as task on true`;
 
 export const WRITTEN_OR_FOUND = `select * from written union all select * from found where not ${IS_WRITTEN}`;
+
+const IS_COPIED = 'tasks.deleted_at is null and not (tasks.is_completed and tasks.series_id is not null)';
+
+/** The ids of the tasks below that in `top` and of their parents, level by level. Completed occurrences are left out. */
+const below = (top: string) => `(
+  with recursive below (id, parent, level) as (
+    select tasks.id, tasks.parent_id, 1 from (values (${top}.id)) as top (id), ${childrenOf('top')} where ${IS_COPIED}
+    union all
+    select tasks.id, tasks.parent_id, level + 1 from below, ${childrenOf('below')}
+    where ${IS_COPIED} and level < ${MAX_DEPTH}
+  )
+  select coalesce(json_agg(json_build_array(id, parent)), '[]') from below
+)`;
+
+const stateOf = (row: string, task: string) => `json_build_object(
+  'due', ${task}.due_date, 'recurrence', ${task}.recurrence, 'from', ${task}.recurrence_from,
+  'zone', ${task}.due_time_zone, 'series', coalesce(${row}.series_id, ${row}.id), 'below', ${below(row)}
+)::text`;
+
+/** What the successor of the task in `found` is computed from; `task` has the rule. */
+export const successorState = (task: string) =>
+  `(select ${stateOf('found', task)} from found${task === 'found' ? '' : `, ${task}`})`;
+
+const OTHER_STATES = `(
+  select json_agg(json_build_array(tasks.id, ${stateOf('tasks', 'tasks')}))
+  from unnest($others::uuid[]) as other (id),
+    lateral (select * from todo.tasks where user_id = $owner and tasks.id = other.id offset 0) as tasks
+  where tasks.deleted_at is null and tasks.recurrence is not null
+)`;
+
+/** Whether the task in `found` has a successor once it is `task`, or had one that may go. */
+export const isSuccession = (task: string) => `exists (
+  select from found, ${task} as changed
+  where (changed.is_completed and not found.is_completed and changed.recurrence is not null)
+    or (found.is_completed and not changed.is_completed and found.series_id is not null)
+)`;
+
+/** Aborts for the values of `completion-sql.ts`. @param task has the rule. */
+export const needSuccessor = (task: string) => `${needValue(successorState(task), OTHER_STATES)}::text`;
+
+/** The outcome of a change to `candidate`, which needs more than that if there is a succession. */
+export const CHANGED_TO_CANDIDATE = `case when ${isSuccession('candidate')} then ${needSuccessor('candidate')} else 'changed' end`;
 
 export const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);
 

@@ -11,6 +11,7 @@ import {
   replacedValues,
 } from './columns.ts';
 import {
+  CHANGED_TO_CANDIDATE,
   childrenOf,
   EXPECTED,
   found,
@@ -84,7 +85,7 @@ const FAULTS: readonly Fault[] = [
 ];
 
 const IS_MOVED = 'found.list_id is distinct from draft.list_id or found.parent_id is distinct from draft.parent_id';
-const IS_CHANGED = `exists (
+export const IS_CHANGED = `exists (
   select from candidate left join found on true
   where found.id is null or (${namesOf('found')}) is distinct from (${namesOf('candidate')})
 )`;
@@ -94,8 +95,9 @@ const MAY_INSERT = `not ${isFound()} and ${WITHIN_LIMIT}`;
 /**
  * @param draft a query of the values of all columns, but for the place of a task that is given none.
  * @param isAllowed SQL for whether it may be written, if it has no faults.
+ * @param further common table expressions that it needs, which may use those of the task as it is to be.
  */
-const placed = (draft: string, isAllowed: string) => `
+export const placed = (draft: string, isAllowed: string, further: readonly string[] = []) => `
   parent as (
     select * from todo.tasks where user_id = $owner and deleted_at is null
       and id = case when $has_parent_id::boolean then $parent_id::uuid else (select parent_id from found) end
@@ -117,6 +119,7 @@ const placed = (draft: string, isAllowed: string) => `
       select moved.id, moved.position from place, unnest(place.moved, place.positions) as moved (id, position)
     ) as others
   ),
+  ${further.map((table) => `${table},`).join('\n')}
   numbered as (
     update todo.users set version = version + 1 + ${OTHERS}, tasks = users.tasks + (not ${isFound()})::integer
     where id = $owner and ${isAllowed} and ${IS_CHANGED} and not ${IS_FAULTY}
@@ -164,7 +167,7 @@ export const updatePlaced = effect<Record<string, SqlValue>>(
   `${found(IS_LIVE)}, ${placed(`select ${changedValues(IN_PARAMETERS)} from found`, isFound(EXPECTED))}`,
   orFaults(
     outcomeWith(
-      `case when ${IS_WRITTEN} then 'changed' when not ${isFound()} then 'missing'
+      `case when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE} when not ${isFound()} then 'missing'
          when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale' when ${IS_FAULTY} then 'invalid' else 'changed' end`,
       WRITTEN_OR_FOUND,
     ),
@@ -182,7 +185,7 @@ export const put = effect<Record<string, SqlValue>>(
   )}`,
   orFaults(
     outcomeWith(
-      `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then 'changed'
+      `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE}
          when ${isFound('deleted_at is not null')} then 'taken'
          when ${isFound()} and ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
          when not ${isFound()} and $versions::bigint[] is not null then 'missing'

@@ -1,10 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
+import type { Clock } from '../core/clock.ts';
 import type { Principal } from '../core/user.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
 import { isPlaced } from './columns.ts';
+import * as series from './completion-sql.ts';
 import type { Expected } from './parts-sql.ts';
 import * as remove from './remove-sql.ts';
+import { withSuccession } from './succession.ts';
 import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
 import * as write from './write-sql.ts';
 
@@ -15,6 +18,12 @@ export interface TaskLimits {
   readonly deletedTasksDays: number;
 }
 
+/** The person's day of a completion. */
+interface CompletedOn {
+  /** `YYYY-MM-DD`. */
+  readonly completed_on?: string | undefined;
+}
+
 /** What can be done to the tasks of a user, alone or as one of several operations; the outcomes are in write-sql.ts. */
 export interface TaskEffects {
   /** Under an id of the service's, unless there is one of the client's. */
@@ -23,17 +32,19 @@ export interface TaskEffects {
   isAlone(task: TaskCreate): boolean;
   /** Under ids of the service's, of tasks that are alone. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
-  put(user: Principal, id: TaskId, task: TaskCreate, expected: Expected): Effect;
+  put(user: Principal, id: TaskId, task: TaskCreate & CompletedOn, expected: Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
-  toggle(user: Principal, id: TaskId, expected: Expected): Effect;
+  toggle(user: Principal, id: TaskId, completion: CompletedOn, expected: Expected): Effect;
   delete(user: Principal, id: TaskId, deletion: Omit<remove.Deletion, 'keepsContent'>, expected: Expected): Effect;
   restore(user: Principal, id: TaskId, expected: Expected): Effect;
   /** To be run after deletions: blanks the oldest deleted tasks if there are too many. */
   afterDeletions(user: Principal): readonly BoundStatement[];
 }
 
-export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLimits): TaskEffects {
+/** @param clock says which day it is where a completion does not. */
+export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLimits, clock: Clock): TaskEffects {
   const keepsContent = deletedTasksDays > 0;
+  const completionOf = (id: TaskId, { completed_on: completedOn }: CompletedOn) => ({ id, completedOn, limit, clock });
   return {
     // UUIDv7: newest first even within one microsecond, if one process created them.
     create: (user, id, task) =>
@@ -46,9 +57,18 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
         tasks,
         limit,
       ),
-    put: ({ userId }, id, task, expected) => write.putTask(userId, id, task, expected, limit),
-    update: ({ userId }, id, changes, expected) => write.updateTask(userId, id, changes, expected),
-    toggle: ({ userId }, id, expected) => write.toggleTask(userId, id, expected),
+    put: ({ userId }, id, task, expected) =>
+      withSuccession(completionOf(id, task), write.putTask(userId, id, task, expected, limit), (succession) =>
+        series.putInSeries(userId, id, task, expected, succession),
+      ),
+    update: ({ userId }, id, changes, expected) =>
+      withSuccession(completionOf(id, changes), write.updateTask(userId, id, changes, expected), (succession) =>
+        series.updateInSeries(userId, id, changes, expected, succession),
+      ),
+    toggle: ({ userId }, id, completion, expected) =>
+      withSuccession(completionOf(id, completion), write.toggleTask(userId, id, expected), (succession) =>
+        series.toggleInSeries(userId, id, expected, succession),
+      ),
     delete: ({ userId }, id, deletion, expected) =>
       remove.deleteTask(userId, id, { ...deletion, keepsContent }, expected),
     restore: ({ userId }, id, expected) => remove.restoreTask(userId, id, expected, limit),

@@ -14,7 +14,7 @@ import { ListReader, type TaskPageResult } from './list-reader.ts';
 import { readCounts } from './list-sql.ts';
 import { LongLists } from './long-list.ts';
 import type { Expected } from './parts-sql.ts';
-import type { TaskCreate, TaskId, TaskUpdate } from './task.ts';
+import type { TaskCreate, TaskId, TaskToggle, TaskUpdate } from './task.ts';
 import type { TaskEffects } from './task-effects.ts';
 import { getState, getTask, listDeletedTasks, listLongTasks, listShortTasks, listTasks } from './task-sql.ts';
 
@@ -59,10 +59,10 @@ export interface TaskService {
   create(user: Principal, task: TaskCreate, retry: Retry | null): Promise<WriteResult>;
   /** Creates a task under the user's id. Outcomes: `created`, `exists`, `taken`, `limit`. */
   createAs(user: Principal, id: TaskId, task: TaskCreate, retry: Retry | null): Promise<WriteResult>;
-  /** Changes the given fields and no others. Outcomes: `changed`, `missing`, `stale`. */
+  /** Changes the given fields and no others. Outcomes: `changed`, `missing`, `stale`, `invalid`, `limit`. */
   update(user: Principal, id: TaskId, changes: TaskUpdate, guard: Guard): Promise<WriteResult>;
-  /** Inverts `is_completed`, atomically. Outcomes: `changed`, `missing`, `stale`. */
-  toggle(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
+  /** Inverts `is_completed`, atomically. Outcomes: `changed`, `missing`, `stale`, `limit`. */
+  toggle(user: Principal, id: TaskId, completion: TaskToggle, guard: Guard): Promise<WriteResult>;
   /** Outcomes: `deleted`, `missing`, `stale`. */
   delete(user: Principal, id: TaskId, guard: Guard): Promise<WriteResult>;
   /** Deletes the task, deleted already or not, and its content. Outcomes: `deleted`, `missing`, `stale`. */
@@ -146,7 +146,8 @@ export function createTaskService({ database, writer, effects, unsent, clock }: 
     create: (user, task, retry) => write(user, effects.create(user, null, task), retry),
     createAs: (user, id, task, retry) => write(user, effects.create(user, id, task), retry),
     update: (user, id, changes, { expected, retry }) => write(user, effects.update(user, id, changes, expected), retry),
-    toggle: (user, id, { expected, retry }) => write(user, effects.toggle(user, id, expected), retry),
+    toggle: (user, id, completion, { expected, retry }) =>
+      write(user, effects.toggle(user, id, completion, expected), retry),
     delete: (user, id, { expected, retry }) => {
       const deletion = effects.delete(user, id, { isPermanent: false, absent: 'missing' }, expected);
       return write(user, deletion, retry, effects.afterDeletions(user));

@@ -2,13 +2,18 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { requireOneOf, uuid } from '../core/fields.ts';
 import { EXAMPLE } from './example.ts';
-import { FieldChanges, requireNeeded, TaskFields, title } from './fields.ts';
+import { FieldChanges, requireNeeded, requireOccurrence, TaskFields, title } from './fields.ts';
 import { Placement, requireOnePlace } from './placement.ts';
+import { completedOn } from './recurrence-fields.ts';
 
 /* The schemas from which validation, types and the OpenAPI document are derived. Input schemas: requests; output: answers. */
 
 /** The fields of an update; at least one has to be given. */
-export const TaskChanges = TaskFields.partial().extend({ ...FieldChanges.partial().shape, ...Placement.shape });
+export const TaskChanges = TaskFields.partial().extend({
+  ...FieldChanges.partial().shape,
+  ...Placement.shape,
+  completed_on: completedOn.optional(),
+});
 
 export type TaskChanges = z.output<typeof TaskChanges>;
 
@@ -39,21 +44,33 @@ const withAField = (body: unknown, context: z.RefinementCtx) => {
   return body;
 };
 
-/** Adds an issue to `context` if the tags are given both as a whole and as changes. */
-export function refuseBothTags({ tags, add_tags, remove_tags }: TaskChanges, context: z.RefinementCtx): void {
-  if (tags === undefined || (add_tags ?? remove_tags) === undefined) return;
-  context.addIssue({ code: 'custom', path: ['tags'], message: 'Tags cannot be given with add_tags or remove_tags' });
+/** Adds an issue to `context` if a day of completion is given without a completion. */
+export function requireCompletion(
+  { is_completed, completed_on }: Pick<TaskChanges, 'is_completed' | 'completed_on'>,
+  context: z.RefinementCtx,
+): void {
+  if (completed_on === undefined || is_completed === true) return;
+  context.addIssue({ code: 'custom', path: ['completed_on'], message: 'Completed on needs is_completed to be true' });
+}
+
+/** Adds an issue to `context` for what does not go together, such as tags as a whole and as changes. */
+export function refuseContradictions(changes: TaskChanges, context: z.RefinementCtx): void {
+  const { tags, add_tags, remove_tags } = changes;
+  if (tags !== undefined && (add_tags ?? remove_tags) !== undefined) {
+    context.addIssue({ code: 'custom', path: ['tags'], message: 'Tags cannot be given with add_tags or remove_tags' });
+  }
+  requireOnePlace(changes, context);
+  requireCompletion(changes, context);
+  requireOccurrence(changes, context);
 }
 
 /** The body of an update: any non-empty subset of the fields that users write. */
-export const TaskUpdate = z
-  .preprocess(withAField, TaskChanges.superRefine(refuseBothTags).superRefine(requireOnePlace))
-  .meta({
-    id: 'TaskUpdate',
-    description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
-    minProperties: 1,
-    examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
-  });
+export const TaskUpdate = z.preprocess(withAField, TaskChanges.superRefine(refuseContradictions)).meta({
+  id: 'TaskUpdate',
+  description: `The fields to change, at least one of ${NAMES}. Fields not given keep their values; others are ignored.`,
+  minProperties: 1,
+  examples: [{ is_completed: true }, { title: EXAMPLE.title, description: null }],
+});
 
 export type TaskUpdate = z.output<typeof TaskUpdate>;
 
@@ -89,6 +106,11 @@ export const Task = z
     completed_at: timestamp
       .nullable()
       .meta({ description: 'When it was completed; null exactly if it is not.', examples: [null] }),
+    series_id: responseTaskId.nullable().meta({
+      description:
+        'Joins the tasks of a recurring one, of which one is completed after the other; the id of the first.',
+      examples: [null],
+    }),
     created_at: timestamp,
     updated_at: timestamp,
     deleted_at: timestamp
@@ -103,6 +125,13 @@ export const LIST_REVISION = createHash('sha256').update(Object.keys(Task.shape)
 
 const flag = (description: string) =>
   z.enum(['true', 'false'], { error: 'Must be true or false' }).optional().meta({ description });
+
+/** The body of a toggle, which may be left out. */
+export const TaskToggle = z
+  .object({ completed_on: completedOn.optional() })
+  .meta({ id: 'TaskToggle', description: 'May be left out.', examples: [{ completed_on: EXAMPLE.due_date }] });
+
+export type TaskToggle = z.output<typeof TaskToggle>;
 
 /** The query parameters of a deletion. */
 export const TaskDeletionQuery = z.object({

@@ -13,11 +13,23 @@ export const OPERATION_FAILED = 'TD003';
 /** The SQLSTATE with which an operation that needs nothing aborts the transaction if the user has no row yet. */
 export const USER_MISSING = 'TD001';
 
+/** The SQLSTATE with which an operation aborts the transaction that needs a value which no statement can compute. */
+export const VALUE_NEEDED = 'TD006';
+
+/**
+ * @returns SQL that aborts so. @param state SQL for what the value is computed from, as text; null if it is gone.
+ * @param others SQL for JSON of the ids and states of those of the array `$others` that have one, as `[[id, state], …]`.
+ */
+export const needValue = (state: string, others: string): string =>
+  `todo.abort('${VALUE_NEEDED}', 'a value is needed', json_build_array($part::integer, ${state}, ${others})::text)`;
+
 /** Where an operation stands: its index in the request, and whether its failure aborts all of them. */
 interface Position {
   readonly owner: string;
   readonly part: number;
   readonly isAtomic: boolean;
+  /** The ids of what the operations of the request need values for, as an array of SQL. */
+  readonly others?: string;
   /** Null if the outcome is not kept. */
   readonly retry: Retry | null;
 }
@@ -33,6 +45,16 @@ export interface Effect {
   readonly type: ItemType;
   /** How many operations it is. */
   readonly size: number;
+  /** Where it may abort with `VALUE_NEEDED`. */
+  readonly computed?: {
+    /** Of what the value is for. */
+    readonly id: string;
+    /**
+     * @param state what the value is computed from; null if it is gone.
+     * @returns the operation with the value, which aborts so again if it finds another state.
+     */
+    readonly from: (state: string | null) => Effect;
+  };
   /** @returns the statement, which returns one row for `toOutcome` for each operation. */
   at(position: Position): BoundStatement;
 }
@@ -80,8 +102,14 @@ export function effect<Parameters extends Readonly<Record<string, SqlValue>>>(
     needs,
     type,
     size: 1,
-    at: ({ part, isAtomic, retry }) => {
-      const values = { ...parameters, part, retry_key: retry?.key ?? null, retry_request: retry?.request ?? null };
+    at: ({ part, isAtomic, others = '{}', retry }) => {
+      const values = {
+        ...parameters,
+        part,
+        others,
+        retry_key: retry?.key ?? null,
+        retry_request: retry?.request ?? null,
+      };
       if (retry === null) return (isAtomic ? atomic : plain)(values);
       return (isAtomic ? atomicKept : kept)(values);
     },

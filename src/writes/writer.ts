@@ -4,7 +4,7 @@ import type { Principal, UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import { TransactionAbortedError } from '../database/errors.ts';
 import type { BoundStatement, Row, Rows } from '../database/sql.ts';
-import { type Effect, OPERATION_FAILED, type Retry, USER_MISSING } from './effect.ts';
+import { type Effect, OPERATION_FAILED, type Retry, USER_MISSING, VALUE_NEEDED } from './effect.ts';
 import { type Outcome, toOutcome, type WriteResult } from './outcome.ts';
 import { UserQueues } from './user-queues.ts';
 import { claimKey, getReply, KEY_USED, keepReply, lockExistingUser, lockUser, REPLIES_FULL } from './write-sql.ts';
@@ -38,7 +38,8 @@ export interface Writer {
    * Runs the effects in order as one transaction, under the lock of the user's row. With an idempotency key, a request is
    * executed once: effects and outcome are committed together. Requests of one operation that wait for another of their
    * user are committed together: each waits for one flush of the disk, not for as many as there are before it.
-   * `SERVICE_UNAVAILABLE` after 10 s of waiting; nothing was done then.
+   * `SERVICE_UNAVAILABLE` after 10 s of waiting, or if what an operation is computed from has changed three times before it
+   * could be used; nothing was done then.
    * @throws {AppError} `RATE_LIMITED` if 256 MiB of the user's replies are kept; `IDEMPOTENCY_MISMATCH` if the key was used for another request; as `Database.transaction` does.
    */
   write(user: Principal, request: WriteRequest): Promise<Written>;
@@ -58,6 +59,35 @@ function failureOf(error: unknown): { readonly part: number; readonly outcome: O
   if (!(error instanceof TransactionAbortedError) || error.code !== OPERATION_FAILED) throw error;
   const [part, kind, id, version, json, type] = Failed.parse(JSON.parse(error.detail));
   return { part, outcome: toOutcome([kind, id, version === null ? null : String(version), json], type) };
+}
+
+const Needed = z.tuple([z.int(), z.string().nullable(), z.array(z.tuple([z.string(), z.string()])).nullable()]);
+/** How often a value is computed for one operation. */
+const MAX_COMPUTED = 3;
+
+/**
+ * @param computed of each operation, by its index: how often it has aborted the transaction for want of a value.
+ * @returns the effects, with a value for the one that has aborted it, and for others that will want one.
+ * @throws {AppError} `SERVICE_UNAVAILABLE` if it has aborted three times before.
+ */
+function withValues(
+  effects: readonly Effect[],
+  cause: TransactionAbortedError,
+  computed: Map<number, number>,
+): Effect[] {
+  const [part, state, others] = Needed.parse(JSON.parse(cause.detail));
+  const times = computed.get(part) ?? 0;
+  if (times === MAX_COMPUTED) throw new AppError('SERVICE_UNAVAILABLE', { cause });
+  const states = new Map(others);
+  let next = 0;
+  return effects.map((effect) => {
+    const own = next;
+    next += effect.size;
+    const known = own === part ? state : states.get(effect.computed?.id ?? '');
+    if (effect.computed === undefined || known === undefined || (own !== part && computed.has(own))) return effect;
+    computed.set(own, own === part ? times + 1 : 0);
+    return effect.computed.from(known);
+  });
 }
 
 const isAbortedWith = (code: string, error: unknown) => error instanceof TransactionAbortedError && error.code === code;
@@ -118,8 +148,9 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     const { effects, isAtomic, before = [], after = [], retry } = request;
     const first = [...prepare(user, retry, effects), ...before];
     let part = 0;
+    const others = effects.length === 1 ? '{}' : `{${effects.flatMap(({ computed }) => computed?.id ?? []).join(',')}}`;
     const bound = effects.map((effect) => {
-      const statement = effect.at({ owner: user.userId, part, isAtomic, retry });
+      const statement = effect.at({ owner: user.userId, part, isAtomic, others, retry });
       part += effect.size;
       return statement;
     });
@@ -160,7 +191,9 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
     }
   };
 
-  const writeAlone = async (user: Principal, request: WriteRequest): Promise<Written> => {
+  const writeAlone = async (user: Principal, given: WriteRequest): Promise<Written> => {
+    const computed = new Map<number, number>();
+    let request = given;
     for (;;) {
       try {
         const written = await attempt(planOf(user, request)).catch((error: unknown) => {
@@ -171,6 +204,10 @@ export function createWriter(database: Database, onWritten: (user: UserId) => vo
         onWritten(user.userId);
         return written;
       } catch (error) {
+        if (error instanceof TransactionAbortedError && error.code === VALUE_NEEDED) {
+          request = { ...request, effects: withValues(request.effects, error, computed) };
+          continue;
+        }
         if (isAbortedWith(REPLIES_FULL, error)) {
           throw new AppError('RATE_LIMITED', { message: TOO_MANY_KEYS, reason: 'replies', cause: error });
         }

@@ -7,6 +7,7 @@ import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
 import type { ListId } from '../../dist/lists/list.js';
 import { deleteList, getList, insertList, listLists, putList, updateList } from '../../dist/lists/list-sql.js';
+import { putInSeries, toggleInSeries, updateInSeries } from '../../dist/tasks/completion-sql.js';
 import type { TaskFilter } from '../../dist/tasks/list-query.js';
 import { countWords, type PageRead, readCounts, readLongPage, readPage } from '../../dist/tasks/list-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
@@ -91,6 +92,9 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
   const list = subjects.list as ListId;
   const retry = { key, request: 'request' };
   const deletion = { isPermanent: true, keepsContent: false, absent: 'missing' } as const;
+  const option = { id: live, copies: [[live, deleted]] as const };
+  const successor = { due_date: '2026-11-23', recurrence: 'FREQ=DAILY', options: [option, { ...option, id: deleted }] };
+  const succession = { state: '', successor, limit: 0 };
   const effects = [
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine' }, 0),
     insertTask({ userId: owner, email: null }, randomUUID(), { title: 'mine', tags: ['Mine'] }, 0),
@@ -102,6 +106,9 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     updateTask(owner, live, { title: 'mine' }, expected),
     updateTask(owner, live, { priority: 'high', add_tags: ['Mine'] }, expected),
     toggleTask(owner, live, expected),
+    putInSeries(owner, live, { title: 'mine' }, expected, succession),
+    updateInSeries(owner, live, { title: 'mine' }, expected, succession),
+    toggleInSeries(owner, live, expected, succession),
     deleteTask(owner, live, deletion, expected),
     restoreTask(owner, deleted, expected, 0),
     insertList(owner, list, { name: 'mine' }),

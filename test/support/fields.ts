@@ -11,7 +11,9 @@ export const FIELDS = [
   'due_time_zone',
   'priority',
   'tags',
+  'recurrence',
+  'recurrence_from',
 ] as const;
 
 /** Those that an update may have besides. */
-export const CHANGES = ['add_tags', 'remove_tags', 'before', 'after'] as const;
+export const CHANGES = ['add_tags', 'remove_tags', 'before', 'after', 'completed_on'] as const;

@@ -52,7 +52,10 @@ export interface Task {
   readonly due_time_zone: string | null;
   readonly priority: string;
   readonly tags: readonly string[];
+  readonly recurrence: string | null;
+  readonly recurrence_from: 'due' | 'completed';
   readonly completed_at: string | null;
+  readonly series_id: string | null;
   readonly created_at: string;
   readonly updated_at: string;
   readonly deleted_at: string | null;

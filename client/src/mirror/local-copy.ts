@@ -30,9 +30,9 @@ function withWrite(
 
 /** `task` after the deletions of lists that the service has not confirmed. */
 function withoutLists(task: Task, deletions: readonly PendingWrite[]): Task | undefined {
-  const deletion = 'list_id' in task ? deletions.find(({ id }) => id === task.list_id) : undefined;
+  const deletion = deletions.find(({ id }) => id === task.list_id);
   if (deletion === undefined) return task;
-  return deletion.fields.tasks === 'delete' ? undefined : Object.assign({}, task, { list_id: null });
+  return deletion.fields.tasks === 'delete' ? undefined : { ...task, list_id: null };
 }
 
 const newestFirst = (a: Task, b: Task) => {

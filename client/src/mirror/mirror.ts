@@ -3,7 +3,7 @@ import type { TodoClient } from '../client.ts';
 import { localError, TodoApiError } from '../errors.ts';
 import { uuidv7 } from '../ids.ts';
 import { storedListFields } from '../list.ts';
-import { storedFields } from '../task.ts';
+import { datedUpdate, storedFields } from '../task.ts';
 import { Leader, type OnConflict, type Status } from './leader.ts';
 import { LocalCopy } from './local-copy.ts';
 import { type Fields, type ItemType, keyOf, type NewWrite, type OpenStorage, type PendingWrite } from './storage.ts';
@@ -135,11 +135,14 @@ class LocalMirror implements Mirror {
   }
 
   update(id: string, change: TaskUpdate): Promise<void> {
-    return this.#write('task', 'update', id, storedFields(change));
+    return this.#write('task', 'update', id, () => datedUpdate(storedFields(change), this.get(id), this.#now()));
   }
 
   toggle(id: string): Promise<void> {
-    return this.#write('task', 'update', id, () => ({ is_completed: this.get(id)?.is_completed !== true }));
+    return this.#write('task', 'update', id, () => {
+      const task = this.get(id);
+      return datedUpdate({ is_completed: task?.is_completed !== true }, task, this.#now());
+    });
   }
 
   delete(id: string): Promise<void> {
@@ -210,6 +213,10 @@ class LocalMirror implements Mirror {
       return { add: [{ type, kind, id, fields: given, base, at, refusal: null }] };
     });
     this.#leader?.drain();
+  }
+
+  #now(): Date {
+    return new Date(this.#client.http.token.now());
   }
 
   /**

@@ -69,7 +69,9 @@ export function nextFlight(contents: Contents): { flight: Flight; change: Storag
     const first = chosen.get(key);
     const size = encoder.encode(JSON.stringify(write)).length;
     const isFull = bytes > 0 && (bytes + size > MAX_BYTES || (first === undefined && chosen.size === MAX_OPERATIONS));
-    const merges = kind === 'update' && (first?.kind === 'create' || first?.kind === 'update');
+    // The successor of a recurring task comes of a completion, not of a task that is created completed.
+    const completes = write.fields.completed_on !== undefined;
+    const merges = kind === 'update' && ((first?.kind === 'create' && !completes) || first?.kind === 'update');
     if (isFull) break;
     if (write.refusal !== null || (first !== undefined && !merges)) {
       held.add(key);

@@ -4,7 +4,14 @@ import { principalOf } from '../../http/authenticate.ts';
 import { mustCreate } from '../../http/conditional.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
 import type { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
-import { DELETED_MESSAGE, LIST_REVISION, type TaskCreate, type TaskId, type TaskUpdate } from '../../tasks/task.ts';
+import {
+  DELETED_MESSAGE,
+  LIST_REVISION,
+  type TaskCreate,
+  type TaskId,
+  type TaskToggle,
+  type TaskUpdate,
+} from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { guardOf, type Request, sendListed, sendOne, type With, writtenSender } from './answers.ts';
 import type { Failures } from './failures.ts';
@@ -74,8 +81,8 @@ export function taskHandlers(tasks: TaskService, path: string, failures: Failure
       return sendWritten(reply, created);
     },
 
-    toggle: (request: TaskRequest, reply: FastifyReply) =>
-      sendWritten(reply, tasks.toggle(principalOf(request), request.params.task_id, guardOf(request))),
+    toggle: (request: TaskRequest & With<TaskToggle>, reply: FastifyReply) =>
+      sendWritten(reply, tasks.toggle(principalOf(request), request.params.task_id, request.body, guardOf(request))),
 
     restore: (request: TaskRequest, reply: FastifyReply) =>
       sendWritten(reply, tasks.restore(principalOf(request), request.params.task_id, guardOf(request))),

@@ -11,6 +11,7 @@ import {
   TaskDeletionQuery,
   TaskId,
   TaskList,
+  TaskToggle,
   TaskUpdate,
 } from '../../tasks/task.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
@@ -147,7 +148,11 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
 
   app.patch(TASK, {
     schema: {
-      ...operation('patchTask', 'Change a task', 'Changes only the given fields.'),
+      ...operation(
+        'patchTask',
+        'Change a task',
+        'Changes only the given fields. A recurring task that is completed has a successor, with the next date.',
+      ),
       params,
       body: TaskUpdate,
     },
@@ -155,7 +160,7 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
       GUARDED,
       { 200: jsonResponse('The changed task.', Task, WRITTEN) },
       [...TASK_ID, ...BODY],
-      [CHANGED_SINCE, ...WRITE],
+      [LIMIT_REACHED, CHANGED_SINCE, ...WRITE],
     ),
     handler: handlers.update,
   });
@@ -175,13 +180,20 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
 
   app.post(`${TASK}/toggle`, {
     schema: {
-      ...operation('toggleTask', 'Toggle completion', 'Atomic: concurrent toggles are all applied.'),
+      ...operation(
+        'toggleTask',
+        'Toggle completion',
+        'Atomic: concurrent toggles are all applied. A recurring task that is completed has a successor.',
+      ),
       params,
+      body: TaskToggle,
     },
-    config: responses(GUARDED, { 200: jsonResponse('The changed task.', Task, WRITTEN) }, TASK_ID, [
-      CHANGED_SINCE,
-      ...WRITE,
-    ]),
+    config: responses(
+      GUARDED,
+      { 200: jsonResponse('The changed task.', Task, WRITTEN) },
+      [...TASK_ID, 'INVALID_REQUEST', LIMIT_REACHED],
+      [CHANGED_SINCE, ...WRITE],
+    ),
     handler: handlers.toggle,
   });
 
