@@ -21,7 +21,7 @@ function fields({ properties = {}, required = [] }, separator) {
 
 /** The TypeScript type of a JSON schema. @throws for a keyword that no schema of ours has had so far. */
 function typeOf(schema) {
-  const { $ref, anyOf = schema.oneOf, allOf, type, items } = schema;
+  const { $ref, anyOf = schema.oneOf, allOf, type, items, additionalProperties } = schema;
   const union = (schemas) => [...new Set(schemas.map(typeOf))].join(' | ');
   if ($ref !== undefined) return nameOf($ref.replace('#/components/schemas/', ''));
   if (anyOf !== undefined) return union(anyOf);
@@ -30,6 +30,9 @@ function typeOf(schema) {
   if (schema.enum !== undefined) return schema.enum.map(quoted).join(' | ');
   if (Array.isArray(type)) return union(type.map((one) => ({ ...schema, type: one })));
   if (type === 'array') return `readonly (${typeOf(items)})[]`;
+  if (type === 'object' && typeof additionalProperties === 'object') {
+    return `{ readonly [name: string]: ${typeOf(additionalProperties)} }`;
+  }
   if (type === 'object') return schema.properties === undefined ? 'object' : `{ ${fields(schema, ' ')} }`;
   if (type === 'integer') return 'number';
   if (['string', 'number', 'boolean', 'null'].includes(type)) return type;

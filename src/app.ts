@@ -129,7 +129,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const effects = taskEffects(config, clock);
   const lists = listEffects(config.deletedTasksDays);
   await mountRest(app, {
-    tasks: createTaskService({ database, writer, effects, unsent }),
+    tasks: createTaskService({ database, writer, effects, unsent, clock }),
     lists: createListService({ database, writer, effects: lists, afterDeletions: effects.afterDeletions }),
     batches: createBatchService(writer, { tasks: effects, lists }),
     changes,

@@ -55,6 +55,31 @@ describe('the client', () => {
     assert.equal(tokens.given, 1);
   });
 
+  test('reads pages of the tasks that are asked for, and counts', async () => {
+    const { client } = open();
+    for (const title of ['c', 'b', 'a']) await client.create({ title, tags: ['x', 'y & z'], due_date: '2000-01-01' });
+    await client.create({ title: 'another' });
+    const asked = {
+      sort: 'title',
+      tag: ['X', 'y & z'],
+      is_completed: false,
+      view: 'overdue',
+      time_zone: 'Asia/Tokyo',
+    } as const;
+    const first = await client.page({ ...asked, limit: 2 });
+    assert.deepEqual(
+      first.tasks.map(({ title }) => title),
+      ['a', 'b'],
+    );
+    const { next_cursor: cursor = '' } = first;
+    const rest = await client.page({ ...asked, cursor });
+    assert.deepEqual([rest.tasks.map(({ title }) => title), rest.next_cursor], [['c'], undefined]);
+    assert.deepEqual((await client.page({ q: 'ano' })).tasks.length, 1);
+    assert.equal((await client.page()).tasks.length, 4);
+    const { open: number, overdue, tags } = await client.counts({ timeZone: 'Asia/Tokyo' });
+    assert.deepEqual([number, overdue, tags], [4, 3, { x: 3, 'y & z': 3 }]);
+  });
+
   test('creates a task under an id of its own, once', async () => {
     const { client } = open();
     const id = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';

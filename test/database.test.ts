@@ -59,7 +59,10 @@ onEachDatabase('the database', (service) => {
       const [rows] = await database.transaction({ kind: 'user', userId: owner }, [explained(bound)]);
       const plan = (rows ?? []).flat().join('\n');
       assert.doesNotMatch(plan, /Seq Scan/, `${name}:\n${plan}`);
-      assert.doesNotMatch(plan, /\bSort\b/, `${name}:\n${plan}`);
+      // pages in an order that no index has, of tasks that are few or all that the user has
+      if (!bound.statement.text.includes('matching as materialized')) {
+        assert.doesNotMatch(plan, /\bSort\b/, `${name}:\n${plan}`);
+      }
       for (const [of, index] of INDEXES) if (of.test(name)) assert.match(plan, index, `${name}:\n${plan}`);
       names.push(name);
     }

@@ -26,6 +26,7 @@ interface Route {
 
 const ROUTES: readonly Route[] = [
   { method: 'get', path: '/api/tasks' },
+  { method: 'get', path: '/api/tasks/counts' },
   { method: 'post', path: '/api/tasks', body: { title: 'x' } },
   { method: 'get', path: '/api/tasks/{task_id}' },
   { method: 'put', path: '/api/tasks/{task_id}', body: { title: 'y' } },
@@ -220,6 +221,18 @@ describe('responses are as documented in OpenAPI', () => {
           answers.push(await ask(person, route, { body, headers: { 'content-type': type } }));
         }
         return answers;
+      }
+      if (route.path === '/api/tasks' && route.method === 'get') {
+        await person.create('x', { tags: ['t'] });
+        await person.create('y', { due_date: '2026-11-22' });
+        const endings = [
+          '',
+          '?limit=1',
+          '?sort=due&is_completed=false',
+          '?q=y&view=overdue&time_zone=Asia/Tokyo',
+          '?tag=T',
+        ];
+        return Promise.all(endings.map((ending) => ask(person, route, { ending })));
       }
       if (isBatch(route)) {
         const [kept, gone, key] = [(await person.create('x')).id, await deletedTask(), `${Math.random()}`];

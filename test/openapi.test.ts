@@ -7,6 +7,7 @@ import { ANY_DATABASE, type Person, type Service, startService } from './support
 
 const ROUTES = {
   '/api/tasks': ['get', 'post'],
+  '/api/tasks/counts': ['get'],
   '/api/tasks/{task_id}': ['get', 'put', 'patch', 'delete'],
   '/api/tasks/{task_id}/toggle': ['post'],
   '/api/tasks/{task_id}/restore': ['post'],
@@ -66,10 +67,31 @@ const OPERATIONS: Readonly<Record<'Task' | 'List', Readonly<Record<string, reado
 const GUARDED = ['If-Match', 'Idempotency-Key'];
 
 /** The optional parameters that the contract gives a route: in the query, and headers. */
+const LIST_QUERY = [
+  'limit',
+  'cursor',
+  'sort',
+  'is_completed',
+  'list_id',
+  'parent_id',
+  'priority',
+  'tag',
+  'due_from',
+  'due_to',
+  'has_due',
+  'completed_from',
+  'completed_to',
+  'updated_from',
+  'view',
+  'time_zone',
+  'q',
+  'deleted',
+];
 const PARAMETERS: Readonly<
   Record<string, { readonly query?: readonly string[]; readonly headers: readonly string[] }>
 > = {
-  'get /api/tasks': { query: ['deleted'], headers: ['If-None-Match'] },
+  'get /api/tasks': { query: LIST_QUERY, headers: ['If-None-Match'] },
+  'get /api/tasks/counts': { query: ['time_zone'], headers: ['If-None-Match'] },
   'post /api/tasks': { headers: ['Idempotency-Key'] },
   'get /api/tasks/{task_id}': { headers: ['If-None-Match'] },
   'put /api/tasks/{task_id}': { headers: [...GUARDED, 'If-None-Match'] },

@@ -22,6 +22,10 @@ const PATHS: Readonly<Record<string, readonly string[]>> = {
   '/': ['GET', 'HEAD'],
 };
 
+const LIST_QUERY =
+  'limit, cursor, sort, is_completed, list_id, parent_id, priority, tag, due_from, due_to, has_due, completed_from, ' +
+  'completed_to, updated_from, view, time_zone, q, deleted';
+
 onAnyDatabase('paths and methods', (service) => {
   test('a task id that is not a UUID is 400 VALIDATION_ERROR', async () => {
     const person = await service().person();
@@ -182,8 +186,9 @@ onAnyDatabase('paths and methods', (service) => {
     const person = await service().person();
     const { id } = await person.create('x');
     for (const [method, path, body, has] of [
-      ['GET', '/api/tasks', undefined, 'deleted'],
-      ['HEAD', '/api/tasks', undefined, 'deleted'],
+      ['GET', '/api/tasks', undefined, LIST_QUERY],
+      ['GET', '/api/tasks/counts', undefined, 'time_zone'],
+      ['HEAD', '/api/tasks', undefined, LIST_QUERY],
       ['POST', '/api/tasks', { title: 'y' }, 'none'],
       ['GET', `/api/tasks/${id}`, undefined, 'none'],
       ['PUT', `/api/tasks/${id}`, { title: 'y' }, 'none'],

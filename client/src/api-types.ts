@@ -314,6 +314,16 @@ export interface Task {
   readonly version: number;
 }
 
+/** How many tasks there are. */
+export interface TaskCounts {
+  readonly open: number;
+  readonly completed: number;
+  readonly overdue: number;
+  readonly today: number;
+  readonly lists: { readonly [name: string]: number };
+  readonly tags: { readonly [name: string]: number };
+}
+
 /** A task to create. Other fields are ignored. */
 export interface TaskCreate {
   readonly title: string;
@@ -333,9 +343,10 @@ export interface TaskCreate {
   readonly after?: string;
 }
 
-/** The user's newest tasks, newest first. */
+/** The user's tasks, newest first by default. */
 export interface TaskList {
   readonly tasks: readonly (Task)[];
+  readonly next_cursor?: string;
 }
 
 /** May be left out. */

@@ -8,12 +8,14 @@ import type {
   Lists,
   ListUpdate,
   Task,
+  TaskCounts,
   TaskCreate,
   TaskList,
   TaskUpdate,
 } from './api-types.ts';
 import { Http, type HttpOptions, type SendOptions } from './http.ts';
 import { uuidv7 } from './ids.ts';
+import { type TaskQuery, taskQuery } from './list-query.ts';
 import type { Operation } from './operation.ts';
 
 export interface WriteOptions {
@@ -61,6 +63,10 @@ export interface TodoClient {
   readonly lists: ListCalls;
   /** The newest tasks, at most 1000. */
   list(options?: { readonly signal?: AbortSignal }): Promise<readonly Task[]>;
+  /** A page of the tasks that are asked for: filtered, searched, sorted. `next_cursor` leads to the next. */
+  page(query?: TaskQuery, options?: { readonly signal?: AbortSignal }): Promise<TaskList>;
+  /** @param options.timeZone IANA time zone of the day; UTC if it is not given. */
+  counts(options?: { readonly timeZone?: string; readonly signal?: AbortSignal }): Promise<TaskCounts>;
   /** Deleted tasks that can be restored, newest deletion first. */
   deleted(options?: { readonly signal?: AbortSignal }): Promise<readonly Task[]>;
   get(id: string, options?: { readonly signal?: AbortSignal }): Promise<Task>;
@@ -120,6 +126,7 @@ export function createClient(options: HttpOptions): TodoClient {
   const http = new Http(options);
   const taskLists = new EtagCache<TaskList>();
   const tasks = new EtagCache<Task>();
+  const allCounts = new EtagCache<TaskCounts>();
   const allLists = new EtagCache<Lists>();
   const lists = new EtagCache<List>();
 
@@ -163,6 +170,9 @@ export function createClient(options: HttpOptions): TodoClient {
       delete: (id, { tasks, ...options } = {}) => write('DELETE', listPath(id) + query({ tasks }), null, options),
     },
     list: (options) => list('/api/tasks', options),
+    page: (asked = {}, options = {}) => taskLists.read(http, `/api/tasks${taskQuery(asked)}`, options),
+    counts: ({ timeZone, ...options } = {}) =>
+      allCounts.read(http, `/api/tasks/counts${query({ time_zone: timeZone })}`, options),
     deleted: (options) => list('/api/tasks?deleted=true', options),
     get: (id, options = {}) => tasks.read(http, taskPath(id), options),
     create: (task, options) => create('/api/tasks', taskPath, task, options),

@@ -12,6 +12,7 @@ export { TodoApiError } from './errors.ts';
 export { type Arrival, type EventsOptions, events } from './events.ts';
 export type { ApiAnswer, ApiRequest, Http, HttpOptions, SendOptions } from './http.ts';
 export { uuidv7 } from './ids.ts';
+export type { TaskQuery } from './list-query.ts';
 export { indexedDbStorage } from './mirror/indexeddb-storage.ts';
 export type { Conflict, OnConflict, Status } from './mirror/leader.ts';
 export { memoryStorage } from './mirror/memory-storage.ts';

@@ -8,6 +8,8 @@ export interface Statement {
   readonly name: string;
   readonly text: string;
   readonly access: 'read' | 'write';
+  /** Whether it is one of too many to be kept prepared. */
+  readonly isOnce?: boolean;
 }
 
 /** A statement with the values of its parameters, in PostgreSQL's text format. */
@@ -38,10 +40,28 @@ export function sql<Parameters extends Readonly<Record<string, SqlValue>>>(
   access: Statement['access'],
   text: string,
 ): (parameters: Parameters) => BoundStatement {
+  return define<Parameters>(name, access, text, {});
+}
+
+/** As `sql`, for a statement that is put together for one request: it is planned for its values, and not kept prepared. */
+export function sqlOnce(
+  name: string,
+  access: Statement['access'],
+  text: string,
+): (parameters: Readonly<Record<string, SqlValue>>) => BoundStatement {
+  return define(name, access, text, { isOnce: true });
+}
+
+function define<Parameters extends Readonly<Record<string, SqlValue>>>(
+  name: string,
+  access: Statement['access'],
+  text: string,
+  once: Pick<Statement, 'isOnce'>,
+): (parameters: Parameters) => BoundStatement {
   const names = [...new Set([...text.matchAll(/\$([a-z]\w*)/g)].map(([, parameter = '']) => parameter))];
   const numbered = text.replace(/\$([a-z]\w*)/g, (_, parameter: string) => `$${names.indexOf(parameter) + 1}`);
   const digest = createHash('sha256').update(numbered).digest('hex').slice(0, 8);
-  const statement: Statement = { name: `${name}_${digest}`, text: numbered, access };
+  const statement: Statement = { name: `${name}_${digest}`, text: numbered, access, ...once };
   return (parameters) => ({ statement, values: names.map((parameter) => encode(parameter, parameters[parameter])) });
 }
 

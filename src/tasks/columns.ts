@@ -3,9 +3,10 @@ import { MAX_TAGS, NEEDS } from './fields.ts';
 import { storedRecurrence } from './recurrence-sql.ts';
 import { tagKey } from './tag.ts';
 import type { Task, TaskChanges, TaskCreate } from './task.ts';
+import { WORDS_REVISION, wordsOf } from './words.ts';
 
 interface Column {
-  readonly type: 'text' | 'boolean' | 'date' | 'uuid' | 'text[]' | 'timestamptz';
+  readonly type: 'text' | 'boolean' | 'date' | 'smallint' | 'uuid' | 'text[]' | 'timestamptz';
   /** SQL for the value in a task that is created without it, and in one whose content is gone. */
   readonly emptySql: string;
   /** SQL for the value, which follows from those of other columns and from `old`, the one that a task has. */
@@ -26,20 +27,29 @@ const textArray = (json: string) => `array(select json_array_elements_text((${js
 const CHANGES_TAGS = '$changes_tags::boolean';
 
 /** What is left of the tags, and then what is added to them. */
-const changedTags = (column: 'tag' | 'key') => `array(
-    select ${column} from unnest(tags, tag_keys) as present (tag, key) where key <> all(${textArray('$removed_keys')})
+const changedTags = (column: 'tag' | 'key' | 'words') => `array(
+    select ${column} from unnest(tags, tag_keys, tag_words) as present (tag, key, words)
+    where key <> all(${textArray('$removed_keys')})
   ) || array(
-    select ${column} from unnest(${textArray('$added_tags')}, ${textArray('$added_keys')}) as added (tag, key)
+    select ${column} from unnest(
+      ${textArray('$added_tags')}, ${textArray('$added_keys')}, ${textArray('$added_words')}
+    ) as added (tag, key, words)
     where key <> all(tag_keys)
   )`;
 
 const END_OF_INBOX = 'todo.position_after(todo.last_position($owner, null))';
 
-/**
- * The content of a task in the order of the answer: the one place where a new field enters the statements. Those after
- * `completed_at` are written with it, and not answered.
- */
-const COLUMNS: Readonly<Record<Exclude<keyof Task, Own> | 'tag_keys', Column>> = {
+/** What the service makes of the content, for sorting and searching (`words.ts`). */
+const DERIVED: Readonly<Record<string, Column>> = {
+  tag_keys: { type: 'text[]', emptySql: `'{}'`, changeSql: [CHANGES_TAGS, changedTags('key')] },
+  title_words: { type: 'text', emptySql: 'null' },
+  description_words: { type: 'text', emptySql: 'null' },
+  tag_words: { type: 'text[]', emptySql: `'{}'`, changeSql: [CHANGES_TAGS, changedTags('words')] },
+  words_revision: { type: 'smallint', emptySql: String(WORDS_REVISION) },
+};
+
+/** The content of a task in the order of the answer: the one place where a new field enters the statements. */
+const CONTENT: Readonly<Record<Exclude<keyof Task, Own>, Column>> = {
   title: { type: 'text', emptySql: 'null' },
   description: { type: 'text', emptySql: 'null' },
   is_completed: { type: 'boolean', emptySql: 'false' },
@@ -75,11 +85,12 @@ const COLUMNS: Readonly<Record<Exclude<keyof Task, Own> | 'tag_keys', Column>> =
         ? old
         : `case when ${valueIn('is_completed')} and ${valueIn('recurrence')} is not null then coalesce(${old}, id) else ${old} end`,
   },
-  tag_keys: { type: 'text[]', emptySql: `'{}'`, changeSql: [CHANGES_TAGS, changedTags('key')] },
 };
 
-const columns = Object.entries(COLUMNS).map(([name, column]) => ({ name, ...column }));
-const isAnswered = ({ name }: { readonly name: string }) => name !== 'tag_keys';
+const listed = (columns: Readonly<Record<string, Column>>) =>
+  Object.entries(columns).map(([name, column]) => ({ name, ...column }));
+const content = listed(CONTENT);
+const columns = [...content, ...listed(DERIVED)];
 
 /** The names of all that a write sets, in the order of the values below. */
 export const NAMES = columns.map(({ name }) => name).join(', ');
@@ -87,15 +98,24 @@ export const NAMES = columns.map(({ name }) => name).join(', ');
 /** @returns the columns of `table`, in the order of `NAMES`. */
 export const namesOf = (table: string) => columns.map(({ name }) => `${table}.${name}`).join(', ');
 
+/** @returns those of them that make a change of the task. */
+export const contentOf = (table: string) => content.map(({ name }) => `${table}.${name}`).join(', ');
+
 const answerSql = ({ name, type }: { readonly name: string; readonly type: Column['type'] }) =>
   type === 'timestamptz' ? utcText(name) : name;
 
 /** The fields of a task, in the order of the contract. */
-export const TASK_FIELDS = `id, user_id, ${columns.filter(isAnswered).map(answerSql).join(', ')},
+export const TASK_FIELDS = `id, user_id, ${content.map(answerSql).join(', ')},
   ${utcText('created_at')}, ${utcText('updated_at')}, ${utcText('deleted_at')}, version`;
 
+const wordsIn = (text: string) => wordsOf(text).join(' ');
+
 /** The columns that follow from a field of the request. */
-const derivedOf = ({ tags }: TaskChanges) => (tags === undefined ? {} : { tag_keys: tags.map(tagKey) });
+export const derivedOf = ({ title, description, tags }: TaskChanges) => ({
+  ...(title === undefined ? {} : { title_words: wordsIn(title) }),
+  ...(description === undefined ? {} : { description_words: description && wordsIn(description) }),
+  ...(tags === undefined ? {} : { tag_keys: tags.map(tagKey), tag_words: tags.map(wordsIn) }),
+});
 
 /** A new task as JSON, for `IN_JSON`. */
 export const jsonOf = (task: TaskCreate) => ({ ...task, ...derivedOf(task) });
@@ -110,6 +130,7 @@ export function parametersOf(fields: TaskChanges): Record<string, SqlValue> {
     changes_tags: added.length + removed.length > 0,
     added_tags: added,
     added_keys: added.map(tagKey),
+    added_words: added.map(wordsIn),
     removed_keys: removed.map(tagKey),
   };
   for (const { name } of columns) {
@@ -130,8 +151,9 @@ interface Source {
 
 /** The fields that every task has had from the first release on: statements for these alone are shorter. */
 const PLAIN: readonly string[] = ['title', 'description', 'is_completed'];
+const PLAIN_COLUMNS: readonly string[] = [...PLAIN, 'title_words', 'description_words'];
 const NOT_PLAIN = [
-  ...columns.map(({ name }) => name).filter((name) => !PLAIN.includes(name)),
+  ...content.map(({ name }) => name).filter((name) => !PLAIN.includes(name)),
   'add_tags',
   'remove_tags',
 ];
@@ -153,7 +175,7 @@ export const isPlaced = ({ list_id, parent_id, before, after, position = '' }: T
 
 const parameter = (name: string) => `$${name}`;
 export const IN_PARAMETERS: Source = { has: () => true, isGiven: (name) => `$has_${name}::boolean`, given: parameter };
-export const PLAIN_PARAMETERS: Source = { ...IN_PARAMETERS, has: (name) => PLAIN.includes(name) };
+export const PLAIN_PARAMETERS: Source = { ...IN_PARAMETERS, has: (name) => PLAIN_COLUMNS.includes(name) };
 export const UNPLACED_PARAMETERS: Source = { ...IN_PARAMETERS, has: (name) => !PLACES.includes(name) };
 /** In `fields`, a `jsonb` object. */
 export const IN_JSON: Source = {
@@ -253,7 +275,7 @@ export const candidateFaults = (
 export const LIST_COLUMNS = [
   { name: 'id', isJson: false, sql: 'id' },
   { name: 'user_id', isJson: false, sql: 'user_id' },
-  ...columns.filter(isAnswered).map((column) => {
+  ...content.map((column) => {
     const isJson = column.type === 'boolean' || column.type === 'text[]';
     return { name: column.name, isJson, sql: isJson ? `to_json(${column.name})::text` : answerSql(column) };
   }),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { position, trimmed, WITHOUT_NUL, WITHOUT_NUL_NOT_BLANK } from '../core/fields.ts';
+import { isTimeZone } from '../core/zone.ts';
 import { EXAMPLE } from './example.ts';
 import { listId, parentId } from './placement.ts';
 import { recurs } from './recurrence.ts';
@@ -84,22 +85,11 @@ const dueTime = z
   });
 
 const DUE_TIME_ZONE = 'Due time zone must be an IANA time zone, as in Europe/Berlin';
-const MAX_ZONE_LENGTH = 64;
-
-/** @returns whether the runtime knows a time zone of this name; an offset such as `+02:00` is none. */
-function isTimeZone(name: string): boolean {
-  if (name.length > MAX_ZONE_LENGTH || !/^[A-Za-z]/.test(name)) return false;
-  try {
-    new Intl.DateTimeFormat('en', { timeZone: name });
-    return true;
-  } catch {
-    return false;
-  }
-}
+export const MAX_ZONE_LENGTH = 64;
 
 const dueTimeZone = z
   .string({ error: DUE_TIME_ZONE })
-  .refine(isTimeZone, DUE_TIME_ZONE)
+  .refine((name) => name.length <= MAX_ZONE_LENGTH && isTimeZone(name), DUE_TIME_ZONE)
   .nullable()
   .meta({
     description: 'The IANA time zone of `due_time`, which it needs; null is wherever the person is.',
@@ -107,12 +97,12 @@ const dueTimeZone = z
     examples: [EXAMPLE.due_time_zone, null],
   });
 
-const PRIORITIES = ['none', 'low', 'medium', 'high'] as const;
+export const PRIORITIES = ['none', 'low', 'medium', 'high'] as const;
 const priority = z
   .enum(PRIORITIES, { error: `Priority must be one of ${PRIORITIES.join(', ')}` })
   .meta({ description: '`none` if it is not given.', examples: [EXAMPLE.priority] });
 
-const tag = z
+export const tag = z
   .string({ error: 'A tag must be a string' })
   .meta({ minLength: 1, maxLength: MAX_TAG_LENGTH, pattern: WITHOUT_NUL_NOT_BLANK, examples: [EXAMPLE.tags[0]] })
   .transform((value, context) => {

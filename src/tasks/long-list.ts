@@ -51,18 +51,19 @@ export class LongLists {
   /**
    * @param read returns a row with `LIST_COLUMNS` for each task.
    * @param expectedBytes gives the length of the list, where it is known; otherwise 0.
+   * @param end gives the end of the JSON, behind the tasks, once they have been read.
    * @returns JSON of the schema `TaskList` in UTF-8, byte for byte as the database builds it.
    * @throws {AppError} `SERVICE_UNAVAILABLE` if 32 others wait, or there is no room for the response.
    */
-  async build(read: () => Promise<Rows>, expectedBytes: () => number): Promise<Buffer> {
+  async build(read: () => Promise<Rows>, expectedBytes: () => number, end = () => ']}'): Promise<Buffer> {
     if (this.#waiting >= MAX_WAITING) throw unavailable('Too many long lists are being built');
     this.#waiting += 1;
-    const list = this.#last.then(() => this.#build(read, expectedBytes)).finally(() => (this.#waiting -= 1));
+    const list = this.#last.then(() => this.#build(read, expectedBytes, end)).finally(() => (this.#waiting -= 1));
     this.#last = list.catch(() => undefined);
     return list;
   }
 
-  async #build(read: () => Promise<Rows>, expectedBytes: () => number): Promise<Buffer> {
+  async #build(read: () => Promise<Rows>, expectedBytes: () => number, end: () => string): Promise<Buffer> {
     // What is built and then not sent stays in memory until the next garbage collection.
     if (!this.#unsent.hasRoomFor(expectedBytes())) throw unavailable('Too many answers have not been read');
     const rows = await read();
@@ -73,7 +74,7 @@ export class LongLists {
       this.#scratch.append(`${from === 0 ? '' : ','}${some.join(',')}`);
       await delay(performance.now() - startedAt);
     }
-    this.#scratch.append(']}');
+    this.#scratch.append(end());
     return this.#scratch.take();
   }
 }

@@ -1,6 +1,7 @@
 import { v5 as uuidv5 } from 'uuid';
 import { z } from 'zod';
 import type { Clock } from '../core/clock.ts';
+import { dateIn } from '../core/zone.ts';
 import type { Effect } from '../writes/effect.ts';
 import type { Succession, Successor } from './completion-sql.ts';
 import { nextOccurrence } from './recurrence.ts';
@@ -15,20 +16,6 @@ const State = z.object({
   /** Those below the task, the ids of each and its parent, parents first. */
   below: z.array(z.tuple([z.string(), z.string()])),
 });
-
-/** @returns the day on the calendar of `zone` at the time `now`, as `YYYY-MM-DD`. */
-function dayIn(zone: string, now: number): string {
-  const format = new Intl.DateTimeFormat('en', {
-    timeZone: zone,
-    calendar: 'gregory',
-    numberingSystem: 'latn',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-  });
-  const shown = new Map<string, string>(format.formatToParts(now).map(({ type, value }) => [type, value]));
-  return `${shown.get('year')}-${shown.get('month')}-${shown.get('day')}`;
-}
 
 /** The copies of a tree of tasks below one with the id `root`. */
 function copiesBelow(root: string, below: z.output<typeof State>['below']): Successor['options'][number] {
@@ -53,7 +40,7 @@ interface Completion {
 function successionOf(text: string, { id, completedOn, limit, clock }: Completion): Succession {
   const state = State.parse(JSON.parse(text));
   const { due, recurrence, from, zone, series, below } = state;
-  const day = completedOn ?? dayIn(zone ?? 'UTC', clock());
+  const day = completedOn ?? dateIn(zone ?? 'UTC', clock());
   const next = due === null || recurrence === null ? null : nextOccurrence({ recurrence, from, due, completedOn: day });
   const optionsOf = (date: string) => [series, id].map((namespace) => copiesBelow(uuidv5(date, namespace), below));
   const successor = next && { due_date: next.due, recurrence: next.recurrence, options: optionsOf(next.due) };

@@ -1,2 +1,4 @@
+import { foldCase } from './words.ts';
+
 /** @returns what `tag` is compared by: two tags with the same key are one. */
-export const tagKey = (tag: string): string => tag.normalize('NFC').toLowerCase();
+export const tagKey = (tag: string): string => foldCase(tag.normalize('NFC')).normalize('NFC');

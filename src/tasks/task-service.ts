@@ -1,4 +1,5 @@
 import type { ByteBudget } from '../core/byte-budget.ts';
+import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import { RecentMap } from '../core/recent-map.ts';
 import type { Principal, UserId } from '../core/user.ts';
@@ -7,6 +8,10 @@ import type { BoundStatement, Rows } from '../database/sql.ts';
 import type { Effect, Retry } from '../writes/effect.ts';
 import type { WriteResult } from '../writes/outcome.ts';
 import { type Writer, writeOne } from '../writes/writer.ts';
+import { type ListPage, pageOf } from './list-page.ts';
+import { type TaskCountsQuery, type TaskListQuery, today } from './list-query.ts';
+import { ListReader, type TaskPageResult } from './list-reader.ts';
+import { readCounts } from './list-sql.ts';
 import { LongLists } from './long-list.ts';
 import type { Expected } from './parts-sql.ts';
 import type { TaskCreate, TaskId, TaskToggle, TaskUpdate } from './task.ts';
@@ -40,6 +45,14 @@ export interface TaskService {
   list(user: Principal, known: string | null): Promise<TaskListResult>;
   /** The deleted tasks that can be restored, newest deletion first, at most 1000. */
   listDeleted(user: Principal, known: string | null): Promise<TaskListResult>;
+  /** What a list with parameters asks for, now. @throws {AppError} `VALIDATION_ERROR` if its cursor is none of it. */
+  page(query: TaskListQuery): ListPage;
+  /** A page of a list. @param known the state of it that the caller has. */
+  listPage(user: Principal, page: ListPage, known: string | null): Promise<TaskPageResult>;
+  /** The day of the counts. */
+  dayOf(query: TaskCountsQuery): string;
+  /** How many tasks there are on a day, JSON of the schema `TaskCounts`. @param known the state that the caller has. */
+  count(user: Principal, day: string, known: string | null): Promise<TaskListResult>;
   /** @throws {AppError} `NOT_FOUND` if the user has no such task. */
   get(user: Principal, id: TaskId): Promise<TaskResult>;
   /** Creates a task under an id of the service's. Outcomes: `created`, `limit`. */
@@ -69,10 +82,12 @@ export interface TaskServiceOptions {
   readonly effects: TaskEffects;
   /** Of the responses that the kernel has not yet taken. */
   readonly unsent: ByteBudget;
+  readonly clock: Clock;
 }
 
-export function createTaskService({ database, writer, effects, unsent }: TaskServiceOptions): TaskService {
+export function createTaskService({ database, writer, effects, unsent, clock }: TaskServiceOptions): TaskService {
   const longLists = new LongLists(unsent);
+  const pages = new ListReader(database, longLists);
   const lengths = new RecentMap<UserId, number>(MAX_USERS);
 
   /** @returns the rows of the statement. */
@@ -115,6 +130,14 @@ export function createTaskService({ database, writer, effects, unsent }: TaskSer
       return { state, json: json && remember(owner, json) };
     },
     listDeleted: (user, known) => buildList(user, known, listDeletedTasks({ owner: user.userId })),
+    page: (query) => pageOf(query, clock()),
+    listPage: ({ userId }, page, known) => pages.read(userId, page, known),
+    dayOf: ({ time_zone }) => today(time_zone, clock()),
+    count: async (user, day, known) => {
+      const [[state, json = null] = []] = await read(user, readCounts({ owner: user.userId, day, known }));
+      if (typeof state !== 'string') throw new TypeError('The database returned no state');
+      return { state, json };
+    },
     get: async (user, id) => {
       const [[found, version, json] = []] = await read(user, getTask({ owner: user.userId, id }));
       if (typeof found !== 'string' || typeof json !== 'string') throw new AppError('NOT_FOUND');

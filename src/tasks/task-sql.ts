@@ -10,7 +10,7 @@ const NEWEST_DELETED = `select * from todo.tasks where user_id = $owner and dele
 const AS_LIST = `'{"tasks":[' || coalesce(string_agg(row_to_json(task)::text, ','), '') || ']}'`;
 
 /** What changes with every change of the user's. */
-const STATE = `coalesce((select epoch || '.' || version from todo.users where id = $owner), '0')`;
+export const STATE = `coalesce((select epoch || '.' || version from todo.users where id = $owner), '0')`;
 
 /** Returns the state of what the user has. */
 export const getState = sql<{ owner: UserId }>('user_state', 'read', `select ${STATE}`);
@@ -29,21 +29,24 @@ export const listTasks = listUnlessKnown(
   `select ${AS_LIST} from (select ${TASK_FIELDS} from (${NEWEST}) as newest) as task`,
 );
 
-/** Bytes of all titles and descriptions, which escapes in JSON may make 6 times as many. */
-const MAX_SHORT_LIST_BYTES = 131_072;
+/** SQL for the bytes of the texts of a task. */
+export const TEXT_BYTES = 'octet_length(title) + coalesce(octet_length(description), 0) + pg_column_size(tags)';
+
+/** Of all texts together, which escapes in JSON may make 6 times as many. */
+export const MAX_SHORT_LIST_BYTES = 131_072;
 
 /** Returns the state, and the list as JSON text, or null if its texts are long. */
 export const listShortTasks = listUnlessKnown(
   'task_list_short',
   `with newest as materialized (${NEWEST}),
-     length as (select coalesce(sum(octet_length(title) + coalesce(octet_length(description), 0) + pg_column_size(tags)), 0) as bytes from newest)
+     length as (select coalesce(sum(${TEXT_BYTES}), 0) as bytes from newest)
    select case when (select bytes from length) <= ${MAX_SHORT_LIST_BYTES} then ${AS_LIST} end
    from (
      select ${TASK_FIELDS} from newest where (select bytes from length) <= ${MAX_SHORT_LIST_BYTES}
    ) as task`,
 );
 
-const COLUMNS = LIST_COLUMNS.map((column) => column.sql).join(', ');
+export const COLUMNS = LIST_COLUMNS.map((column) => column.sql).join(', ');
 
 /** Returns a row for each task of the list, with `LIST_COLUMNS`: PostgreSQL takes long to escape long texts. */
 export const listLongTasks = sql<{ owner: UserId }>(

@@ -126,11 +126,6 @@ export const LIST_REVISION = createHash('sha256').update(Object.keys(Task.shape)
 const flag = (description: string) =>
   z.enum(['true', 'false'], { error: 'Must be true or false' }).optional().meta({ description });
 
-/** The query parameters of the list. */
-export const TaskListQuery = z.object({
-  deleted: flag('`true` lists the deleted tasks that can be restored, newest deletion first.'),
-});
-
 /** The body of a toggle, which may be left out. */
 export const TaskToggle = z
   .object({ completed_on: completedOn.optional() })
@@ -148,8 +143,44 @@ export const MAX_TASKS_IN_LIST = 1000;
 export type Task = z.output<typeof Task>;
 
 export const TaskList = z
-  .object({ tasks: z.array(Task).max(MAX_TASKS_IN_LIST) })
-  .meta({ id: 'TaskList', description: "The user's newest tasks, newest first.", examples: [{ tasks: [EXAMPLE] }] });
+  .object({
+    tasks: z.array(Task).max(MAX_TASKS_IN_LIST),
+    next_cursor: z
+      .string()
+      .optional()
+      .meta({ description: 'While there is more: `cursor` of the next page. Opaque.', examples: ['WyJ2MSJd'] }),
+  })
+  .meta({
+    id: 'TaskList',
+    description: "The user's tasks, newest first by default.",
+    examples: [{ tasks: [EXAMPLE] }],
+  });
+
+const count = (description: string) =>
+  z
+    .int()
+    .nonnegative()
+    .meta({ description, examples: [3] });
+
+/** How many tasks a user has. */
+export const TaskCounts = z
+  .object({
+    open: count('Tasks that are not completed.'),
+    completed: count('Tasks that are.'),
+    overdue: count('Open tasks due before today.'),
+    today: count('Open tasks due today.'),
+    lists: z
+      .record(z.string(), z.int())
+      .meta({ description: 'Open tasks of each list that has some, by its id; `inbox` for those in none.' }),
+    tags: z
+      .record(z.string(), z.int())
+      .meta({ description: 'Open tasks with each tag. Tags that differ only in case are counted as one.' }),
+  })
+  .meta({
+    id: 'TaskCounts',
+    description: 'How many tasks there are.',
+    examples: [{ open: 3, completed: 20, overdue: 1, today: 2, lists: { inbox: 3 }, tags: { home: 2 } }],
+  });
 
 /** The `message` of a deletion's answer. */
 export const DELETED_MESSAGE = 'Task deleted successfully';

@@ -4,6 +4,7 @@ import { type Effect, effect, USER_MISSING } from '../writes/effect.ts';
 import {
   candidateFaults,
   changedValues,
+  contentOf,
   IN_JSON,
   isPlaced,
   isPlain,
@@ -48,7 +49,7 @@ const insertFrom = (values: string, condition = 'true') => `
 
 /** What becomes of the task in `found`. */
 const candidate = (values: string) => `candidate as (select ${values} from found)`;
-const IS_CHANGED = `exists (select from found, candidate where (${namesOf('found')}) is distinct from (${namesOf('candidate')}))`;
+const IS_CHANGED = `exists (select from found, candidate where (${contentOf('found')}) is distinct from (${contentOf('candidate')}))`;
 const UPDATE_TO_CANDIDATE = updateFrom(`(${NAMES}) = row(${namesOf('candidate')})`, 'numbered, candidate');
 
 const insertTables = (values: string) => `numbered as (

@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts';
 import { parseUserId, type UserId } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import { sqlStateOf } from '../database/errors.ts';
-import type { BoundStatement } from '../database/sql.ts';
+import type { BoundStatement, Rows } from '../database/sql.ts';
 import { deleteOldReplies, STEP_ROWS } from './job-sql.ts';
 
 /** What a step of a job did. */
@@ -39,14 +39,20 @@ function toJobError(error: unknown): unknown {
   return isRefused ? new JobRefusedError(error) : error;
 }
 
+/** @returns the rows of the statement, of any users. @throws as `Job.step` does. */
+export async function runJob(database: Database, statement: BoundStatement): Promise<Rows> {
+  const [rows = []] = await database.transaction({ kind: 'admin' }, [statement]).catch((error: unknown) => {
+    throw toJobError(error);
+  });
+  return rows;
+}
+
 /** @param statement writes at most `STEP_ROWS` rows, and returns the user of each. */
 export function createJob(database: Database, title: string, statement: BoundStatement): Job {
   return {
     title,
     step: async () => {
-      const [rows = []] = await database.transaction({ kind: 'admin' }, [statement]).catch((error: unknown) => {
-        throw toJobError(error);
-      });
+      const rows = await runJob(database, statement);
       const users = new Set<UserId>();
       for (const [id] of rows) {
         const user = parseUserId(id);

@@ -20,6 +20,8 @@ import type { ListId } from '../../dist/lists/list.js';
 import { deleteList, getList, insertList, listLists, putList, updateList } from '../../dist/lists/list-sql.js';
 import { putInSeries, toggleInSeries, updateInSeries } from '../../dist/tasks/completion-sql.js';
 import { importTask } from '../../dist/tasks/import-sql.js';
+import type { TaskFilter } from '../../dist/tasks/list-query.js';
+import { countWords, type PageRead, readCounts, readLongPage, readPage } from '../../dist/tasks/list-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
 import { blankOldestDeleted, deleteTask, restoreTask } from '../../dist/tasks/remove-sql.js';
 import type { TaskId } from '../../dist/tasks/task.js';
@@ -46,6 +48,53 @@ export interface Subjects {
   readonly list: string;
   /** An idempotency key. */
   readonly key: string;
+}
+
+const EVERYTHING: TaskFilter = {
+  isCompleted: null,
+  listId: null,
+  parentId: null,
+  priority: null,
+  tagKeys: [],
+  dueFrom: null,
+  dueTo: null,
+  hasDue: null,
+  completedFrom: null,
+  completedTo: null,
+  updatedFrom: null,
+  words: null,
+};
+
+/** A page of each way in which tasks are found; each of the first has its order from an index. */
+function pageReads(id: string): readonly PageRead[] {
+  const read = (filter: Partial<TaskFilter>, by: PageRead['page']['order']['by'], rest: Partial<PageRead> = {}) => ({
+    page: {
+      filter: { ...EVERYTHING, ...filter },
+      order: { by, isDescending: true },
+      limit: 10,
+      after: null,
+      view: '',
+      cursorAt: () => '',
+    },
+    part: 'with-values' as const,
+    limit: 10,
+    rareWord: null,
+    ...rest,
+  });
+  return [
+    read({}, 'created_at'),
+    read({ isCompleted: false }, 'created_at'),
+    read({ isCompleted: true }, 'created_at'),
+    read({ isCompleted: true, completedFrom: '2026-11-22T00:00:00Z' }, 'completed_at'),
+    read({ isCompleted: false, hasDue: true, dueFrom: '1970-01-01', dueTo: '9999-12-31' }, 'due'),
+    read({ listId: 'inbox' }, 'position'),
+    read({ listId: id }, 'position'),
+    read({ tagKeys: ['secret'] }, 'created_at'),
+    read({ words: ['secret'] }, 'created_at'),
+    read({ isCompleted: false, hasDue: false }, 'due', { part: 'without-values' }),
+    read({ words: ['secret', 'victim'] }, 'created_at', { rareWord: 'victim' }),
+    read({ tagKeys: ['secret'], parentId: 'none' }, 'title'),
+  ];
 }
 
 /**
@@ -105,6 +154,12 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     listShortTasks({ owner, known: null }),
     listLongTasks({ owner }),
     listDeletedTasks({ owner }),
+    ...pageReads(live).map((read) => readPage(owner, read, null)),
+    ...pageReads(live)
+      .slice(0, 1)
+      .map((read) => readLongPage(owner, read)),
+    countWords(owner, ['secret', 'victim']),
+    readCounts({ owner, day: '2026-11-22', known: null }),
     getTask({ owner, id: live }),
     listLists({ owner, known: null }),
     getList({ owner, id: list }),
@@ -128,7 +183,7 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
 }
 
 const SRC = fileURLToPath(new URL('../../src/', import.meta.url));
-const IMPORTER = /import \{[^}]*\b(sql|effect)\b[^}]*\} from/;
+const IMPORTER = /import \{[^}]*\b(sql|sqlOnce|effect)\b[^}]*\} from/;
 /** A function that defines statements under the name that it is given, such as `effect`. */
 const DEFINER = /\b(?:const|function) (\w+)(?:<[\s\S]*?>)?(?: = )?\(\s*name: string/g;
 /** A name that is derived from the one given: what is added to it. */
@@ -144,11 +199,14 @@ export function statementNames(): string[] {
     .map((path) => ({ path, text: readFileSync(SRC + path, 'utf8') }))
     .filter(({ text }) => IMPORTER.test(text));
   const definers = files.flatMap(({ text }) => [...text.matchAll(DEFINER)].map(([, name = '']) => name));
-  const suffixes = new Map<string, string[]>([['sql', ['']]]);
+  const suffixes = new Map<string, string[]>([
+    ['sql', ['']],
+    ['sqlOnce', ['']],
+  ]);
   const calls: { readonly definer: string; readonly name: string }[] = [];
   for (const { path, text } of files) {
     const own = [...text.matchAll(DEFINER)].map(([, name = '']) => name);
-    const called = new RegExp(`\\b(sql|${definers.join('|')})(?:<[^()]*>)?\\(\\s*([^\\s,:)]+)(?=[,)])`, 'g');
+    const called = new RegExp(`\\b(sql|sqlOnce|${definers.join('|')})(?:<[^()]*>)?\\(\\s*([^\\s,:)]+)(?=[,)])`, 'g');
     for (const [all, definer = '', argument = ''] of text.matchAll(called)) {
       const [, literal] = /^'(\w+)'$/.exec(argument) ?? [];
       const derived = DERIVED.exec(argument);

@@ -45,7 +45,7 @@ interface Document {
 }
 
 /** Headers that not every response of a documented status has. */
-const OPTIONAL_HEADERS = new Set(['Idempotency-Replayed']);
+const OPTIONAL_HEADERS = new Set(['Idempotency-Replayed', 'Link']);
 
 const ID = 'https://todo-api.example/openapi.json';
 const escaped = (token: string) => encodeURIComponent(token.replaceAll('~', '~0').replaceAll('/', '~1'));

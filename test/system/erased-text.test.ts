@@ -27,7 +27,7 @@ function filesWith(folder: string, text: string): string[] {
 }
 
 /** A plain vacuum leaves the bytes of old row versions in the free space of a page until that is used again. */
-const VACUUM = 'vacuum (full, analyze) todo.users, todo.tasks, todo.replies';
+const VACUUM = 'vacuum (full, analyze) todo.users, todo.tasks, todo.task_words, todo.replies';
 
 /** Where `text` is, after a vacuum and a checkpoint. */
 async function placesOf({ opened }: Service, kind: DatabaseKind, text: string): Promise<string[]> {

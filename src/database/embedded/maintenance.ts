@@ -16,7 +16,11 @@ export interface MaintenanceOptions {
   readonly onWarning: (message: string, error?: unknown) => void;
 }
 
-const VACUUM = sql('vacuum', 'write', 'vacuum (analyze) todo.users, todo.tasks, todo.lists, todo.replies');
+const VACUUM = sql(
+  'vacuum',
+  'write',
+  'vacuum (analyze) todo.users, todo.tasks, todo.task_words, todo.lists, todo.replies',
+);
 const CHECKPOINT = sql('checkpoint', 'write', 'checkpoint');
 const VACUUM_EVERY_MS = 600_000;
 const CHECKPOINT_EVERY_MS = 60_000;

@@ -126,7 +126,7 @@ export class PipelinedConnection {
   }
 
   #write(pipelined: PipelinedTransaction, { statement, values }: BoundStatement): void {
-    const name = this.#nameFor(statement.name);
+    const name = statement.isOnce ? '' : this.#nameFor(statement.name);
     const isPrepared = this.#prepared.has(name);
     pipelined.parses.push(isPrepared ? null : name);
     if (!isPrepared) {

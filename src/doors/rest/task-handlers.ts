@@ -3,6 +3,7 @@ import { AppError } from '../../core/errors.ts';
 import { principalOf } from '../../http/authenticate.ts';
 import { mustCreate } from '../../http/conditional.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
+import type { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import {
   DELETED_MESSAGE,
   LIST_REVISION,
@@ -20,22 +21,43 @@ type TaskRequest = Request & { readonly params: { readonly task_id: TaskId } };
 /** `value` if the query parameter is `true`; the schema allows no other than `true` and `false`. */
 const isTrue = (value: 'true' | 'false' | undefined) => value === 'true';
 
+/** The address of the page at `cursor` of the list that was requested (RFC 8288). */
+function linkTo(path: string, url: string, cursor: string): string {
+  const query = new URLSearchParams(url.split('?')[1]);
+  query.set('cursor', cursor);
+  return `<${path}?${query.toString()}>; rel="next"`;
+}
+
 /** Handlers of the task routes. Tasks are sent as the JSON text returned by the task service, unchanged. */
 export function taskHandlers(tasks: TaskService, path: string, failures: Failures) {
   const sendWritten = writtenSender({ path, deletedMessage: DELETED_MESSAGE, failures });
+  const viewOf = (view: string) => `${LIST_REVISION}.${view}`;
 
   const update = (request: TaskRequest & With<TaskUpdate>, reply: FastifyReply) =>
     sendWritten(reply, tasks.update(principalOf(request), request.params.task_id, request.body, guardOf(request)));
 
   return {
-    list: (
-      request: Request & { readonly query: { readonly deleted?: 'true' | 'false' | undefined } },
-      reply: FastifyReply,
-    ) => {
+    list: async (request: Request & { readonly query: TaskListQuery }, reply: FastifyReply) => {
       const user = principalOf(request);
-      return isTrue(request.query.deleted)
-        ? sendListed(request, reply, `${LIST_REVISION}.deleted`, (known) => tasks.listDeleted(user, known))
-        : sendListed(request, reply, `${LIST_REVISION}.newest`, (known) => tasks.list(user, known));
+      const { deleted, ...query } = request.query;
+      if (isTrue(deleted)) {
+        return sendListed(request, reply, viewOf('deleted'), (known) => tasks.listDeleted(user, known));
+      }
+      if (Object.keys(query).length === 0) {
+        return sendListed(request, reply, viewOf('newest'), (known) => tasks.list(user, known));
+      }
+      const page = tasks.page(query);
+      return sendListed(request, reply, viewOf(page.view), async (known) => {
+        const { nextCursor, ...list } = await tasks.listPage(user, page, known);
+        if (nextCursor !== null) void reply.header('link', linkTo(path, request.url, nextCursor));
+        return list;
+      });
+    },
+
+    count: (request: Request & { readonly query: TaskCountsQuery }, reply: FastifyReply) => {
+      const user = principalOf(request);
+      const day = tasks.dayOf(request.query);
+      return sendListed(request, reply, viewOf(`counts.${day}`), (known) => tasks.count(user, day, known));
     },
 
     get: (request: TaskRequest, reply: FastifyReply) =>

@@ -2,14 +2,15 @@ import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { AppError } from '../../core/errors.ts';
 import { jsonResponse } from '../../http/openapi.ts';
+import { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import {
   DeletedTask,
   Task,
+  TaskCounts,
   TaskCreate,
   TaskDeletionQuery,
   TaskId,
   TaskList,
-  TaskListQuery,
   TaskToggle,
   TaskUpdate,
 } from '../../tasks/task.ts';
@@ -29,6 +30,7 @@ import {
   operation,
   responses,
   STALE,
+  text,
   WRITE,
   WRITTEN,
   type ZodRequestTypes,
@@ -39,6 +41,8 @@ import { taskHandlers } from './task-handlers.ts';
 const TASKS = '/api/tasks';
 const TASK = `${TASKS}/:task_id`;
 const params = z.object({ task_id: TaskId });
+
+const NEXT = { Link: text('The next page, while there is more.', '</api/tasks?limit=50&cursor=WyJ2MSJd>; rel="next"') };
 
 const TASK_LINKS = linksTo(['getTask', 'putTask', 'patchTask', 'deleteTask', 'toggleTask', 'restoreTask'], 'task_id');
 
@@ -60,14 +64,39 @@ export function mountTaskRoutes(scope: FastifyInstance, tasks: TaskService, fail
 
   app.get(TASKS, {
     schema: {
-      ...operation('listTasks', 'List your tasks', "The user's newest 1000 tasks, newest first."),
+      ...operation(
+        'listTasks',
+        'List your tasks',
+        'Without parameters the newest 1000, newest first; with any, a page of those that they ask for, in their order.',
+      ),
       querystring: TaskListQuery,
     },
-    config: responses(IF_NONE_MATCH, {
-      200: jsonResponse('The tasks.', TaskList, LIST_ETAG),
-      304: NOT_MODIFIED(LIST_ETAG),
-    }),
+    config: responses(
+      IF_NONE_MATCH,
+      {
+        200: jsonResponse('The tasks.', TaskList, { ...LIST_ETAG, ...NEXT }),
+        304: NOT_MODIFIED(LIST_ETAG),
+      },
+      [new AppError('VALIDATION_ERROR', invalidField('sort', 'Must be one of created_at, -created_at'))],
+    ),
     handler: handlers.list,
+  });
+
+  app.get(`${TASKS}/counts`, {
+    schema: {
+      ...operation(
+        'countTasks',
+        'Count your tasks',
+        'Open and completed ones, those due, and the open ones by list and tag.',
+      ),
+      querystring: TaskCountsQuery,
+    },
+    config: responses(
+      IF_NONE_MATCH,
+      { 200: jsonResponse('The counts.', TaskCounts, LIST_ETAG), 304: NOT_MODIFIED(LIST_ETAG) },
+      [new AppError('VALIDATION_ERROR', invalidField('time_zone', 'Must be an IANA time zone, as in Europe/Berlin'))],
+    ),
+    handler: handlers.count,
   });
 
   app.post(TASKS, {
