@@ -1,6 +1,7 @@
 -- The words by which a task is found, made by the service (`src/tasks/words.ts`): of title and description apart by spaces,
--- of each tag in the order of the tags, with an entry for the whole tag, which begins with `#`. `words_revision` is that of all of them; below the service's a background job makes
--- them anew, also for tasks that were written otherwise, in psql or from an old backup.
+-- of each tag in the order of the tags, with one for the whole tag, which begins with `#`. `words_revision` is that of all
+-- of them; below the service's a background job makes them anew, also for tasks that were written otherwise, in psql or
+-- from an old backup.
 alter table todo.tasks
   add column title_words text collate "C",
   add column description_words text collate "C",
