@@ -7,6 +7,7 @@ import { crashStates } from './crash-states.ts';
 import { damagedFiles } from './damage.ts';
 import { diskFullEmbedded, diskFullPostgres, diskFullPostgresWal } from './disk-full.ts';
 import { embeddedWorker } from './embedded-worker.ts';
+import { exchangeEmbedded, exchangePostgres } from './exchange.ts';
 import { killEmbedded, killPostgres } from './kill.ts';
 import { longTransaction } from './long-transaction.ts';
 import { modelSync, modelSyncEmbedded } from './model-sync.ts';
@@ -53,6 +54,8 @@ const DRILLS: readonly Drill[] = [
   slowClients,
   starvationEmbedded,
   starvationPostgres,
+  exchangeEmbedded,
+  exchangePostgres,
   streams,
   soakEmbedded,
   soakPostgres,

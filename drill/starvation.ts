@@ -3,19 +3,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from './support/client.ts';
 import type { Drill, Figures } from './support/drill.ts';
 import type { DrillRun } from './support/drill-run.ts';
-import { atRate } from './support/load.ts';
 import { watchMemory } from './support/memory.ts';
-import { quantile, type Sample, Samples } from './support/samples.ts';
+import { Others } from './support/others.ts';
+import { quantile, type Samples } from './support/samples.ts';
 import type { ServiceUnderTest } from './support/service-under-test.ts';
 
 /** The longest list: 1000 tasks of characters that take six bytes each in JSON. */
 const TASKS = 1_000;
 const LONGEST = { title: '\u0001'.repeat(200), description: '\u0001'.repeat(2_000) };
 const SEEDING_CONCURRENCY = 8;
-
-const OTHERS = 40;
-const OTHERS_TASKS = 20;
-const OTHERS_PER_SECOND = 50;
 
 const LISTS_AT_ONCE = 100;
 const UNREAD = 90;
@@ -33,52 +29,6 @@ const MAX_P99_MS = 150;
 const MAX_BUSY_P99_MS = 1_000;
 const MAX_TIMES_SLOWER = 20;
 const MAX_GROWTH_MIB = 230;
-
-/** Well-behaved users, each with a few tasks: lists, gets and creates in turn, at a steady rate. */
-class Others {
-  readonly #client: Client;
-  readonly #origin: string;
-  readonly #tasks: string[] = [];
-  #sent = 0;
-
-  constructor(client: Client, origin: string) {
-    this.#client = client;
-    this.#origin = origin;
-  }
-
-  async seed(): Promise<void> {
-    for (let index = 0; index < OTHERS; index += 1) {
-      const bodies = Array.from({ length: OTHERS_TASKS }, (_, task) => ({ title: `task ${task}` }));
-      const created = await Promise.all(bodies.map((body) => this.#create(index, body)));
-      this.#tasks.push(JSON.parse(created[0]?.body ?? '{}').id);
-    }
-  }
-
-  /** Sends requests until `attack` has ended. */
-  async during(attack: Promise<unknown>): Promise<Samples> {
-    const samples: Sample[] = [];
-    const abort = new AbortController();
-    const sending = atRate(OTHERS_PER_SECOND, abort.signal, async () => samples.push(await this.#next()));
-    await attack.finally(() => abort.abort());
-    await sending;
-    return new Samples(samples);
-  }
-
-  async #next(): Promise<Sample> {
-    this.#sent += 1;
-    const index = this.#sent % OTHERS;
-    const user = `other_${index}`;
-    const url = `${this.#origin}/api/tasks`;
-    const turn = this.#sent % 3;
-    if (turn === 0) return { kind: 'write', ...(await this.#create(index, { title: 'Buy oat milk' })) };
-    const path = turn === 1 ? url : `${url}/${this.#tasks[index]}`;
-    return { kind: 'read', ...(await this.#client.request(path, { user })) };
-  }
-
-  #create(index: number, body: object) {
-    return this.#client.request(`${this.#origin}/api/tasks`, { method: 'POST', user: `other_${index}`, body });
-  }
-}
 
 /** Opens connections that send `request` and do not read the answer. */
 function openUnread(service: ServiceUnderTest, count: number, request: string): Socket[] {

@@ -11,6 +11,9 @@ import { type Clock, systemClock } from './core/clock.ts';
 import type { Database } from './database/database.ts';
 import type { Notifications } from './database/notifications.ts';
 import { mountRest } from './doors/rest/index.ts';
+import { createEraseService } from './exchange/erase-service.ts';
+import { createExportService } from './exchange/export-service.ts';
+import { createImportService } from './exchange/import-service.ts';
 import { authenticate } from './http/authenticate.ts';
 import { allowOrigins, noStore } from './http/cors-and-headers.ts';
 import { EventStreams } from './http/event-stream.ts';
@@ -131,6 +134,17 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     batches: createBatchService(writer, { tasks: effects, lists }),
     changes,
     streams: new EventStreams(app, { clock, tickMs: options.streamTickMs }),
+    exchange: {
+      exports: createExportService(database, clock),
+      imports: createImportService({
+        database,
+        writer,
+        effects,
+        lists,
+        maxTasksPerUser: config.maxTasksPerUser,
+      }),
+      erasure: createEraseService(writer),
+    },
     maxTasksPerUser: config.maxTasksPerUser,
     onRequest: [
       shedLoad(app, maxEventLoopDelayMs),

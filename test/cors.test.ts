@@ -8,7 +8,7 @@ const ORIGIN = 'http://localhost:3000';
 const URLS = ['/api/tasks', '/health', '/metrics', '/openapi.json', '/no/such/route', '/api/tasks/x', '/api/tasks/%zz'];
 
 const EXPOSED =
-  'ETag, Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Idempotency-Replayed, Link';
+  'Content-Disposition, ETag, Location, Retry-After, X-Request-Id, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Idempotency-Replayed, Link';
 const ALLOWED = 'Authorization, Content-Type, If-Match, If-None-Match, Idempotency-Key, Last-Event-ID';
 
 onAnyDatabase('cross-origin', (service) => {

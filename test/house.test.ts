@@ -33,11 +33,12 @@ const MAY_IMPORT: readonly { readonly room: RegExp; readonly from: RegExp | null
     room: /^changes\//,
     from: /^(core\/|database\/(database|sql|errors|notifications)\.ts$|tasks\/(task|fields|example|columns)\.ts$|lists\/list(-sql)?\.ts$)/,
   },
+  { room: /^exchange\//, from: /^(core\/|writes\/|tasks\/|lists\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^jobs\//, from: /^(core\/|writes\/job\.ts$)/ },
   { room: /^http\//, from: /^(core\/|auth\/)/ },
   {
     room: /^doors\/(\w+)\//,
-    from: /^(core\/|http\/|(tasks\/(task|fields|example|list-query|task-service)|lists\/list(-service)?)\.ts$|batch\/batch(-service)?\.ts$|changes\/(change|feed|page)\.ts$|writes\/outcome\.ts$)/,
+    from: /^(core\/|http\/|(tasks\/(task|fields|example|list-query|task-service)|lists\/list(-service)?)\.ts$|batch\/batch(-service)?\.ts$|changes\/(change|feed|page)\.ts$|exchange\/(format|record|import-plan|import-report|(erase|export|import)-service)\.ts$|writes\/outcome\.ts$)/,
   },
   { room: /^backup\//, from: /^(core\/|database\/(database|sql|errors)\.ts$)/ },
   { room: /^app\.ts$/, from: /^(?!main\.ts$|serve\.ts$|backup\/|database\/(embedded\/|postgres\.ts$))/ },

@@ -16,6 +16,7 @@ import { stubDatabase } from './support/stub-database.ts';
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const OVERSIZED = 'x'.repeat(70_000);
 const OVERSIZED_BATCH = 'x'.repeat(300_000);
+const OVERSIZED_FILE = Buffer.alloc(67_108_865, 'x');
 
 interface Route {
   readonly method: string;
@@ -42,6 +43,13 @@ const ROUTES: readonly Route[] = [
   { method: 'post', path: '/api/batch', body: { operations: [{ op: 'create', title: 'x' }] } },
   { method: 'get', path: '/api/changes' },
   { method: 'get', path: '/api/events' },
+  { method: 'get', path: '/api/export' },
+  { method: 'delete', path: '/api/account/data', body: { confirm: 'another' } },
+  {
+    method: 'post',
+    path: '/api/import',
+    body: { format: 'todo-api', tasks: [{ id: '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f', title: 'x' }] },
+  },
   { method: 'get', path: '/health' },
   { method: 'get', path: '/ready' },
   { method: 'get', path: '/metrics' },
@@ -57,6 +65,9 @@ const isOfLists = ({ path }: Route) => path.startsWith('/api/lists');
 const collectionOf = (route: Route) => (isOfLists(route) ? '/api/lists' : '/api/tasks');
 const restores = ({ path }: Route) => path.endsWith('/restore');
 const isBatch = ({ path }: Route) => path === '/api/batch';
+const isImport = ({ path }: Route) => path === '/api/import';
+const isErasure = ({ path }: Route) => path === '/api/account/data';
+const takesKey = (route: Route) => takesToken(route) && route.method !== 'get' && !isImport(route) && !isErasure(route);
 const isStream = ({ path }: Route) => path === '/api/events';
 
 /** The body of a batch that fails as its operation does. */
@@ -175,7 +186,7 @@ describe('responses are as documented in OpenAPI', () => {
   const askFailingDatabase = (code: ErrorCode) => async (route: Route) => {
     const user = failing.get(code);
     assert.ok(user);
-    return [await ask(user, route)];
+    return [await ask(user, route, isErasure(route) ? { body: { confirm: user.sub } } : {})];
   };
 
   /** Requests that make a route respond with a status that is no error. */
@@ -201,6 +212,27 @@ describe('responses are as documented in OpenAPI', () => {
           '?tag=T',
         ];
         return Promise.all(endings.map((ending) => ask(person, route, { ending })));
+      }
+      if (route.path === '/api/export') {
+        const endings = ['', '?format=json', '?format=csv', '?format=ics', '?format=todotxt'];
+        return Promise.all(endings.map((ending) => ask(person, route, { ending })));
+      }
+      if (isErasure(route)) {
+        const erased = await service.person();
+        return [await ask(erased, route, { body: { confirm: erased.sub } })];
+      }
+      if (isImport(route)) {
+        const files = [
+          ['text/csv', 'title,tags\n,\nx,y'],
+          ['text/calendar', 'BEGIN:VCALENDAR\nEND:VCALENDAR'],
+          ['text/plain', 'x'],
+        ] as const;
+        const events = { headers: { accept: 'text/event-stream' }, ending: '?dry_run=true' };
+        const answers = [await ask(person, route), await ask(person, route, events)];
+        for (const [type, body] of files) {
+          answers.push(await ask(person, route, { body, headers: { 'content-type': type } }));
+        }
+        return answers;
       }
       if (isBatch(route)) {
         const [kept, gone, key] = [(await person.create('x')).id, await deletedTask(), `${Math.random()}`];
@@ -253,16 +285,14 @@ describe('responses are as documented in OpenAPI', () => {
       ...(isStream(route) ? [await ask(person, route, { headers: { 'last-event-id': 'x' } })] : []),
       ...(isBatch(route) ? [await ask(person, route, { body: atomic({ op: 'update', id: UNKNOWN_ID }) })] : []),
       ...(takesId(route) ? [await ask(person, route, { id: 'x' })] : []),
-      ...(route.body === undefined
+      ...(route.body === undefined || isImport(route)
         ? []
         : [await ask(person, route, { body: { title: '', description: 1, name: '' } })]),
     ],
     INVALID_REQUEST: async (route) => [
       await overSocket(route, { Host: null }),
       ...(route.body === undefined ? [] : [await ask(person, route, { body: [] })]),
-      ...(takesToken(route) && route.method !== 'get'
-        ? [await ask(person, route, { headers: { 'idempotency-key': 'a b' } })]
-        : []),
+      ...(takesKey(route) ? [await ask(person, route, { headers: { 'idempotency-key': 'a b' } })] : []),
       ...(takesId(route) && route.method !== 'get' ? [await ask(person, route, { headers: { 'if-match': '7' } })] : []),
     ],
     PRECONDITION_FAILED: async (route) => {
@@ -318,7 +348,9 @@ describe('responses are as documented in OpenAPI', () => {
       await ask(person, route, isBatch(route) ? { body: atomic({ op: 'toggle', id: UNKNOWN_ID }) } : {}),
     ],
     PAYLOAD_TOO_LARGE: async (route) => [
-      await ask(person, route, { body: { title: isBatch(route) ? OVERSIZED_BATCH : OVERSIZED } }),
+      isImport(route)
+        ? await ask(person, route, { body: OVERSIZED_FILE, headers: { 'content-type': 'text/plain' } })
+        : await ask(person, route, { body: { title: isBatch(route) ? OVERSIZED_BATCH : OVERSIZED } }),
     ],
     RATE_LIMITED: async (route) => [await ask(limited, route)],
     HEADERS_TOO_LARGE: async (route) => [await overSocket(route, { 'X-Long': 'x'.repeat(20_000) })],

@@ -16,6 +16,9 @@ const ROUTES = {
   '/api/batch': ['post'],
   '/api/changes': ['get'],
   '/api/events': ['get'],
+  '/api/export': ['get'],
+  '/api/account/data': ['delete'],
+  '/api/import': ['post'],
   '/health': ['get'],
   '/ready': ['get'],
   '/metrics': ['get'],
@@ -32,6 +35,12 @@ const BODIES: Readonly<Record<string, string>> = {
   'put /api/lists/{list_id}': 'ListUpdate',
   'patch /api/lists/{list_id}': 'ListUpdate',
   'post /api/batch': 'Batch',
+  'delete /api/account/data': 'Erasure',
+};
+
+/** The bodies of routes that take files. */
+const FILES: Readonly<Record<string, readonly string[]>> = {
+  'post /api/import': ['application/json', 'text/csv', 'text/calendar', 'text/plain'],
 };
 
 /** The fields of each operation of a batch; those with an asterisk are required. */
@@ -99,6 +108,8 @@ const PARAMETERS: Readonly<
   'post /api/batch': { headers: ['Idempotency-Key'] },
   'get /api/changes': { query: ['cursor', 'limit', 'wait', 'since', 'epoch'], headers: [] },
   'get /api/events': { query: ['cursor'], headers: ['Last-Event-ID'] },
+  'get /api/export': { query: ['format'], headers: [] },
+  'post /api/import': { query: ['dry_run'], headers: ['Accept'] },
 };
 
 /** The routes that have other statuses than 200 or more, beside those of their method. */
@@ -117,8 +128,10 @@ const OWN_STATUSES: Readonly<Record<string, readonly string[]>> = {
 function expectedStatuses(path: string, method: string): string[] {
   const always = [...(OWN_STATUSES[`${method} ${path}`] ?? ['200']), '400', '431', '500'];
   if (!path.startsWith('/api')) return path === '/ready' ? [...always, '503'] : always;
-  const read = /^\/api\/(tasks|lists)/.test(path) ? ['304'] : ['410'];
-  const write = method === 'get' ? read : ['413', '422'];
+  const reads: Readonly<Record<string, readonly string[]>> = { '/api/changes': ['410'], '/api/events': ['410'] };
+  const read = /^\/api\/(tasks|lists)/.test(path) ? ['304'] : (reads[path] ?? []);
+  const hasKey = PARAMETERS[`${method} ${path}`]?.headers.includes('Idempotency-Key') === true;
+  const write = method === 'get' ? read : ['413', ...(hasKey ? ['422'] : [])];
   const id = /\{\w+_id\}/.test(path) ? ['404', ...(method === 'get' ? [] : ['412'])] : [];
   return [...always, '401', ...id, ...write, '429', '503'];
 }
@@ -199,8 +212,10 @@ describe('the OpenAPI document', () => {
       const name = BODIES[`${method} ${path}`];
       const where = `${method} ${path}`;
       const { required, content = {} } = operation.requestBody ?? {};
-      const isRequired = name === undefined || name === 'TaskToggle' ? undefined : true;
-      assert.deepEqual([required, Object.keys(content)], [isRequired, name ? ['application/json'] : []], where);
+      const types = FILES[where] ?? (name ? ['application/json'] : []);
+      const isRequired = types.length === 0 || name === 'TaskToggle' ? undefined : true;
+      assert.deepEqual([required, Object.keys(content)], [isRequired, types], where);
+      if (where in FILES) continue;
       const { schema, example, examples } = content['application/json'] ?? {};
       assert.deepEqual(schema, name && { $ref: `#/components/schemas/${name}` }, where);
       const shown = [example, ...Object.values(examples ?? {}).map(({ value }) => value)].filter(Boolean);

@@ -41,6 +41,7 @@ export interface TaskReplicationOptions<Stream> {
 }
 
 const text = { type: 'string' } as const;
+const textOrNull = { type: ['string', 'null'] } as const;
 
 /** The schema of the collection. */
 export const taskSchema = {
@@ -53,9 +54,21 @@ export const taskSchema = {
     title: { type: 'string', maxLength: 200 },
     description: { type: ['string', 'null'], maxLength: 2000 },
     is_completed: { type: 'boolean' },
+    list_id: textOrNull,
+    parent_id: textOrNull,
+    position: text,
+    due_date: textOrNull,
+    due_time: textOrNull,
+    due_time_zone: textOrNull,
+    priority: text,
+    tags: { type: 'array', items: text },
+    recurrence: textOrNull,
+    recurrence_from: text,
+    completed_at: textOrNull,
+    series_id: textOrNull,
     created_at: text,
     updated_at: text,
-    deleted_at: { type: ['string', 'null'] },
+    deleted_at: textOrNull,
     version: { type: 'integer' },
   },
   required: ['id', 'title', 'description', 'is_completed', 'version'],
@@ -98,8 +111,8 @@ function operationsOf({ row: { newDocumentState: task, assumedMasterState: base 
   const guard = version === undefined ? {} : { if_version: version };
   if (task._deleted) return [{ op: 'delete', id, ...guard }];
   if (base === undefined) return [{ op: 'create', id, ...fieldsOf(task) }];
-  const put: Operation = { op: 'put', id, ...fieldsOf(task) };
-  return base._deleted ? [{ op: 'restore', id }, put] : [{ op: 'update', id, ...guard, ...fieldsOf(task) }];
+  const update = { op: 'update' as const, id, ...fieldsOf(task) };
+  return base._deleted ? [{ op: 'restore', id }, update] : [{ ...update, ...guard }];
 }
 
 /** What `replicateRxCollection` needs to replicate a collection with the schema `taskSchema` and one user's tasks. */

@@ -202,6 +202,18 @@ export interface DeletedTask {
   readonly id: string;
 }
 
+/** How much was erased. */
+export interface Erased {
+  readonly tasks: number;
+  readonly lists: number;
+  readonly replies: number;
+}
+
+/** Says whose data is to be erased. */
+export interface Erasure {
+  readonly confirm: string;
+}
+
 /** Body of every error response. */
 export interface ErrorBody {
   readonly error: string;
@@ -222,6 +234,15 @@ export interface FieldError {
 
 export interface Healthy {
   readonly status: 'healthy';
+}
+
+/** What became of the records of a file, or would. */
+export interface ImportReport {
+  readonly created: number;
+  readonly restored: number;
+  readonly unchanged: number;
+  readonly refused_count: number;
+  readonly refused: readonly (RefusedRecord)[];
 }
 
 /** A list of tasks, owned by one user. */
@@ -260,6 +281,12 @@ export interface Lists {
 
 export interface Ready {
   readonly status: 'ready';
+}
+
+/** A record of a file that was refused. */
+export interface RefusedRecord {
+  readonly line: number;
+  readonly message: string;
 }
 
 /** One todo item, owned by one user. */

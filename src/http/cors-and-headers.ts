@@ -12,6 +12,7 @@ export const CONSTANT_HEADERS = {
 };
 
 const EXPOSED_HEADERS = [
+  'Content-Disposition',
   'ETag',
   'Location',
   'Retry-After',

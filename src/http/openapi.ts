@@ -9,6 +9,10 @@ import { errorReply, JSON_TYPE } from './error-reply.ts';
 
 type JsonSchema = Readonly<Record<string, unknown>>;
 
+type DocumentedContent = Readonly<
+  Record<string, { readonly schema: JsonSchema; readonly examples?: Readonly<Record<string, { value: unknown }>> }>
+>;
+
 /** A response in the OpenAPI document (OpenAPI 3.1, Response Object); header descriptions are part of their schema. */
 export interface DocumentedResponse {
   readonly description: string;
@@ -26,6 +30,8 @@ declare module 'fastify' {
     readonly requestHeaders?: z.ZodObject;
     /** The body in the document, where the route checks parts of it itself. */
     readonly requestBody?: z.ZodType;
+    /** The body in the document by media type, where the route takes others than JSON. */
+    readonly requestContent?: DocumentedContent;
   }
 }
 
@@ -57,7 +63,7 @@ const ERROR_DESCRIPTIONS: Readonly<Record<number, string>> = {
   409: 'The user has as many as they may, or a deleted one has the id.',
   410: 'The cursor is no longer good: start again without one.',
   412: 'It has another version than expected: `current` is its present state.',
-  413: 'The request body exceeds 64 KiB, or 256 KiB for a batch.',
+  413: 'The request body exceeds 64 KiB; 256 KiB for a batch, 64 MiB for an import.',
   422: 'The idempotency key was used for another request.',
   429: 'Rate limit of the user exceeded, or more than 200 of their requests are waiting, or 20 streams are open.',
   431: 'The request headers exceed 16 KiB.',
@@ -188,11 +194,13 @@ const CONTENT_SECURITY_POLICY =
  */
 function showExamples(paths: OpenAPIV3.PathsObject | OpenAPIV3_1.PathsObject, schemas: Schemas): void {
   for (const path of Object.values(paths)) {
-    for (const method of ['post', 'put', 'patch'] as const) {
+    for (const method of ['post', 'put', 'patch', 'delete'] as const) {
       const body = path?.[method]?.requestBody;
       for (const media of body !== undefined && 'content' in body ? Object.values(body.content) : []) {
         const name = media.schema && '$ref' in media.schema ? media.schema.$ref.split('/').at(-1) : undefined;
-        const { examples, required, minProperties } = schemas[name ?? ''] ?? {};
+        const schema = schemas[name ?? ''];
+        if (schema === undefined) continue;
+        const { examples, required, minProperties } = schema;
         if (body !== undefined && 'required' in body && !required && !minProperties) delete body.required;
         if (!Array.isArray(examples)) continue;
         media.examples = Object.fromEntries(examples.map((value, index) => [`example${index + 1}`, { value }]));
@@ -232,7 +240,8 @@ export async function collectOpenApi(app: FastifyInstance): Promise<void> {
       if (params instanceof z.ZodType) documented.params = toJsonSchema(params);
       if (querystring instanceof z.ZodType) documented.querystring = toJsonSchema(querystring);
       if (route.config?.requestHeaders !== undefined) documented.headers = toJsonSchema(route.config.requestHeaders);
-      if (body instanceof z.ZodType) {
+      if (route.config?.requestContent !== undefined) documented.body = { content: route.config.requestContent };
+      else if (body instanceof z.ZodType) {
         documented.body = toJsonSchema(body);
         requestBodies.add(z.globalRegistry.get(body)?.id ?? '');
       }

@@ -10,11 +10,11 @@ import { errorReply, toAppError } from './error-reply.ts';
 import type { Explain } from './explain.ts';
 import { parseJsonBodies } from './json-body.ts';
 import { trackResponses } from './open-responses.ts';
+import { LONG_BODY_TIMEOUT_MS, limitRequestTime } from './request-time.ts';
 
 const MAX_BODY_BYTES = 65_536;
 const MAX_HEADER_BYTES = 16_384;
 const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 15_000;
 /** Socket timeout, for example if the client does not read its response. */
 const SOCKET_TIMEOUT_MS = 30_000;
 /** Longer than the idle timeout of common load balancers (60 s): those close idle connections first, except at a stop. */
@@ -67,7 +67,7 @@ export function createServer({ logger, frontendOrigins, explain }: ServerOptions
     childLoggerFactory: (parent) => parent,
     genReqId: requestId,
     bodyLimit: MAX_BODY_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: HEADERS_TIMEOUT_MS + LONG_BODY_TIMEOUT_MS, // of most bodies it is less: request-time.ts
     connectionTimeout: SOCKET_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     return503OnClosing: false,
@@ -104,6 +104,7 @@ export function createServer({ logger, frontendOrigins, explain }: ServerOptions
     void reply.header('connection', 'close').headers(cors);
     done(new AppError('INVALID_REQUEST', { message }));
   });
+  limitRequestTime(app);
   parseJsonBodies(app);
   app.setErrorHandler((error, request, reply) => {
     const failure = toAppError(error);

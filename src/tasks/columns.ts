@@ -221,6 +221,14 @@ const nothing = () => 'null';
 export const newValues = (source: Source, position = END_OF_INBOX): string =>
   valuesOf(source, ({ name, emptySql }) => (name === 'position' ? position : emptySql), nothing);
 
+/** Of a new task that was made elsewhere: as `newValues`; it was completed when the parameter `completed_at` says so. */
+export const importedValues = (source: Source, position = END_OF_INBOX): string =>
+  valuesOf(
+    source,
+    ({ name, emptySql }) => (name === 'position' ? position : emptySql),
+    (name) => (name === 'completed_at' ? '$completed_at::timestamptz' : 'null'),
+  );
+
 /** Of a task that is changed: what is given, else what it has. */
 export const changedValues = (source: Source): string => valuesOf(source, ({ name }) => name, identity);
 

@@ -94,10 +94,11 @@ const MAY_INSERT = `not ${isFound()} and ${WITHIN_LIMIT}`;
 
 /**
  * @param draft a query of the values of all columns, but for the place of a task that is given none.
- * @param isAllowed SQL for whether it may be written, if it has no faults.
+ * @param isAllowed SQL for whether it may be written, if it has no faults; a blank one is then none any more.
  * @param further common table expressions that it needs, which may use those of the task as it is to be.
+ * @param createdAt SQL for the time of its creation, if it is a new one.
  */
-export const placed = (draft: string, isAllowed: string, further: readonly string[] = []) => `
+export const placed = (draft: string, isAllowed: string, further: readonly string[] = [], createdAt = 'now') => `
   parent as (
     select * from todo.tasks where user_id = $owner and deleted_at is null
       and id = case when $has_parent_id::boolean then $parent_id::uuid else (select parent_id from found) end
@@ -121,19 +122,19 @@ export const placed = (draft: string, isAllowed: string, further: readonly strin
   ),
   ${further.map((table) => `${table},`).join('\n')}
   numbered as (
-    update todo.users set version = version + 1 + ${OTHERS}, tasks = users.tasks + (not ${isFound()})::integer
+    update todo.users set version = version + 1 + ${OTHERS}, tasks = users.tasks + (not ${isFound(IS_LIVE)})::integer
     where id = $owner and ${isAllowed} and ${IS_CHANGED} and not ${IS_FAULTY}
     returning version - 1 - ${OTHERS} as first
   ),
   updated as (
-    update todo.tasks set (${NAMES}) = row(${namesOf('candidate')}), updated_at = ${NEXT_UPDATED_AT},
-      version = ${numberAt(`1 + ${OTHERS}`)}
+    update todo.tasks set (${NAMES}) = row(${namesOf('candidate')}), deleted_at = null,
+      updated_at = ${NEXT_UPDATED_AT}, version = ${numberAt(`1 + ${OTHERS}`)}
     from numbered, candidate where ${OWN} and ${isFound()}
     returning tasks.*
   ),
   inserted as (
     insert into todo.tasks (user_id, id, ${NAMES}, created_at, updated_at, version)
-    select $owner, $id::uuid, ${namesOf('candidate')}, now, now, ${numberAt(`1 + ${OTHERS}`)}
+    select $owner, $id::uuid, ${namesOf('candidate')}, ${createdAt}, now, ${numberAt(`1 + ${OTHERS}`)}
     from numbered, candidate, clock_timestamp() as now where not ${isFound()}
     returning *
   ),

@@ -5,6 +5,7 @@ import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
 import { isPlaced } from './columns.ts';
 import * as series from './completion-sql.ts';
+import { type History, importTask } from './import-sql.ts';
 import type { Expected } from './parts-sql.ts';
 import * as remove from './remove-sql.ts';
 import { withSuccession } from './succession.ts';
@@ -32,6 +33,8 @@ export interface TaskEffects {
   isAlone(task: TaskCreate): boolean;
   /** Under ids of the service's, of tasks that are alone. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
+  /** Made elsewhere. */
+  import(user: Principal, id: TaskId, task: TaskCreate, history: History): Effect;
   put(user: Principal, id: TaskId, task: TaskCreate & CompletedOn, expected: Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
   toggle(user: Principal, id: TaskId, completion: CompletedOn, expected: Expected): Effect;
@@ -57,6 +60,7 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
         tasks,
         limit,
       ),
+    import: ({ userId }, id, task, history) => importTask(userId, id, task, history, limit),
     put: ({ userId }, id, task, expected) =>
       withSuccession(completionOf(id, task), write.putTask(userId, id, task, expected, limit), (succession) =>
         series.putInSeries(userId, id, task, expected, succession),

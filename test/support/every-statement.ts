@@ -5,9 +5,21 @@ import { abortIfChanged, abortIfListChanged, readCounter } from '../../dist/batc
 import { createUser, readChanges } from '../../dist/changes/change-sql.js';
 import type { UserId } from '../../dist/core/user.js';
 import type { BoundStatement } from '../../dist/database/sql.js';
+import {
+  countTasks,
+  eraseLists,
+  eraseReplies,
+  eraseTasks,
+  exportLists,
+  exportState,
+  exportTasks,
+  findTasks,
+  renewEpoch,
+} from '../../dist/exchange/exchange-sql.js';
 import type { ListId } from '../../dist/lists/list.js';
 import { deleteList, getList, insertList, listLists, putList, updateList } from '../../dist/lists/list-sql.js';
 import { putInSeries, toggleInSeries, updateInSeries } from '../../dist/tasks/completion-sql.js';
+import { importTask } from '../../dist/tasks/import-sql.js';
 import type { TaskFilter } from '../../dist/tasks/list-query.js';
 import { countWords, type PageRead, readCounts, readLongPage, readPage } from '../../dist/tasks/list-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
@@ -23,6 +35,8 @@ import {
 } from '../../dist/tasks/task-sql.js';
 import { insertTask, insertTaskAs, insertTasks, putTask, toggleTask, updateTask } from '../../dist/tasks/write-sql.js';
 import { claimKey, getReply, keepReply, lockExistingUser, lockUser } from '../../dist/writes/write-sql.js';
+
+const NO_ID = '00000000-0000-0000-0000-000000000000';
 
 /** What the statements are about. */
 export interface Subjects {
@@ -117,6 +131,18 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     deleteList(owner, list, { tasks: 'inbox', absent: 'missing', keepsContent: true }, expected),
     deleteList(owner, list, { tasks: 'delete', absent: 'missing', keepsContent: true }, expected),
     readCounter({ owner }),
+    importTask(owner, randomUUID() as TaskId, { title: 'mine' }, { createdAt: null, completedAt: null }, 0),
+    importTask(
+      owner,
+      randomUUID() as TaskId,
+      { title: 'mine', parent_id: live },
+      { createdAt: null, completedAt: null },
+      0,
+    ),
+    eraseLists({ owner }),
+    eraseTasks({ owner }),
+    eraseReplies({ owner }),
+    renewEpoch({ owner }),
   ];
   const ways = [false, true].flatMap((isAtomic) => [
     { owner, part: 0, isAtomic, retry: null },
@@ -143,6 +169,11 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     lockExistingUser({ owner }),
     readChanges({ owner, position: 0, base: 0, limit: 1000 }),
     createUser({ owner }),
+    exportState({ owner }),
+    exportTasks({ owner, after: NO_ID, deleted: true, limit: 1000 }),
+    exportLists({ owner }),
+    countTasks({ owner }),
+    findTasks({ owner, ids: `{${live}}` }),
     abortIfChanged({ owner, ids: `{${live}}`, since: 0 }),
     abortIfListChanged({ owner, ids: `{${list}}`, since: 0 }),
     keepReply({ owner, ...retry, part: 0, type: 'task', kind: 'missing', task: live, version: null, json: null }),

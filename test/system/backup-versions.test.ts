@@ -118,6 +118,7 @@ for (const [kind, make] of INSTALLATIONS) {
       const blanked = readFileSync(file, 'utf8').replace(/^\{"task".*/m, (line) =>
         line
           .replace('"title":"secret"', '"title":null')
+          .replace('"position":"a0"', '"position":null')
           .replace('"deleted_at":null', '"deleted_at":"2026-01-01T00:00:00Z"'),
       );
       writeFileSync(file, blanked);

@@ -1,6 +1,9 @@
 import type { FastifyInstance, onRequestHookHandler } from 'fastify';
 import type { BatchService } from '../../batch/batch-service.ts';
 import type { ChangeFeed } from '../../changes/feed.ts';
+import type { EraseService } from '../../exchange/erase-service.ts';
+import type { ExportService } from '../../exchange/export-service.ts';
+import type { ImportService } from '../../exchange/import-service.ts';
 import type { EventStreams } from '../../http/event-stream.ts';
 import { checkQuery } from '../../http/query.ts';
 import { MAX_LISTS } from '../../lists/list.ts';
@@ -8,6 +11,7 @@ import type { ListService } from '../../lists/list-service.ts';
 import type { TaskService } from '../../tasks/task-service.ts';
 import { mountBatchRoutes } from './batch-routes.ts';
 import { mountChangeRoutes } from './change-routes.ts';
+import { mountExchangeRoutes } from './exchange-routes.ts';
 import { failuresWith } from './failures.ts';
 import { mountListRoutes } from './list-routes.ts';
 import { mountTaskRoutes } from './task-routes.ts';
@@ -18,6 +22,11 @@ export interface RestDoorOptions {
   readonly batches: BatchService;
   readonly changes: ChangeFeed;
   readonly streams: EventStreams;
+  readonly exchange: {
+    readonly exports: ExportService;
+    readonly imports: ImportService;
+    readonly erasure: EraseService;
+  };
   readonly maxTasksPerUser: number;
   /** Run in this order before every route of the API; one of them authenticates. */
   readonly onRequest: readonly onRequestHookHandler[];
@@ -26,7 +35,7 @@ export interface RestDoorOptions {
 /** Registers the REST API. Every route requires a token, also in the OpenAPI document. */
 export async function mountRest(
   app: FastifyInstance,
-  { tasks, lists, batches, changes, streams, maxTasksPerUser, onRequest }: RestDoorOptions,
+  { tasks, lists, batches, changes, streams, exchange, maxTasksPerUser, onRequest }: RestDoorOptions,
 ): Promise<void> {
   await app.register(async (scope) => {
     for (const hook of [...onRequest, checkQuery]) scope.addHook('onRequest', hook);
@@ -38,5 +47,6 @@ export async function mountRest(
     mountListRoutes(scope, lists, failures);
     mountBatchRoutes(scope, batches, failures);
     mountChangeRoutes(scope, changes, streams);
+    await mountExchangeRoutes(scope, exchange, streams);
   });
 }
