@@ -126,7 +126,7 @@ onEachDatabase('the plans of lists', (service) => {
            case when n % 11 = 0 then now() end, n % 4 = 0,
            case when n % 4 = 0 then '2026-11-22'::timestamptz - n * interval '50 minutes' end,
            case when n % 2 = 1 then '2026-11-22'::date + n % 61 - 30 end, case when n % 6 = 1 then '09:30' end,
-           array['Tag' || n % 10], array['tag' || n % 10], array['tag' || n % 10]
+           array['Tag' || n % 10], array['tag' || n % 10], array['tag' || n % 10 || ' #tag' || n % 10]
          from generate_series(1, 600) as n`,
       );
     }

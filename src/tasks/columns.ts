@@ -1,7 +1,7 @@
 import { type Row, type SqlValue, utcText } from '../database/sql.ts';
 import { MAX_TAGS, NEEDS } from './fields.ts';
 import { storedRecurrence } from './recurrence-sql.ts';
-import { tagKey } from './tag.ts';
+import { tagEntry, tagKey } from './tag.ts';
 import type { Task, TaskChanges, TaskCreate } from './task.ts';
 import { WORDS_REVISION, wordsOf } from './words.ts';
 
@@ -109,12 +109,13 @@ export const TASK_FIELDS = `id, user_id, ${content.map(answerSql).join(', ')},
   ${utcText('created_at')}, ${utcText('updated_at')}, ${utcText('deleted_at')}, version`;
 
 const wordsIn = (text: string) => wordsOf(text).join(' ');
+const wordsOfTag = (tag: string) => [...wordsOf(tag), tagEntry(tagKey(tag))].join(' ');
 
 /** The columns that follow from a field of the request. */
 export const derivedOf = ({ title, description, tags }: TaskChanges) => ({
   ...(title === undefined ? {} : { title_words: wordsIn(title) }),
   ...(description === undefined ? {} : { description_words: description && wordsIn(description) }),
-  ...(tags === undefined ? {} : { tag_keys: tags.map(tagKey), tag_words: tags.map(wordsIn) }),
+  ...(tags === undefined ? {} : { tag_keys: tags.map(tagKey), tag_words: tags.map(wordsOfTag) }),
 });
 
 /** A new task as JSON, for `IN_JSON`. */
@@ -130,7 +131,7 @@ export function parametersOf(fields: TaskChanges): Record<string, SqlValue> {
     changes_tags: added.length + removed.length > 0,
     added_tags: added,
     added_keys: added.map(tagKey),
-    added_words: added.map(wordsIn),
+    added_words: added.map(wordsOfTag),
     removed_keys: removed.map(tagKey),
   };
   for (const { name } of columns) {

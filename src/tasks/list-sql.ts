@@ -3,6 +3,7 @@ import { type BoundStatement, type SqlValue, sql, sqlOnce, utcText } from '../da
 import { TASK_FIELDS } from './columns.ts';
 import type { ListPage, Place } from './list-page.ts';
 import type { TaskFilter, TaskOrder } from './list-query.ts';
+import { tagEntry } from './tag.ts';
 import { COLUMNS, MAX_SHORT_LIST_BYTES, STATE, TEXT_BYTES } from './task-sql.ts';
 
 /*
@@ -175,8 +176,9 @@ function wayOf({ page: { filter, order }, part, rareWord }: PageRead): 'in-order
 function entriesOf({ page: { filter }, rareWord }: PageRead): readonly Fragment[] {
   const having = (condition: string) => `tasks.id = any(array(select task_id from todo.task_words where ${condition}))`;
   if (rareWord !== null) return [{ text: having(hasWord(0)), values: wordValues([rareWord]) }];
-  if (filter.tagKeys.length > 0) return [{ text: having(`user_id = $owner and word = '#' || $tag_0::text`) }];
-  return [];
+  const [tag] = filter.tagKeys;
+  if (tag === undefined) return [];
+  return [{ text: having('user_id = $owner and word = $tag_entry'), values: { tag_entry: tagEntry(tag) } }];
 }
 
 /** @returns common table expressions, the last of which, `page`, has one task more than the limit in the order. */
@@ -211,9 +213,9 @@ function tablesOf(read: PageRead): Fragment {
     const after = where.replaceAll('(created_at, tasks.id)', '(entry.created_at, entry.task_id)');
     const text = `page as materialized (select *, ${place} from (
       select tasks.* from todo.task_words as entry join todo.tasks on tasks.user_id = $owner and tasks.id = entry.task_id
-      where entry.user_id = $owner and entry.word = '#' || $tag_0::text and ${after}
+      where entry.user_id = $owner and entry.word = $tag_entry and ${after}
       order by ${inOrder(['entry.created_at'], 'entry.task_id')} limit $rows) as tasks)`;
-    return { text, values };
+    return { text, values: { ...values, tag_entry: tagEntry(filter.tagKeys[0] ?? '') } };
   }
   const sorted = keys.map((_, index) => `key_${index}`);
   const text = `matching as materialized (

@@ -1,6 +1,7 @@
 -- The words by which a task is found, made by the service (`src/tasks/words.ts`): of title and description apart by spaces,
--- of each tag in the order of the tags. `words_revision` is that of all of them; below the service's a background job makes
--- them anew, also for tasks that were written otherwise, in psql or from an old backup.
+-- of each tag in the order of the tags, with one for the whole tag, which begins with `#`. `words_revision` is that of all
+-- of them; below the service's a background job makes them anew, also for tasks that were written otherwise, in psql or
+-- from an old backup.
 alter table todo.tasks
   add column title_words text collate "C",
   add column description_words text collate "C",
@@ -10,7 +11,7 @@ alter table todo.tasks
   alter column description_words set statistics 0,
   alter column tag_words set statistics 0;
 
--- An entry for each word of each task that is not deleted, and for the key of each of its tags, after a `#`.
+-- An entry for each word of each task that is not deleted.
 create table todo.task_words (
   user_id text collate "C" not null,
   word text collate "C" not null,
@@ -37,17 +38,17 @@ declare
   was text[] := '{}';
   words text[] := '{}';
 begin
-  if tg_op <> 'INSERT' and old.deleted_at is null then
-    was := string_to_array(
-      concat_ws(' ', old.title_words, old.description_words, array_to_string(old.tag_words, ' ')), ' '
-    ) || array(select '#' || key from unnest(old.tag_keys) as key);
-  end if;
   if tg_op <> 'DELETE' and new.deleted_at is null then
     words := string_to_array(
       concat_ws(' ', new.title_words, new.description_words, array_to_string(new.tag_words, ' ')), ' '
-    ) || array(select '#' || key from unnest(new.tag_keys) as key);
+    );
   end if;
   if tg_op <> 'INSERT' then
+    if old.deleted_at is null then
+      was := string_to_array(
+        concat_ws(' ', old.title_words, old.description_words, array_to_string(old.tag_words, ' ')), ' '
+      );
+    end if;
     delete from todo.task_words
     where user_id = old.user_id and word = any(was) and created_at = old.created_at and task_id = old.id
       and (tg_op = 'DELETE' or word <> all(words) or new.created_at <> old.created_at);
@@ -62,13 +63,13 @@ end
 $$;
 
 create trigger index_inserted_words after insert on todo.tasks for each row
-  when (new.deleted_at is null and (new.title_words is not null or cardinality(new.tag_keys) > 0))
+  when (new.deleted_at is null and new.title_words is not null)
   execute function todo.index_words();
 create trigger index_changed_words after update on todo.tasks for each row
   when (
     (old.deleted_at is null) <> (new.deleted_at is null)
-    or (old.title_words, old.description_words, old.tag_words, old.tag_keys, old.created_at)
-      is distinct from (new.title_words, new.description_words, new.tag_words, new.tag_keys, new.created_at)
+    or (old.title_words, old.description_words, old.tag_words, old.created_at)
+      is distinct from (new.title_words, new.description_words, new.tag_words, new.created_at)
   )
   execute function todo.index_words();
 create trigger index_deleted_words after delete on todo.tasks for each row
