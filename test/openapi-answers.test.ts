@@ -337,6 +337,10 @@ describe('responses are as documented in OpenAPI', () => {
         return [await ask(fullOfLists, route, { id: randomUUID(), headers })];
       }
       for (const { id } of await full.list()) await full.send('DELETE', `/api/tasks/${id}`);
+      if (route.method === 'patch' || route.path.endsWith('/toggle')) {
+        const one = await full.create('the one', { due_date: '2026-11-22', recurrence: 'FREQ=DAILY' });
+        return [await ask(full, route, { id: one.id, body: { is_completed: true } })];
+      }
       const id = restores(route) ? await taskFor(full, route) : randomUUID();
       await full.create('the one');
       if (isBatch(route)) return [await ask(full, route, { body: atomic({ op: 'create', title: 'x' }) })];
