@@ -54,7 +54,13 @@ export function tasksOn(database: Database): TaskService {
   const own = patient(database);
   const writer = createWriter(own, () => undefined);
   const effects = taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 }, Date.now);
-  return createTaskService({ database: own, writer, effects, unsent: new ByteBudget(Number.POSITIVE_INFINITY) });
+  return createTaskService({
+    clock: Date.now,
+    database: own,
+    writer,
+    effects,
+    unsent: new ByteBudget(Number.POSITIVE_INFINITY),
+  });
 }
 
 /** @returns the task that a write was answered with. @throws if it was refused. */
