@@ -6,8 +6,8 @@ import { promisify } from 'node:util';
 import { v5 as uuidv5 } from 'uuid';
 import type { UserId } from '../dist/core/user.js';
 import { openEmbedded } from '../dist/database/embedded/embedded.js';
-import { nextOccurrence, parseRecurrence, storedRecurrence } from '../dist/tasks/recurrence.js';
-import { parseRule } from '../dist/tasks/rrule.js';
+import { nextOccurrence, parseRecurrence } from '../dist/tasks/recurrence.js';
+import { monthEndOf, parseRule, ruleText } from '../dist/tasks/rrule.js';
 import { dayOf, searchDate } from '../dist/tasks/rrule-dates.js';
 import type { TaskId } from '../dist/tasks/task.js';
 import { temporaryFolder } from '../test/support/process.ts';
@@ -49,7 +49,7 @@ function acceptedCases(random: Random, count: number): RecurrenceCase[] {
   while (cases.length < count) {
     const { rule, due, after } = randomRecurrence((limit) => random.below(limit));
     const { recurrence } = parseRecurrence(rule);
-    if (recurrence !== null) cases.push({ rule: storedRecurrence(recurrence, due), due, after });
+    if (recurrence !== null) cases.push({ rule: ruleText(monthEndOf(parseRule(recurrence), due)), due, after });
   }
   return cases;
 }

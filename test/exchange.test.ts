@@ -174,6 +174,36 @@ onEachDatabase('import and export', (service) => {
     }
   });
 
+  test('repetitions come along, and a completed task that recurred has no successor', async () => {
+    const owner = await service().person();
+    const repeated = { due_date: '2026-12-31', recurrence: 'FREQ=WEEKLY;INTERVAL=2', recurrence_from: 'completed' };
+    const open = await owner.create('open', repeated);
+    const done = await owner.create('done', repeated);
+    await owner.send('PATCH', `/api/tasks/${done.id}`, { is_completed: true, completed_on: '2026-12-31' });
+    const before = (await owner.list()).map(({ title, is_completed }) => `${title} ${is_completed}`).sort();
+    assert.deepEqual(before, ['done false', 'done true', 'open false']);
+    for (const [format, type] of FORMATS) {
+      const other = await service().person();
+      assert.deepEqual(
+        await importFile(other, type, await exportFile(owner, format)),
+        { ...NOTHING, created: 3 },
+        format,
+      );
+      const made = await other.list();
+      assert.deepEqual(made.map(({ title, is_completed }) => `${title} ${is_completed}`).sort(), before, format);
+      const copy = made.find(({ id }) => id === open.id);
+      assert.ok(copy);
+      assert.deepEqual({ ...copy, ...repeated }, copy, format);
+    }
+    const odd =
+      'BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:1\nSUMMARY:x\nDUE;VALUE=DATE:20261231\nRRULE:FREQ=HOURLY\nEND:VTODO\nEND:VCALENDAR\n';
+    const { created, refused } = await importFile(owner, 'text/calendar', odd);
+    assert.deepEqual(
+      [created, refused.map(({ line, message }) => [line, message.slice(0, 11)])],
+      [0, [[2, 'recurrence:']]],
+    );
+  });
+
   test('what other programs keep in projects, sections and calendars is in lists', async () => {
     const person = await service().person();
     await importFile(person, 'text/csv', fixture('todoist.csv'));

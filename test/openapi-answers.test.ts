@@ -201,18 +201,6 @@ describe('responses are as documented in OpenAPI', () => {
         const endings = ['', '?since=0&limit=1', `?cursor=${cursor}`, `?cursor=${cursor}&wait=25`];
         return Promise.all(endings.map((ending) => ask(person, route, { ending })));
       }
-      if (route.path === '/api/tasks' && route.method === 'get') {
-        await person.create('x', { tags: ['t'] });
-        await person.create('y', { due_date: '2026-11-22' });
-        const endings = [
-          '',
-          '?limit=1',
-          '?sort=due&is_completed=false',
-          '?q=y&view=overdue&time_zone=Asia/Tokyo',
-          '?tag=T',
-        ];
-        return Promise.all(endings.map((ending) => ask(person, route, { ending })));
-      }
       if (route.path === '/api/export') {
         const endings = ['', '?format=json', '?format=csv', '?format=ics', '?format=todotxt'];
         return Promise.all(endings.map((ending) => ask(person, route, { ending })));
@@ -233,6 +221,18 @@ describe('responses are as documented in OpenAPI', () => {
           answers.push(await ask(person, route, { body, headers: { 'content-type': type } }));
         }
         return answers;
+      }
+      if (route.path === '/api/tasks' && route.method === 'get') {
+        await person.create('x', { tags: ['t'] });
+        await person.create('y', { due_date: '2026-11-22' });
+        const endings = [
+          '',
+          '?limit=1',
+          '?sort=due&is_completed=false',
+          '?q=y&view=overdue&time_zone=Asia/Tokyo',
+          '?tag=T',
+        ];
+        return Promise.all(endings.map((ending) => ask(person, route, { ending })));
       }
       if (isBatch(route)) {
         const [kept, gone, key] = [(await person.create('x')).id, await deletedTask(), `${Math.random()}`];
@@ -337,6 +337,10 @@ describe('responses are as documented in OpenAPI', () => {
         return [await ask(fullOfLists, route, { id: randomUUID(), headers })];
       }
       for (const { id } of await full.list()) await full.send('DELETE', `/api/tasks/${id}`);
+      if (route.method === 'patch' || route.path.endsWith('/toggle')) {
+        const one = await full.create('the one', { due_date: '2026-11-22', recurrence: 'FREQ=DAILY' });
+        return [await ask(full, route, { id: one.id, body: { is_completed: true } })];
+      }
       const id = restores(route) ? await taskFor(full, route) : randomUUID();
       await full.create('the one');
       if (isBatch(route)) return [await ask(full, route, { body: atomic({ op: 'create', title: 'x' }) })];

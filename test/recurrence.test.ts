@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { nextOccurrence, parseRecurrence, recurs, storedRecurrence } from '../dist/tasks/recurrence.js';
+import { nextOccurrence, parseRecurrence, recurs } from '../dist/tasks/recurrence.js';
 import { storedRecurrence as storedRecurrenceSql } from '../dist/tasks/recurrence-sql.js';
-import { parseRule } from '../dist/tasks/rrule.js';
+import { monthEndOf, parseRule, ruleText } from '../dist/tasks/rrule.js';
 import { dayOf, searchDate } from '../dist/tasks/rrule-dates.js';
 import { daysAfter, type RecurrenceCase, randomRecurrence, SERIES } from './support/recurrence-cases.ts';
 import { onEachDatabase } from './support/service.ts';
@@ -219,6 +219,8 @@ describe('the next date of a recurrence', () => {
     assert.equal(recurs('FREQ=DAILY;COUNT=1', '2026-11-24'), true);
   });
 });
+
+const storedRecurrence = (rule: string, due: string) => ruleText(monthEndOf(parseRule(rule), due));
 
 const stored: readonly (readonly [rule: string, due: string, expected: string])[] = [
   ['FREQ=MONTHLY', '2026-01-28', 'FREQ=MONTHLY'],

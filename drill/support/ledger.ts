@@ -55,11 +55,11 @@ export function tasksOn(database: Database): TaskService {
   const writer = createWriter(own, () => undefined);
   const effects = taskEffects({ maxTasksPerUser: 0, deletedTasksDays: 30 }, Date.now);
   return createTaskService({
-    clock: Date.now,
     database: own,
     writer,
     effects,
     unsent: new ByteBudget(Number.POSITIVE_INFINITY),
+    clock: Date.now,
   });
 }
 

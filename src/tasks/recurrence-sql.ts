@@ -10,7 +10,7 @@ const STORED = `recurrence || case
 
 /**
  * @param recurrence SQL for a rule in canonical form, or null. @param due SQL for the due date, or null.
- * @returns SQL for the rule as it is stored, which `storedRecurrence` in recurrence.ts gives too.
+ * @returns SQL for the rule as it is stored, which `monthEndOf` in rrule.ts gives too.
  */
 export const storedRecurrence = (recurrence: string, due: string): string =>
   `(select ${STORED} from (values (${recurrence}, ${due})) as task (recurrence, due_date))`;

@@ -2,7 +2,7 @@ import { monthEndOf, parseRule, type Rule, RuleFault, ruleText, withoutMonthEnd 
 import { dateOf, dayOf, searchDate } from './rrule-dates.ts';
 
 /** What the date after a completion counts from. */
-export type RecurrenceFrom = 'due' | 'completed';
+type RecurrenceFrom = 'due' | 'completed';
 
 /** A rule in its canonical form, or what is wrong with it. */
 export type ParsedRecurrence =
@@ -39,13 +39,6 @@ export function parseRecurrence(text: string): ParsedRecurrence {
  * @returns whether it has a date after that one, without regard to COUNT, UNTIL and the last year of dates.
  */
 export const recurs = (recurrence: string, due: string): boolean => hasDate(parseRule(recurrence), dayOf(due));
-
-/**
- * The rule as it is stored with a due date: from the 29th, 30th or 31st, one that says no day of the month means the
- * last day up to that one, and a yearly one from 29 February that or the 28th (`recurrence-sql.ts` does the same).
- */
-export const storedRecurrence = (recurrence: string, due: string): string =>
-  ruleText(monthEndOf(parseRule(recurrence), due));
 
 /** A completion of a recurring task. */
 interface Completion {

@@ -5,7 +5,7 @@
 const FREQUENCIES = ['DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY'] as const;
 const WEEKDAYS: readonly string[] = ['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU'];
 
-export interface WeekdayNumber {
+interface WeekdayNumber {
   /** The how manyth of its month or year, counted from the end if negative; 0 for each. */
   readonly ordinal: number;
   /** 0 is Monday. */
