@@ -87,7 +87,7 @@ const OTHER_STATES = `(
 )`;
 
 /** Whether the task in `found` has a successor once it is `task`, or had one that may go. */
-export const isSuccession = (task: string) => `exists (
+const isSuccession = (task: string) => `exists (
   select from found, ${task} as changed
   where (changed.is_completed and not found.is_completed and changed.recurrence is not null)
     or (found.is_completed and not changed.is_completed and found.series_id is not null)
