@@ -6,9 +6,10 @@ import {
   type Operation,
   type Task,
   type TodoClient,
+  writtenFields,
 } from 'todo-api-client';
 import { follow } from './follow.ts';
-import { hasCode, inBatches, newTask } from './tasks.ts';
+import { hasCode, inBatches, newTask, orphaned } from './tasks.ts';
 
 export { newTask } from './tasks.ts';
 
@@ -50,48 +51,59 @@ export interface TaskReplicationOptions<Stream> {
 
 const text = { type: 'string' } as const;
 
+function propertyOf(value: unknown) {
+  if (Array.isArray(value)) return { type: 'array', items: text } as const;
+  if (value === null) return { type: ['string', 'null'] } as const;
+  return { type: typeof value === 'boolean' ? 'boolean' : typeof value === 'number' ? 'integer' : 'string' } as const;
+}
+
+const EMPTY = newTask({ title: '' });
+
 /** The schema of the collection. */
 export const taskSchema = {
   version: 0,
   primaryKey: 'id',
   type: 'object',
   properties: {
+    ...Object.fromEntries(Object.entries(EMPTY).map(([name, value]) => [name, propertyOf(value)])),
     id: { type: 'string', maxLength: 36 },
-    user_id: text,
     title: { type: 'string', maxLength: 200 },
     description: { type: ['string', 'null'], maxLength: 2000 },
-    is_completed: { type: 'boolean' },
-    created_at: text,
-    updated_at: text,
-    deleted_at: { type: ['string', 'null'] },
-    version: { type: 'integer' },
+    position: { type: 'string', maxLength: 64 },
   },
   required: ['id', 'title', 'description', 'is_completed', 'version'],
 } as const;
 
-const FIELDS = ['title', 'description', 'is_completed'] as const;
-type Fields = Pick<Task, (typeof FIELDS)[number]>;
-
-/** What a user may change, as the service stores it. */
-const fieldsOf = ({ title, description, is_completed }: Task): Fields => ({
-  title: title.trim(),
-  description: description?.trim() || null,
-  is_completed,
+/** @returns what the schema has of it: a newer service may know of more. */
+const known = (task: Task): Task => ({
+  ...EMPTY,
+  ...Object.fromEntries(Object.entries(task).filter(([name]) => Object.hasOwn(EMPTY, name))),
 });
-const isSame = (a: Task, b: Task) => JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b));
+
+/** What a user may change, each value as JSON. */
+const valuesOf = (task: Task) =>
+  new Map(Object.entries(writtenFields(task)).map(([name, value]) => [name, JSON.stringify(value)]));
+
+/** Whether `task` has every value of `fields`. */
+function holds(task: Task, fields: Task): boolean {
+  const values = valuesOf(task);
+  return [...valuesOf(fields)].every(([name, value]) => values.get(name) === value);
+}
 
 const deletedDocument = (task: Task): TaskDocument => ({ ...task, _deleted: true });
 
 /** RxDB's conflict handler: what was changed here is put on what the service has. Of a deletion the service's side is kept. */
 export const taskConflictHandler = {
   isEqual: (a: TaskDocument, b: TaskDocument): boolean =>
-    a.version === b.version && a._deleted === b._deleted && FIELDS.every((name) => a[name] === b[name]),
+    a.version === b.version && a._deleted === b._deleted && holds(a, b) && holds(b, a),
 
   async resolve({ newDocumentState: ours, assumedMasterState: base, realMasterState: theirs }: Row & Master) {
     // Of the same version only if the service refused the write.
     if (ours._deleted || theirs._deleted || theirs.version === base?.version) return theirs;
-    const changed = FIELDS.filter((name) => ours[name] !== base?.[name]);
-    return { ...theirs, ...Object.fromEntries(changed.map((name) => [name, ours[name]])) };
+    const before = base === undefined ? new Map<string, string>() : valuesOf(base);
+    const changed = [...valuesOf(ours)].filter(([name, value]) => before.get(name) !== value);
+    const merged = { ...theirs, ...Object.fromEntries(changed.map(([name, value]) => [name, JSON.parse(value)])) };
+    return { ...merged, ...orphaned(merged) };
   },
 };
 
@@ -105,9 +117,14 @@ function operationsOf({ row: { newDocumentState: task, assumedMasterState: base 
   const { id } = task;
   const guard = version === undefined ? {} : { if_version: version };
   if (task._deleted) return [{ op: 'delete', id, ...guard }];
-  if (base === undefined) return [{ op: 'create', id, ...fieldsOf(task) }];
-  const put: Operation = { op: 'put', id, ...fieldsOf(task) };
-  return base._deleted ? [{ op: 'restore', id }, put] : [{ op: 'update', id, ...guard, ...fieldsOf(task) }];
+  const fields = writtenFields(task);
+  if (base === undefined) return [{ op: 'create', id, title: '', ...fields }];
+  if (base._deleted)
+    return [
+      { op: 'restore', id },
+      { op: 'update', id, ...fields },
+    ];
+  return [{ op: 'update', id, ...guard, ...fields }];
 }
 
 /** What `replicateRxCollection` needs to replicate a collection with the schema `taskSchema` and one user's tasks. */
@@ -123,7 +140,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     const own = written.get(id);
     if (own !== undefined && own.version > version) return own;
     written.delete(id);
-    return { ...(task ?? { ...newTask({ title: '' }), id, version }), _deleted: deleted };
+    return { ...(task === null ? { ...EMPTY, id, version } : known(task)), _deleted: deleted };
   }
 
   /** A checkpoint cannot be reset: everything that is there, and deletions of what is here alone. */
@@ -158,11 +175,11 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     const { status, code, current } = result;
     if (status < 300) return {};
     if (current !== undefined) {
-      if (!task._deleted && isSame(current, task)) return {};
+      if (!task._deleted && holds(current, task)) return {};
       // Only the version is another: after a write of our own that has not come back yet.
       const isOwn = task._deleted && written.get(task.id)?.version === current.version;
-      if (isOwn || (base !== undefined && isSame(current, base))) return { again: { row, version: current.version } };
-      return { conflict: { ...current, _deleted: false } };
+      if (isOwn || (base !== undefined && holds(current, base))) return { again: { row, version: current.version } };
+      return { conflict: { ...known(current), _deleted: false } };
     }
     if (status === 404 || code === 'CONFLICT') return { conflict: deletedDocument(base ?? task) };
     onRefused(task, result);
@@ -182,7 +199,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
           const result = results[next - 1];
           if (result === undefined) throw new Error('The service did not answer every operation');
           if (result.status < 300) {
-            const task = result.task ?? { ...one.row.newDocumentState, version };
+            const task = result.task === undefined ? { ...one.row.newDocumentState, version } : known(result.task);
             written.set(task.id, { ...task, _deleted: result.task === undefined });
           }
           const { conflict, again: retry } = settle(one, result);

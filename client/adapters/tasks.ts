@@ -10,6 +10,24 @@ import {
 /** A task as it is until the service has seen it. */
 export const newTask = (fields: TaskCreate): Task => emptyTask(uuidv7(), '', new Date().toISOString(), fields);
 
+/** The fields that need another, which is named behind them. */
+const NEEDS = [
+  ['due_time', 'due_date'],
+  ['due_time_zone', 'due_time'],
+] as const;
+
+/** @returns what two devices together left without the field that it needs, such as a time without its date: cleared. */
+export function orphaned(merged: object): Partial<Record<string, null>> {
+  const values = new Map<string, unknown>(Object.entries(merged));
+  const cleared: Record<string, null> = {};
+  for (const [name, needed] of NEEDS) {
+    if (!values.get(name) || values.get(needed)) continue;
+    values.set(name, null);
+    cleared[name] = null;
+  }
+  return cleared;
+}
+
 const MAX_OPERATIONS = 100;
 /** The service takes 256 KiB. */
 const MAX_BYTES = 200 * 1024;
