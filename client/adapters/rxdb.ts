@@ -5,6 +5,7 @@ import {
   changes,
   type Operation,
   type Task,
+  type TaskUpdate,
   type TodoClient,
   writtenFields,
 } from 'todo-api-client';
@@ -84,11 +85,15 @@ const known = (task: Task): Task => ({
 const valuesOf = (task: Task) =>
   new Map(Object.entries(writtenFields(task)).map(([name, value]) => [name, JSON.stringify(value)]));
 
-/** Whether `task` has every value of `fields`. */
-function holds(task: Task, fields: Task): boolean {
-  const values = valuesOf(task);
-  return [...valuesOf(fields)].every(([name, value]) => values.get(name) === value);
+/** @returns the fields of `task` that `base` does not have so. */
+function changedFields(task: Task, base: Task | undefined): TaskUpdate {
+  const before = base === undefined ? new Map<string, string>() : valuesOf(base);
+  const changed = [...valuesOf(task)].filter(([name, value]) => before.get(name) !== value);
+  return Object.fromEntries(changed.map(([name, value]) => [name, JSON.parse(value)]));
 }
+
+/** Whether `task` has every value of `fields`. */
+const holds = (task: Task, fields: Task) => Object.keys(changedFields(fields, task)).length === 0;
 
 const deletedDocument = (task: Task): TaskDocument => ({ ...task, _deleted: true });
 
@@ -100,9 +105,7 @@ export const taskConflictHandler = {
   async resolve({ newDocumentState: ours, assumedMasterState: base, realMasterState: theirs }: Row & Master) {
     // Of the same version only if the service refused the write.
     if (ours._deleted || theirs._deleted || theirs.version === base?.version) return theirs;
-    const before = base === undefined ? new Map<string, string>() : valuesOf(base);
-    const changed = [...valuesOf(ours)].filter(([name, value]) => before.get(name) !== value);
-    const merged = { ...theirs, ...Object.fromEntries(changed.map(([name, value]) => [name, JSON.parse(value)])) };
+    const merged = { ...theirs, ...changedFields(ours, base) };
     return { ...merged, ...orphaned(merged) };
   },
 };
@@ -117,14 +120,12 @@ function operationsOf({ row: { newDocumentState: task, assumedMasterState: base 
   const { id } = task;
   const guard = version === undefined ? {} : { if_version: version };
   if (task._deleted) return [{ op: 'delete', id, ...guard }];
-  const fields = writtenFields(task);
-  if (base === undefined) return [{ op: 'create', id, title: '', ...fields }];
-  if (base._deleted)
-    return [
-      { op: 'restore', id },
-      { op: 'update', id, ...fields },
-    ];
-  return [{ op: 'update', id, ...guard, ...fields }];
+  if (base === undefined) return [{ op: 'create', id, title: '', ...writtenFields(task) }];
+  if (!base._deleted) return [{ op: 'update', id, ...guard, title: task.title, ...changedFields(task, base) }];
+  return [
+    { op: 'restore', id },
+    { op: 'update', id, ...writtenFields(task) },
+  ];
 }
 
 /** What `replicateRxCollection` needs to replicate a collection with the schema `taskSchema` and one user's tasks. */
