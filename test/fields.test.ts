@@ -175,6 +175,37 @@ onEachDatabase('fields of a task', (service) => {
     assert.equal(batch.json().results[0].task.tags.length, 20);
   });
 
+  test('an update in a batch changes the fields of the contract alone, whatever else it names', async () => {
+    const person = await service().person();
+    const task = await person.create('x', { tags: ['Home', 'later'] });
+    const foreign = { tag_keys: ['a', 'b'], completed_at: '2020-01-01T00:00:00Z', version: 99, user_id: 'other' };
+    for (const others of [foreign, { tag_keys: 'x' }, { tag_keys: ['a'] }, { changes_tags: true, added_keys: ['a'] }]) {
+      const operations = [{ op: 'update', id: task.id, priority: 'low', ...others }];
+      const { results } = (await person.send('POST', '/api/batch', { operations })).json();
+      const { updated_at, version } = results[0].task;
+      assert.deepEqual(results[0].task, { ...task, priority: 'low', updated_at, version });
+    }
+    const again = await patch(person, task, { add_tags: ['HOME', 'b'], remove_tags: ['LATER'] });
+    assert.deepEqual(again.json<Task>().tags, ['Home', 'b']);
+  });
+
+  test('an atomic batch that a rule refuses says which, also after a change of the same task, and to a retry', async () => {
+    const person = await service().person();
+    const { id } = await person.create('x');
+    const body = {
+      atomic: true,
+      operations: [{ title: 'y' }, { due_time: '18:30' }].map((to) => ({ op: 'update', id, ...to })),
+    };
+    const key = { 'idempotency-key': 'atomic' };
+    const plain = await person.send('POST', '/api/batch', body);
+    const first = await person.send('POST', '/api/batch', body, key);
+    const again = await person.send('POST', '/api/batch', body, key);
+    for (const { statusCode, body: text } of [first, again]) assert.deepEqual([statusCode, text], [400, plain.body]);
+    assert.deepEqual(plain.json().details, [{ field: 'due_time', message: 'Due time needs a due date' }]);
+    assert.deepEqual([plain.json().index, again.headers['idempotency-replayed']], [1, 'true']);
+    assert.equal((await person.list())[0]?.title, 'x');
+  });
+
   test('new tasks come at the end, also of one batch, and after what clients have placed', async () => {
     const person = await service().person();
     const positions: string[] = [];

@@ -105,7 +105,7 @@ export function createBatchService(writer: Writer, tasks: TaskEffects): BatchSer
           .slice(0, failedAt)
           .some(({ operation: { id } }) => id !== undefined && id === failed?.operation.id);
         // What an operation before it has made of the task is undone, and no present state.
-        const outcome = isOwn ? { ...first, version: null, json: null } : first;
+        const outcome = isOwn && first.kind !== 'invalid' ? { ...first, version: null, json: null } : first;
         return { kind: 'undone', index: failed?.index ?? failedAt, outcome, isReplayed };
       }
       let executed = 0;

@@ -20,10 +20,7 @@ const create = z
   .object({ op: z.literal('create'), id: TaskId.optional(), if_version: absent, ...TaskCreate.shape })
   .superRefine(requireNeeded);
 const put = z.object({ op: z.literal('put'), ...target, ...TaskCreate.shape }).superRefine(requireNeeded);
-const update = z
-  .looseObject({ op: z.literal('update'), ...target, ...TaskChanges.shape })
-  .superRefine(({ op, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
-  .superRefine(refuseBothTags);
+const update = z.object({ op: z.literal('update'), ...target, ...TaskChanges.shape }).superRefine(refuseBothTags);
 const toggle = z.object({ op: z.literal('toggle'), ...target });
 const remove = z.object({ op: z.literal('delete'), ...target });
 const restore = z.object({ op: z.literal('restore'), ...target });
@@ -74,8 +71,19 @@ const BatchOperation = z
 
 export type BatchOperation = z.output<typeof BatchOperation>;
 
+const NamedUpdate = z.looseObject({ op: z.literal('update') });
+
+const withAField = (value: unknown, context: z.RefinementCtx) => {
+  const { data } = NamedUpdate.safeParse(value);
+  const isNamed = (name: string) => !['op', ...Object.keys(target)].includes(name);
+  if (data !== undefined) requireField(Object.keys(data).filter(isNamed), context);
+  return value;
+};
+
+const Operation = z.preprocess(withAField, BatchOperation);
+
 /** @returns the operation, or what is wrong with it. */
-export const parseOperation = (value: unknown): z.ZodSafeParseResult<BatchOperation> => BatchOperation.safeParse(value);
+export const parseOperation = (value: unknown): z.ZodSafeParseResult<BatchOperation> => Operation.safeParse(value);
 
 /** The operations of a batch. */
 const listOf = <Item extends z.ZodType>(item: Item) =>

@@ -64,7 +64,7 @@ export const keepReply = sql<{
   `insert into todo.replies (user_id, key, part, request, kind, task_id, version, task)
    select $owner, $key, $part::smallint, $request, case when is_gone then 'missing' else $kind end, $task::uuid,
      case when not is_gone then $version::bigint end, case when not is_gone then $json end
-   from (select $json::text is not null and not exists (
+   from (select $json::text is not null and $task::uuid is not null and not exists (
      select from todo.tasks where user_id = $owner and id = $task::uuid and title is not null
    )) as task (is_gone)
    on conflict (user_id, key, part) do update set request = excluded.request, kind = excluded.kind,
