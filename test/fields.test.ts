@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { generateKeyBetween } from 'fractional-indexing';
 import { onEachDatabase, type Person, type Task } from './support/service.ts';
@@ -111,6 +112,16 @@ onEachDatabase('fields of a task', (service) => {
     assert.deepEqual(without.json().details, [{ field: 'due_time', message: 'Due time needs a due date' }]);
     const zone = await person.send('POST', '/api/tasks', { title: 'x', due_date: '2026-11-23', due_time_zone: 'UTC' });
     assert.deepEqual(zone.json().details, [{ field: 'due_time_zone', message: 'Due time zone needs a due time' }]);
+    for (const body of [{ due_time: '18:30' }, { due_date: '2026-11-23', due_time_zone: 'UTC' }]) {
+      const path = `/api/tasks/${randomUUID()}`;
+      const put = await person.send('PUT', path, { title: 'x', ...body }, { 'if-none-match': '*' });
+      const operations = ['create', 'put'].map((op) => ({ op, id: randomUUID(), title: 'x', ...body }));
+      const batch = (await person.send('POST', '/api/batch', { operations })).json();
+      const field = Object.keys(body).at(-1);
+      for (const { code, details } of [put.json(), ...batch.results]) {
+        assert.deepEqual([code, details[0].field], ['VALIDATION_ERROR', field]);
+      }
+    }
     const bare = await person.create('x');
     const task = await person.create('x', due);
     const faults = async (of: Task, body: object) => {

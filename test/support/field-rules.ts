@@ -15,7 +15,7 @@ export const DEFAULTS = {
   due_date: null,
   due_time: null,
   due_time_zone: null,
-  priority: 'none',
+  priority: 'none' as const,
   tags: [],
 } satisfies Omit<Fields, 'position'>;
 

@@ -48,7 +48,7 @@ export interface Task {
   readonly due_date: string | null;
   readonly due_time: string | null;
   readonly due_time_zone: string | null;
-  readonly priority: string;
+  readonly priority: 'none' | 'low' | 'medium' | 'high';
   readonly tags: readonly string[];
   readonly completed_at: string | null;
   readonly created_at: string;

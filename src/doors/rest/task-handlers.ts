@@ -4,7 +4,7 @@ import { principalOf } from '../../http/authenticate.ts';
 import { expectedVersions, isKnown, knownTags, mustCreate } from '../../http/conditional.ts';
 import { JSON_TYPE } from '../../http/error-reply.ts';
 import { retryOf } from '../../http/idempotency-key.ts';
-import { DELETED_MESSAGE, LIST_REVISION, type TaskCreate, type TaskId, type TaskUpdate } from '../../tasks/task.ts';
+import { DELETED_MESSAGE, LIST_REVISION, TaskCreate, type TaskId, type TaskUpdate } from '../../tasks/task.ts';
 import type { TaskListResult, TaskService, WriteResult } from '../../tasks/task-service.ts';
 import type { Failures } from './failures.ts';
 
@@ -78,12 +78,11 @@ export function taskHandlers(tasks: TaskService, path: string, failures: Failure
     /** With `If-None-Match: *` a create under the client's id. */
     put: (request: TaskRequest & With<TaskUpdate>, reply: FastifyReply) => {
       if (!mustCreate(request)) return update(request, reply);
-      const { title, ...rest } = request.body;
-      if (title === undefined) {
-        const details = [{ field: 'title', message: 'Title is required and cannot be empty' }];
+      const { data: task, error } = TaskCreate.safeParse(request.body);
+      if (task === undefined) {
+        const details = error.issues.map(({ path: field, message }) => ({ field: field.join('.'), message }));
         throw new AppError('VALIDATION_ERROR', { details });
       }
-      const task = { title, ...rest };
       const created = tasks.createAs(principalOf(request), request.params.task_id, task, retryOf(request));
       return sendWritten(reply, created);
     },
