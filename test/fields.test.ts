@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { generateKeyBetween } from 'fractional-indexing';
-import { onEachDatabase, type Person, type Task } from './support/service.ts';
+import {
+  createPostgresDatabase,
+  onEachDatabase,
+  onPostgres,
+  openPostgresAt,
+  type Person,
+  POSTGRES_URL,
+  startService,
+  type Task,
+} from './support/service.ts';
 import { statement } from './support/statements.ts';
 
 const GOOD: Readonly<Record<string, readonly unknown[]>> = {
@@ -258,5 +267,21 @@ onEachDatabase('fields of a task', (service) => {
       pairs.map(({ low, high }) => generateKeyBetween(low, high)),
     );
     assert.ok(rows.length > 5_000);
+  });
+});
+
+onPostgres('several processes', () => {
+  test('make no position twice for tasks that one user creates at once', async () => {
+    const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
+    const services = [await startService(await openPostgresAt(url)), await startService(await openPostgresAt(url))];
+    const people = await Promise.all(services.map((service) => service.person('ann')));
+    const positions: string[] = [];
+    for (let round = 0; round < 40; round += 1) {
+      const creates = [...people, ...people].map((person, at) => person.create('x', at < 2 ? {} : { priority: 'low' }));
+      positions.push(...(await Promise.all(creates)).map(({ position }) => position));
+    }
+    assert.equal(new Set(positions).size, positions.length);
+    for (const service of services) await service.close();
+    await remove();
   });
 });

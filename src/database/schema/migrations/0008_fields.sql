@@ -185,9 +185,10 @@ alter table todo.tasks
 
 create index tasks_by_position on todo.tasks (user_id, list_id, position, id) where deleted_at is null;
 
--- The last position in a list; null stands for the inbox.
+-- The last position in a list; null stands for the inbox. Volatile, so that it reads what was committed while its statement
+-- waited for the lock of the user.
 create function todo.last_position(owner text, list uuid) returns text
-  language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 begin
   -- Two statements: an index is of no use to `is not distinct from`.
   if list is null then
