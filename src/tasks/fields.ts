@@ -248,8 +248,8 @@ export function requireNeeded(
   { due_date, due_time = null, due_time_zone = null }: Dates,
   context: z.RefinementCtx,
 ): void {
-  const require = (field: keyof typeof NEEDS) =>
+  const refuse = (field: keyof typeof NEEDS) =>
     context.addIssue({ code: 'custom', path: [field], message: NEEDS[field] });
-  if (due_time !== null && (due_date ?? null) === null) require('due_time');
-  if (due_time_zone !== null && due_time === null) require('due_time_zone');
+  if (due_time !== null && (due_date ?? null) === null) refuse('due_time');
+  if (due_time_zone !== null && due_time === null) refuse('due_time_zone');
 }
