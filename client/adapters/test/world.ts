@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { after, before, type TestContext } from 'node:test';
-import type { TodoClient } from 'todo-api/client';
+import { isDeepStrictEqual } from 'node:util';
+import { TASK_FIELDS, type Task, type TaskCreate, type TodoClient } from 'todo-api/client';
 import { type Device, newDevice } from '../../../test/support/mirrors.ts';
 import { gate } from '../../../test/support/network.ts';
 import { asAdmin, type Service, startService } from '../../../test/support/service.ts';
@@ -64,3 +65,41 @@ export async function createMany(client: TodoClient, count: number): Promise<voi
 }
 
 export const titlesOf = (tasks: readonly { readonly title: string }[]) => tasks.map(({ title }) => title).sort();
+
+/** Of every field that users write a value that no new task has, as a user may write it, and others. */
+export const WRITTEN = {
+  title: ' Buy oat milk ',
+  description: 'Two cartons ',
+  is_completed: true,
+  list_id: null,
+  parent_id: null,
+  position: 'Zz',
+  due_date: '2026-11-23',
+  due_time: '18:30',
+  due_time_zone: 'Europe/Berlin',
+  priority: 'high',
+  tags: [' Shopping', 'home '],
+} satisfies TaskCreate;
+export const STORED = {
+  ...WRITTEN,
+  title: 'Buy oat milk',
+  description: 'Two cartons',
+  tags: ['Shopping', 'home'],
+} satisfies TaskCreate;
+export const EMPTIED = {
+  title: 'x',
+  description: null,
+  is_completed: false,
+  position: 'a0V',
+  due_date: null,
+  due_time: null,
+  due_time_zone: null,
+  priority: 'none',
+  tags: [],
+} satisfies TaskCreate;
+
+/** Fails for a field that has no value above. */
+export const fieldsOf = (task: Partial<Task> | undefined) =>
+  Object.fromEntries(TASK_FIELDS.map((name) => [name, task?.[name]]));
+
+export const hasFields = (task: Partial<Task> | undefined, fields: object) => isDeepStrictEqual(fieldsOf(task), fields);
