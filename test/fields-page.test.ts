@@ -9,6 +9,7 @@ import { onAnyDatabase, type Task } from './support/service.ts';
 
 const PAGE = 'fields.md';
 const TAGS = codeBlock('json', 'add_tags', PAGE);
+const MOVE = codeBlock('json', 'before', PAGE);
 const DUE = codeBlock('ts', '// lib/due.ts', PAGE);
 const ORDER = codeBlock('ts', '// lib/order.ts', PAGE);
 
@@ -35,10 +36,14 @@ test('docs/fields.md names every field that users write, and has no other snippe
     rows().map(({ name }) => name),
     FIELDS,
   );
-  assert.deepEqual(Object.keys(JSON.parse(TAGS)), CHANGES);
+  const text = readFileSync(new URL(`../docs/${PAGE}`, import.meta.url), 'utf8');
   assert.deepEqual(
-    codeBlocks(PAGE).map(({ text }) => text),
-    [TAGS, DUE, ORDER],
+    CHANGES.filter((name) => !text.includes(`\`${name}\``)),
+    [],
+  );
+  assert.deepEqual(
+    codeBlocks(PAGE).map((block) => block.text),
+    [TAGS, DUE, MOVE, ORDER],
   );
 });
 
@@ -47,6 +52,11 @@ onAnyDatabase('docs/fields.md', (service) => {
     const person = await service().person();
     const examples = Object.fromEntries(rows().map(({ name, example }) => [name, JSON.parse(example)]));
     const bare = await person.create('x');
+    const { list_id: list, parent_id: parent } = examples;
+    const isNew = { 'if-none-match': '*' };
+    assert.equal((await person.send('PUT', `/api/lists/${list}`, { name: 'Home' }, isNew)).statusCode, 201);
+    const above = { title: 'above', list_id: list };
+    assert.equal((await person.send('PUT', `/api/tasks/${parent}`, above, isNew)).statusCode, 201);
     const full = await person.create('x', examples);
     for (const { name, standard } of rows()) {
       if (standard !== null) assert.deepEqual(Reflect.get(bare, name), JSON.parse(standard), name);
@@ -56,6 +66,14 @@ onAnyDatabase('docs/fields.md', (service) => {
     assert.deepEqual(retagged.json<Task>().tags, ['Shopping', 'car']);
     const both = await person.send('PATCH', `/api/tasks/${full.id}`, { add_tags: ['Car'], remove_tags: ['car'] });
     assert.deepEqual(both.json<Task>().tags, ['Shopping']);
+    const first = { title: 'first' };
+    const move = JSON.parse(MOVE);
+    assert.equal((await person.send('PUT', `/api/tasks/${move.before}`, first, isNew)).statusCode, 201);
+    const moved = (await person.send('PATCH', `/api/tasks/${full.id}`, move)).json<Task>();
+    assert.deepEqual([moved.list_id, moved.parent_id], [null, null]);
+    const neighbours = (await person.list()).filter(({ list_id, parent_id }) => list_id === null && parent_id === null);
+    const ids = neighbours.sort((a, b) => (a.position < b.position ? -1 : 1)).map(({ id }) => id);
+    assert.deepEqual(ids, [bare.id, full.id, move.before]);
     const undated = await person.send('PATCH', `/api/tasks/${full.id}`, { due_date: null });
     assert.equal(undated.statusCode, 400);
   });

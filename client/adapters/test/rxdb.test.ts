@@ -8,7 +8,7 @@ import type { Task } from 'todo-api/client';
 import { newTask } from 'todo-api/client/adapters/rxdb';
 import { example } from './pages/rxdb/example.ts';
 import { openTasks } from './pages/rxdb/tasks.ts';
-import { createMany, EMPTIED, fieldsOf, hasFields, STORED, startWorld, titlesOf, until, WRITTEN } from './world.ts';
+import { createMany, createPlace, EMPTIED, fieldsOf, hasFields, STORED, startWorld, titlesOf, until, WRITTEN } from './world.ts';
 
 type Opened = Awaited<ReturnType<typeof openTasks>>;
 
@@ -155,6 +155,7 @@ describe('RxDB', () => {
       app.local.network.restore();
       await app.replication.awaitInSync();
     };
+    await createPlace(other);
     const { id } = newTask(WRITTEN);
     const change = async (fields: Partial<Task>) =>
       (await app.tasks.findOne(id).exec(true)).incrementalPatch({ ...fields });
@@ -170,7 +171,7 @@ describe('RxDB', () => {
     assert.deepEqual(fieldsOf(await other.get(id)), EMPTIED);
     await offline(() => app.tasks.bulkInsert([newTask({ title: 'without a place' }), newTask({ title: 'nor this' })]));
     const positions = (await other.list()).map(({ position }) => position);
-    assert.deepEqual([new Set(positions).size, positions.filter((position) => !position.startsWith('a'))], [3, []]);
+    assert.deepEqual([new Set(positions).size, positions.filter((position) => !position.startsWith('a'))], [4, []]);
     await untilDocuments(app, (all) => all.every(({ position }) => positions.includes(position)));
     assert.deepEqual(app.errors, []);
   });

@@ -6,6 +6,7 @@ import { example } from './pages/tanstack-db/example.ts';
 import { openTasks } from './pages/tanstack-db/tasks.ts';
 import {
   createMany,
+  createPlace,
   EMPTIED,
   eventually,
   fieldsOf,
@@ -223,6 +224,7 @@ describe('TanStack DB', () => {
       app.online.notifyOnline();
       await saved;
     };
+    await createPlace(other);
     const task = newTask(WRITTEN);
     await offline(() => app.tasks.insert(task));
     assert.deepEqual(fieldsOf(await other.get(task.id)), STORED);

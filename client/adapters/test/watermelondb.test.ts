@@ -6,7 +6,7 @@ import { appSchema, tableSchema } from '@nozbe/watermelondb';
 import { taskColumns } from 'todo-api/client/adapters/watermelondb';
 import { example } from './pages/watermelondb/example.ts';
 import { openTasks, schema } from './pages/watermelondb/tasks.ts';
-import { createMany, EMPTIED, fieldsOf, STORED, startWorld, titlesOf, WRITTEN } from './world.ts';
+import { createMany, createPlace, EMPTIED, fieldsOf, STORED, startWorld, titlesOf, WRITTEN } from './world.ts';
 
 /** Of CommonJS, whose default export Node's `import` does not give. */
 const { default: LokiJSAdapter }: typeof import('@nozbe/watermelondb/adapters/lokijs') = createRequire(import.meta.url)(
@@ -128,6 +128,7 @@ describe('WatermelonDB', () => {
   test('carries every field of a task there and back, also what is written without a network', async (t) => {
     const app = start(t);
     const other = device(t, app.user).client();
+    await createPlace(other);
     const { id } = await app.create('', ofModel(WRITTEN));
     await app.sync();
     assert.deepEqual(fieldsOf(await other.get(id)), STORED);
@@ -150,7 +151,7 @@ describe('WatermelonDB', () => {
     await app.create('nor this');
     await app.sync();
     const positions = (await other.list()).map(({ position }) => position);
-    assert.deepEqual([new Set(positions).size, positions.filter((position) => !position.startsWith('a'))], [3, []]);
+    assert.deepEqual([new Set(positions).size, positions.filter((position) => !position.startsWith('a'))], [4, []]);
   });
 
   test('merges a date that one device cleared with a time that another set: both are cleared, and all is synchronized', async (t) => {
@@ -175,6 +176,7 @@ describe('WatermelonDB', () => {
     const columns = [...taskColumns].filter(({ name }) => ['title', 'created_at', 'updated_at'].includes(name));
     const tables = [tableSchema({ name: 'tasks', columns })];
     const old = start(t, undefined, appSchema({ version: 1, tables }));
+    await createPlace(old.client);
     const { id } = await old.client.create(STORED);
     await old.sync();
     await old.edit(id, { title: 'renamed' });

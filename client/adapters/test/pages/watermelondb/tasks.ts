@@ -18,12 +18,17 @@ export class Task extends Model {
   @text('title') declare title: string;
   @text('description') declare description: string | null;
   @field('is_completed') declare isCompleted: boolean;
+  @field('list_id') declare listId: string | null;
+  @field('parent_id') declare parentId: string | null;
   @field('position') declare position: string;
   @field('due_date') declare dueDate: string | null;
   @field('due_time') declare dueTime: string | null;
   @field('due_time_zone') declare dueTimeZone: string | null;
   @field('priority') declare priority: string;
   @json('tags', toTags) declare tags: readonly string[];
+  @field('recurrence') declare recurrence: string | null;
+  @field('recurrence_from') declare recurrenceFrom: string;
+  @readonly @field('series_id') declare seriesId: string | null;
   @readonly @date('completed_at') declare completedAt: Date | null;
   @readonly @date('created_at') declare createdAt: Date;
   @readonly @date('updated_at') declare updatedAt: Date;
