@@ -8,7 +8,18 @@ import type { Task } from 'todo-api/client';
 import { newTask } from 'todo-api/client/adapters/rxdb';
 import { example } from './pages/rxdb/example.ts';
 import { openTasks } from './pages/rxdb/tasks.ts';
-import { createMany, createPlace, EMPTIED, fieldsOf, hasFields, STORED, startWorld, titlesOf, until, WRITTEN } from './world.ts';
+import {
+  createMany,
+  createPlace,
+  EMPTIED,
+  fieldsOf,
+  hasFields,
+  STORED,
+  startWorld,
+  titlesOf,
+  until,
+  WRITTEN,
+} from './world.ts';
 
 type Opened = Awaited<ReturnType<typeof openTasks>>;
 

@@ -199,8 +199,7 @@ export function decided(contents: Contents, seq: number, decision: Decision): St
   if (!isGone) return { replace: [again] };
   const last = later.at(-1);
   if (last?.kind === 'delete') return { drop: all };
-  const both = (sum: Fields, { fields: next }: PendingWrite) =>
-    mergedUpdate(sum, next, false) ?? { ...sum, ...next };
+  const both = (sum: Fields, { fields: next }: PendingWrite) => mergedUpdate(sum, next, false) ?? { ...sum, ...next };
   const merged = later.reduce(both, fields);
   const update: NewWrite = { ...again, kind: 'update', fields: merged, base: null };
   return {
