@@ -227,13 +227,13 @@ onPostgres('background jobs of several processes', () => {
       // the trigger that numbers would wait for the lock
       await holder.query('set local session_replication_role = replica');
       await holder.query(`update todo.tasks set deleted_at = ${old} where id = any($1::uuid[])`, [both.flat()]);
-      await holder.query('commit; begin');
-      await holder.query('select from todo.users where id = $1 for update', [locked.sub]);
       const version = async (person: Person) => {
         const [[found] = []] = await asOperator(database, `select version from todo.users where id = '${person.sub}'`);
         return Number(found);
       };
       const before = await version(other);
+      await holder.query('commit; begin');
+      await holder.query('select from todo.users where id = $1 for update', [locked.sub]);
       const writers = [await first.person(), await second.person()] as const;
       await untilJobs(writers[0], async () => (await inTrash(other)) === 0);
       assert.equal(await version(other), before + 120);

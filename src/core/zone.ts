@@ -73,6 +73,7 @@ export const addDays = (date: string, days: number): string => dateOf(Date.parse
 /**
  * @returns the first instant at which the clocks of `zone` show `time` on `date`; where they skip it, the instant of the
  *   first time after it that they show. @throws {RangeError} if there is no such zone.
+ * @public
  */
 export function instantOf(date: string, time: string, zone: string): number {
   const wall = Date.parse(`${date}T${time}Z`);

@@ -11,7 +11,7 @@ import { countTasks, findTasks } from './exchange-sql.ts';
 import type { ReportBuilder } from './import-report.ts';
 
 /** Tasks of one transaction, and how long one is to take: others wait for it. */
-const PIECE = { first: 50, min: 20, max: 200, targetMs: 100 };
+const PIECE = { first: 10, min: 5, max: 200, targetMs: 60 };
 /** Tasks that a dry run looks for at once. */
 const LOOK_UP = 200;
 

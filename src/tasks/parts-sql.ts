@@ -1,4 +1,4 @@
-import { needValue } from '../writes/effect.ts';
+import { NEED_STATE, needValue } from '../writes/effect.ts';
 import { TASK_FIELDS } from './columns.ts';
 
 /*
@@ -77,8 +77,7 @@ const stateOf = (row: string, task: string) => `json_build_object(
 )::text`;
 
 /** What the successor of the task in `found` is computed from; `task` has the rule. */
-export const successorState = (task: string) =>
-  `(select ${stateOf('found', task)} from found${task === 'found' ? '' : `, ${task}`})`;
+export const successorState = (task: string) => `(select ${stateOf('found', task)} from found, ${task})`;
 
 const OTHER_STATES = `(
   select json_agg(json_build_array(tasks.id, ${stateOf('tasks', 'tasks')}))
@@ -88,7 +87,7 @@ const OTHER_STATES = `(
 )`;
 
 /** Whether the task in `found` has a successor once it is `task`, or had one that may go. */
-export const isSuccession = (task: string) => `exists (
+const isSuccession = (task: string) => `exists (
   select from found, ${task} as changed
   where (changed.is_completed and not found.is_completed and changed.recurrence is not null)
     or (found.is_completed and not changed.is_completed and found.series_id is not null)
@@ -97,8 +96,9 @@ export const isSuccession = (task: string) => `exists (
 /** Aborts for the values of `completion-sql.ts`. @param task has the rule. */
 export const needSuccessor = (task: string) => `${needValue(successorState(task), OTHER_STATES)}::text`;
 
-/** The outcome of a change to `candidate`, which needs more than that if there is a succession. */
-export const CHANGED_TO_CANDIDATE = `case when ${isSuccession('candidate')} then ${needSuccessor('candidate')} else 'changed' end`;
+/** The outcome of a change to `task`, which is left to `completion-sql.ts` if there is a succession. */
+export const changedTo = (task: string) =>
+  `case when ${isSuccession(task)} then ${NEED_STATE}::text else 'changed' end`;
 
 export const versions = (expected: Expected) => (expected === null ? null : `{${expected.join(',')}}`);
 

@@ -11,7 +11,7 @@ import {
   replacedValues,
 } from './columns.ts';
 import {
-  CHANGED_TO_CANDIDATE,
+  changedTo,
   childrenOf,
   EXPECTED,
   found,
@@ -168,7 +168,7 @@ export const updatePlaced = effect<Record<string, SqlValue>>(
   `${found(IS_LIVE)}, ${placed(`select ${changedValues(IN_PARAMETERS)} from found`, isFound(EXPECTED))}`,
   orFaults(
     outcomeWith(
-      `case when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE} when not ${isFound()} then 'missing'
+      `case when ${IS_WRITTEN} then ${changedTo('candidate')} when not ${isFound()} then 'missing'
          when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale' when ${IS_FAULTY} then 'invalid' else 'changed' end`,
       WRITTEN_OR_FOUND,
     ),
@@ -186,7 +186,7 @@ export const put = effect<Record<string, SqlValue>>(
   )}`,
   orFaults(
     outcomeWith(
-      `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE}
+      `case when exists (select from inserted) then 'created' when ${IS_WRITTEN} then ${changedTo('candidate')}
          when ${isFound('deleted_at is not null')} then 'taken'
          when ${isFound()} and ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
          when not ${isFound()} and $versions::bigint[] is not null then 'missing'

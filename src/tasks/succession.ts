@@ -58,7 +58,9 @@ export function withSuccession(
   inSeries: (succession: Succession) => Effect,
 ): Effect {
   const from = (state: string | null): Effect => {
-    const effect = state === null ? plain : inSeries(successionOf(state, completion));
+    const { limit } = completion;
+    const unknown = { state: '', successor: null, limit };
+    const effect = state === null ? plain : inSeries(state === '' ? unknown : successionOf(state, completion));
     return { ...effect, computed: { id: completion.id, from } };
   };
   return from(null);

@@ -18,7 +18,7 @@ import {
   UNPLACED_PARAMETERS,
 } from './columns.ts';
 import {
-  CHANGED_TO_CANDIDATE,
+  changedTo,
   EXPECTED,
   type Expected,
   found,
@@ -26,9 +26,7 @@ import {
   IS_LIVE,
   IS_WRITTEN,
   isFound,
-  isSuccession,
   NUMBER,
-  needSuccessor,
   numberAt,
   numbered,
   orFaults,
@@ -154,7 +152,7 @@ const update = effect<Record<string, SqlValue>>(
    written as (${UPDATE_TO_CANDIDATE})`,
   orFaults(
     outcomeWith(
-      `case when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE} when not ${isFound()} then 'missing'
+      `case when ${IS_WRITTEN} then ${changedTo('candidate')} when not ${isFound()} then 'missing'
          when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale'
          when ${IS_FAULTY} then 'invalid' else 'changed' end`,
       WRITTEN_OR_FOUND,
@@ -169,7 +167,7 @@ const updatePlain = effect<Record<string, SqlValue>>(
    ${numbered(`${isFound(EXPECTED)} and ${IS_CHANGED}`)},
    written as (${UPDATE_TO_CANDIDATE})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then ${CHANGED_TO_CANDIDATE} when not ${isFound()} then 'missing'
+    `case when ${IS_WRITTEN} then ${changedTo('candidate')} when not ${isFound()} then 'missing'
        when ${IS_CHANGED} and not ${isFound(EXPECTED)} then 'stale' else 'changed' end`,
     WRITTEN_OR_FOUND,
   ),
@@ -197,7 +195,7 @@ const toggle = effect<{ id: TaskId; versions: string | null }>(
   `${found(IS_LIVE)}, ${numbered(isFound(EXPECTED))},
    written as (${updateFrom(TOGGLED)})`,
   outcomeWith(
-    `case when ${IS_WRITTEN} then case when ${isSuccession('written')} then ${needSuccessor('found')} else 'changed' end
+    `case when ${IS_WRITTEN} then ${changedTo('written')}
        when ${isFound()} then 'stale' else 'missing' end`,
     WRITTEN_OR_FOUND,
   ),

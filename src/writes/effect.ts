@@ -13,7 +13,10 @@ export const OPERATION_FAILED = 'TD003';
 /** The SQLSTATE with which an operation that needs nothing aborts the transaction if the user has no row yet. */
 export const USER_MISSING = 'TD001';
 
-/** The SQLSTATE with which an operation aborts the transaction that needs a value which no statement can compute. */
+/**
+ * The SQLSTATE with which an operation aborts the transaction that needs a value which no statement can compute. The detail is
+ * its index, the state from which the value is computed, and those of others.
+ */
 export const VALUE_NEEDED = 'TD006';
 
 /**
@@ -22,6 +25,9 @@ export const VALUE_NEEDED = 'TD006';
  */
 export const needValue = (state: string, others: string): string =>
   `todo.abort('${VALUE_NEEDED}', 'a value is needed', json_build_array($part::integer, ${state}, ${others})::text)`;
+
+/** SQL that aborts so without a state: looking it up is left to the operation that `computed` gives then. */
+export const NEED_STATE = `todo.abort('${VALUE_NEEDED}', 'a value is needed', json_build_array($part::integer, '', null)::text)`;
 
 /** Where an operation stands: its index in the request, and whether its failure aborts all of them. */
 interface Position {
@@ -50,7 +56,7 @@ export interface Effect {
     /** Of what the value is for. */
     readonly id: string;
     /**
-     * @param state what the value is computed from; null if it is gone.
+     * @param state what the value is computed from; empty if that has to be looked up, null if it is gone.
      * @returns the operation with the value, which aborts so again if it finds another state.
      */
     readonly from: (state: string | null) => Effect;

@@ -85,7 +85,7 @@ function withValues(
     next += effect.size;
     const known = own === part ? state : states.get(effect.computed?.id ?? '');
     if (effect.computed === undefined || known === undefined || (own !== part && computed.has(own))) return effect;
-    computed.set(own, own === part ? times + 1 : 0);
+    if (known !== '') computed.set(own, own === part ? times + 1 : 0);
     return effect.computed.from(known);
   });
 }
