@@ -1,14 +1,14 @@
 import type { CHANGES, FIELDS } from './fields.ts';
 import type { Task } from './service.ts';
 
-/** Where a task is and how it recurs: a write of them changes other tasks too. */
+/** What users write of a task. */
+export type Fields = Pick<Task, (typeof FIELDS)[number]>;
+
+/** Where a task is and how it recurs: a write of them may change other tasks too. */
 type OfMany = 'list_id' | 'parent_id' | 'recurrence' | 'recurrence_from' | 'before' | 'after' | 'completed_on';
 
-/** What users write of a task alone. */
-export type Fields = Pick<Task, Exclude<(typeof FIELDS)[number], OfMany>>;
-
-/** What a request says of them. */
-export type Written = Partial<Fields> & {
+/** What a request says of the others. */
+export type Written = Partial<Omit<Fields, OfMany>> & {
   readonly [name in Exclude<(typeof CHANGES)[number], OfMany>]?: readonly string[];
 };
 
@@ -17,11 +17,15 @@ export const DEFAULTS = {
   title: '',
   description: null,
   is_completed: false,
+  list_id: null,
+  parent_id: null,
   due_date: null,
   due_time: null,
   due_time_zone: null,
   priority: 'none' as const,
   tags: [],
+  recurrence: null,
+  recurrence_from: 'due' as const,
 } satisfies Omit<Fields, 'position'>;
 
 /** So few values that writers of one task meet, and that some do not go with others. */

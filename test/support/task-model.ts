@@ -8,9 +8,13 @@ type State = Fields | null;
 /** The effect of a write on an existing task; `refused`: none, because its fields would not go together. */
 export type Change = (fields: Fields) => State | 'refused';
 
-const fieldsOf = ({ title, description, is_completed, position, due_date, ...rest }: Fields): Fields => {
-  const { due_time, due_time_zone, priority, tags } = rest;
-  return { title, description, is_completed, position, due_date, due_time, due_time_zone, priority, tags };
+const fieldsOf = (task: Fields): Fields => {
+  const { title, description, is_completed, list_id, parent_id, position, due_date, due_time, due_time_zone } = task;
+  const { priority, tags, recurrence, recurrence_from } = task;
+  return {
+    ...{ title, description, is_completed, list_id, parent_id, position, due_date, due_time, due_time_zone },
+    ...{ priority, tags, recurrence, recurrence_from },
+  };
 };
 const same = (a: State, b: State) => JSON.stringify(a) === JSON.stringify(b);
 

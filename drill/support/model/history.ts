@@ -15,7 +15,16 @@ export interface AuditRow {
 const normal = (json: string) => JSON.stringify(JSON.parse(json));
 
 function toRow([, id = '', version, txid = '', task = '']: readonly (string | null)[]): AuditRow {
-  const { id: _, user_id, created_at, updated_at, deleted_at, completed_at, ...fields }: Task = JSON.parse(task ?? '');
+  const {
+    id: _,
+    user_id,
+    created_at,
+    updated_at,
+    deleted_at,
+    completed_at,
+    series_id,
+    ...fields
+  }: Task = JSON.parse(task ?? '');
   const state = { ...fields, version: Number(version), isDeleted: deleted_at !== null };
   return { id: id ?? '', version: Number(version), txid: txid ?? '', json: normal(task ?? ''), state };
 }
