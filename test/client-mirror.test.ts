@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, type TestContext, test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type MirrorStorage, memoryStorage, type OpenStorage, TodoApiError } from '../client/dist/index.js';
+import {
+  type MirrorStorage,
+  memoryStorage,
+  type OpenStorage,
+  type Task,
+  type TaskCreate,
+  type TaskUpdate,
+  TodoApiError,
+} from '../client/dist/index.js';
 import { newDevice, newEpoch, settled, titles, until } from './support/mirrors.ts';
 import { gate } from './support/network.ts';
 import { ANY_DATABASE, asAdmin, type Service, startService } from './support/service.ts';
@@ -449,6 +457,113 @@ describe('a mirror', () => {
     assert.deepEqual([shown?.title, shown?.description], ['2', 'And']);
     assert.deepEqual(device.conflicts, []);
     assert.deepEqual(local.tasks(), [shown]);
+  });
+
+  describe('fields of a task', () => {
+    const FIELDS = {
+      title: ' Call ',
+      description: ' ',
+      due_date: '2026-11-23',
+      due_time: '18:30',
+      due_time_zone: 'Europe/Berlin',
+      priority: 'high' as const,
+      tags: [' Home ', 'Büro'],
+    };
+    const { title: _, ...EMPTIED } = { ...FIELDS, due_date: null, due_time: null, due_time_zone: null, tags: [] };
+
+    /** Without what only the service knows. */
+    const shown = (task: Task | undefined) => ({
+      ...task,
+      ...{ position: '', created_at: '', updated_at: '', version: 0, completed_at: typeof task?.completed_at },
+    });
+
+    /** What is shown of a task before the service has seen `changes` of it, and afterwards. */
+    async function beforeAndAfter(t: TestContext, changes: readonly TaskUpdate[], first: TaskCreate | null) {
+      const device = newDevice(t, url);
+      const there = first === null ? await device.client().create({ ...FIELDS, is_completed: true }) : null;
+      const local = await device.open();
+      await settled(local);
+      device.network.cut();
+      await until(local, () => local.status === 'offline');
+      await local.create({ title: 'On its way' }); // what follows waits for it
+      const { id } = there ?? (await local.create(first ?? FIELDS));
+      for (const change of changes) await local.update(id, change);
+      const before = local.get(id);
+      device.network.restore();
+      local.sync();
+      await settled(local);
+      assert.deepEqual(device.conflicts, []);
+      assert.deepEqual(local.get(id), await device.client().get(id));
+      const requests = [...device.network.of('PUT', `/api/tasks/${id}`), ...device.network.of('PATCH', '/api/tasks/')];
+      return { before, after: local.get(id), bodies: requests.map(({ body }) => JSON.parse(body ?? '')) };
+    }
+
+    for (const [what, changes, first] of [
+      ['created with all of them', [], FIELDS],
+      ['created with none, and completed', [{ is_completed: true }], { title: 'x' }],
+      ['created with tags and retagged', [{ add_tags: [' car', 'HOME'], remove_tags: ['büro '] }], FIELDS],
+      ['created with others, and given new ones', [{ add_tags: ['a'] }, { tags: ['b'] }, { add_tags: ['c'] }], FIELDS],
+      ['emptied', [EMPTIED], null],
+      ['given other values', [{ priority: 'low', due_time: '00:00', position: 'a0V', is_completed: false }], null],
+      ['retagged', [{ add_tags: ['car', 'bus'] }, { remove_tags: ['CAR', 'Home'] }, { add_tags: ['bike'] }], null],
+      ['given the tags that were just removed', [{ remove_tags: ['home'] }, { add_tags: ['HOME'] }], null],
+      [
+        'retagged more often than one request takes',
+        Array.from({ length: 25 }, (_, at) => ({ add_tags: [`${at}`], remove_tags: [`${at - 1}`] })),
+        null,
+      ],
+    ] as const) {
+      test(`a task ${what} is shown as the service will make it`, async (t) => {
+        const { before, after } = await beforeAndAfter(t, changes, first);
+        assert.deepEqual(shown(before), shown(after));
+      });
+    }
+
+    test('tags added to and removed from a task that is not sent yet are sent with it', async (t) => {
+      const changes = [{ add_tags: ['car'] }, { remove_tags: ['home'] }];
+      const { after, bodies } = await beforeAndAfter(t, changes, FIELDS);
+      assert.deepEqual(bodies, [{ ...FIELDS, title: 'Call', description: null, tags: ['Büro', 'car'] }]);
+      assert.deepEqual(after?.tags, ['Büro', 'car']);
+    });
+
+    test('tags that two devices add and remove without a network are kept as both want them', async (t) => {
+      const one = newDevice(t, url);
+      const other = newDevice(t, url, { user: one.user });
+      const { id } = await one.client().create({ title: 'x', tags: ['Home', 'later', 'old'] });
+      const locals = [await one.open(), await other.open()] as const;
+      for (const device of [one, other]) device.decide = () => 'mine';
+      for (const local of locals) await settled(local);
+      for (const device of [one, other]) device.network.cut();
+      await locals[0].update(id, { add_tags: ['Büro'] });
+      await locals[0].update(id, { remove_tags: ['LATER'], add_tags: ['car'] });
+      await locals[1].update(id, { add_tags: ['CAR', 'bike'], remove_tags: ['old'] });
+      for (const [at, device] of [one, other].entries()) {
+        device.network.restore();
+        locals[at]?.sync();
+        const local = locals[at] ?? locals[0];
+        await until(local, () => local.pending().length === 0);
+      }
+      const expected = ['Home', 'Büro', 'car', 'bike'];
+      for (const local of locals) await until(local, () => String(local.get(id)?.tags) === String(expected));
+      assert.deepEqual((await one.client().get(id)).tags, expected);
+      assert.equal(other.conflicts.length, 1);
+    });
+
+    test('a time without a date is given back with the field named, and what is decided is sent', async (t) => {
+      const device = newDevice(t, url);
+      const { id } = await device.client().create({ title: 'x' });
+      device.decide = ({ write }) => ({ fields: { ...write.fields, due_date: '2026-11-23' } });
+      const local = await device.open();
+      await settled(local);
+      await local.update(id, { due_time: '18:30' });
+      await until(local, () => local.pending().length === 0);
+      assert.deepEqual(
+        device.conflicts.map(({ status, details }) => [status, details]),
+        [[400, [{ field: 'due_time', message: 'Due time needs a due date' }]]],
+      );
+      const task = await device.client().get(id);
+      assert.deepEqual([task.due_date, task.due_time], ['2026-11-23', '18:30']);
+    });
   });
 
   test('clear() leaves nothing', async (t) => {

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { tsImport } from 'tsx/esm/api';
 import { codeBlock, codeBlocks, replaceOnce } from './support/code-blocks.ts';
-import { temporaryFolder } from './support/process.ts';
+import { projectOf, typeErrors } from './support/project.ts';
 import { skipUnless } from './support/requirements.ts';
 import {
   ANY_DATABASE,
@@ -20,7 +19,6 @@ import {
 } from './support/service.ts';
 import { listen } from './support/socket.ts';
 
-const ROOT = new URL('../', import.meta.url).pathname;
 const LOCAL = 'http://127.0.0.1:8000';
 const run = promisify(execFile);
 
@@ -42,34 +40,6 @@ interface ClientModule {
 /** What the block `app/api/todo-token/route.ts` exports. */
 interface TokenRoute {
   GET(request: Request): Promise<Response>;
-}
-
-/** A folder in which `files` can import the packages of this project, and `@/` is the folder. */
-function projectOf(files: Readonly<Record<string, string>>) {
-  const folder = temporaryFolder();
-  const compilerOptions = {
-    ...{ target: 'es2022', lib: ['es2023', 'dom'], module: 'esnext', moduleResolution: 'bundler', types: ['node'] },
-    ...{ strict: true, noEmit: true, skipLibCheck: true, paths: { '@/*': ['./*'] } },
-  };
-  symlinkSync(join(ROOT, 'node_modules'), join(folder.path, 'node_modules'));
-  for (const [path, text] of Object.entries({
-    'package.json': '{ "type": "module" }',
-    'tsconfig.json': JSON.stringify({ compilerOptions }),
-    ...files,
-  })) {
-    mkdirSync(dirname(join(folder.path, path)), { recursive: true });
-    writeFileSync(join(folder.path, path), text);
-  }
-  return folder;
-}
-
-function typeErrors(folder: string): string {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder, '--pretty', 'false'],
-    { encoding: 'utf8' },
-  );
-  return status === 0 ? '' : `${stdout}${stderr}`;
 }
 
 /** A promise that others settle. */

@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { test } from 'node:test';
 import { generateKeyBetween } from 'fractional-indexing';
-import { onEachDatabase, type Person, type Task } from './support/service.ts';
+import {
+  createPostgresDatabase,
+  onEachDatabase,
+  onPostgres,
+  openPostgresAt,
+  type Person,
+  POSTGRES_URL,
+  startService,
+  type Task,
+} from './support/service.ts';
 import { statement } from './support/statements.ts';
 
 const GOOD: Readonly<Record<string, readonly unknown[]>> = {
@@ -111,6 +121,16 @@ onEachDatabase('fields of a task', (service) => {
     assert.deepEqual(without.json().details, [{ field: 'due_time', message: 'Due time needs a due date' }]);
     const zone = await person.send('POST', '/api/tasks', { title: 'x', due_date: '2026-11-23', due_time_zone: 'UTC' });
     assert.deepEqual(zone.json().details, [{ field: 'due_time_zone', message: 'Due time zone needs a due time' }]);
+    for (const body of [{ due_time: '18:30' }, { due_date: '2026-11-23', due_time_zone: 'UTC' }]) {
+      const path = `/api/tasks/${randomUUID()}`;
+      const put = await person.send('PUT', path, { title: 'x', ...body }, { 'if-none-match': '*' });
+      const operations = ['create', 'put'].map((op) => ({ op, id: randomUUID(), title: 'x', ...body }));
+      const batch = (await person.send('POST', '/api/batch', { operations })).json();
+      const field = Object.keys(body).at(-1);
+      for (const { code, details } of [put.json(), ...batch.results]) {
+        assert.deepEqual([code, details[0].field], ['VALIDATION_ERROR', field]);
+      }
+    }
     const bare = await person.create('x');
     const task = await person.create('x', due);
     const faults = async (of: Task, body: object) => {
@@ -175,6 +195,37 @@ onEachDatabase('fields of a task', (service) => {
     assert.equal(batch.json().results[0].task.tags.length, 20);
   });
 
+  test('an update in a batch changes the fields of the contract alone, whatever else it names', async () => {
+    const person = await service().person();
+    const task = await person.create('x', { tags: ['Home', 'later'] });
+    const foreign = { tag_keys: ['a', 'b'], completed_at: '2020-01-01T00:00:00Z', version: 99, user_id: 'other' };
+    for (const others of [foreign, { tag_keys: 'x' }, { tag_keys: ['a'] }, { changes_tags: true, added_keys: ['a'] }]) {
+      const operations = [{ op: 'update', id: task.id, priority: 'low', ...others }];
+      const { results } = (await person.send('POST', '/api/batch', { operations })).json();
+      const { updated_at, version } = results[0].task;
+      assert.deepEqual(results[0].task, { ...task, priority: 'low', updated_at, version });
+    }
+    const again = await patch(person, task, { add_tags: ['HOME', 'b'], remove_tags: ['LATER'] });
+    assert.deepEqual(again.json<Task>().tags, ['Home', 'b']);
+  });
+
+  test('an atomic batch that a rule refuses says which, also after a change of the same task, and to a retry', async () => {
+    const person = await service().person();
+    const { id } = await person.create('x');
+    const body = {
+      atomic: true,
+      operations: [{ title: 'y' }, { due_time: '18:30' }].map((to) => ({ op: 'update', id, ...to })),
+    };
+    const key = { 'idempotency-key': 'atomic' };
+    const plain = await person.send('POST', '/api/batch', body);
+    const first = await person.send('POST', '/api/batch', body, key);
+    const again = await person.send('POST', '/api/batch', body, key);
+    for (const { statusCode, body: text } of [first, again]) assert.deepEqual([statusCode, text], [400, plain.body]);
+    assert.deepEqual(plain.json().details, [{ field: 'due_time', message: 'Due time needs a due date' }]);
+    assert.deepEqual([plain.json().index, again.headers['idempotency-replayed']], [1, 'true']);
+    assert.equal((await person.list())[0]?.title, 'x');
+  });
+
   test('new tasks come at the end, also of one batch, and after what clients have placed', async () => {
     const person = await service().person();
     const positions: string[] = [];
@@ -216,5 +267,21 @@ onEachDatabase('fields of a task', (service) => {
       pairs.map(({ low, high }) => generateKeyBetween(low, high)),
     );
     assert.ok(rows.length > 5_000);
+  });
+});
+
+onPostgres('several processes', () => {
+  test('make no position twice for tasks that one user creates at once', async () => {
+    const { url, remove } = await createPostgresDatabase(POSTGRES_URL ?? '');
+    const services = [await startService(await openPostgresAt(url)), await startService(await openPostgresAt(url))];
+    const people = await Promise.all(services.map((service) => service.person('ann')));
+    const positions: string[] = [];
+    for (let round = 0; round < 40; round += 1) {
+      const creates = [...people, ...people].map((person, at) => person.create('x', at < 2 ? {} : { priority: 'low' }));
+      positions.push(...(await Promise.all(creates)).map(({ position }) => position));
+    }
+    assert.equal(new Set(positions).size, positions.length);
+    for (const service of services) await service.close();
+    await remove();
   });
 });

@@ -1,6 +1,15 @@
-import { type Arrival, type BatchResult, changes, type Operation, type Task, type TodoClient } from 'todo-api-client';
+import {
+  type Arrival,
+  type BatchResult,
+  changes,
+  type Operation,
+  type Task,
+  type TaskUpdate,
+  type TodoClient,
+  writtenFields,
+} from 'todo-api-client';
 import { follow } from './follow.ts';
-import { hasCode, inBatches, newTask, ofTasks, type TaskChange } from './tasks.ts';
+import { hasCode, inBatches, newTask, ofTasks, orphaned, type TaskChange } from './tasks.ts';
 
 export { newTask } from './tasks.ts';
 
@@ -41,7 +50,14 @@ export interface TaskReplicationOptions<Stream> {
 }
 
 const text = { type: 'string' } as const;
-const textOrNull = { type: ['string', 'null'] } as const;
+
+function propertyOf(value: unknown) {
+  if (Array.isArray(value)) return { type: 'array', items: text } as const;
+  if (value === null) return { type: ['string', 'null'] } as const;
+  return { type: typeof value === 'boolean' ? 'boolean' : typeof value === 'number' ? 'integer' : 'string' } as const;
+}
+
+const EMPTY = newTask({ title: '' });
 
 /** The schema of the collection. */
 export const taskSchema = {
@@ -49,54 +65,47 @@ export const taskSchema = {
   primaryKey: 'id',
   type: 'object',
   properties: {
+    ...Object.fromEntries(Object.entries(EMPTY).map(([name, value]) => [name, propertyOf(value)])),
     id: { type: 'string', maxLength: 36 },
-    user_id: text,
     title: { type: 'string', maxLength: 200 },
     description: { type: ['string', 'null'], maxLength: 2000 },
-    is_completed: { type: 'boolean' },
-    list_id: textOrNull,
-    parent_id: textOrNull,
-    position: text,
-    due_date: textOrNull,
-    due_time: textOrNull,
-    due_time_zone: textOrNull,
-    priority: text,
-    tags: { type: 'array', items: text },
-    recurrence: textOrNull,
-    recurrence_from: text,
-    completed_at: textOrNull,
-    series_id: textOrNull,
-    created_at: text,
-    updated_at: text,
-    deleted_at: textOrNull,
-    version: { type: 'integer' },
+    position: { type: 'string', maxLength: 64 },
   },
   required: ['id', 'title', 'description', 'is_completed', 'version'],
 } as const;
 
-const FIELDS = ['title', 'description', 'is_completed'] as const;
-type Fields = Pick<Task, (typeof FIELDS)[number]>;
-
-/** What a user may change, as the service stores it. */
-const fieldsOf = ({ title, description, is_completed }: Task): Fields => ({
-  title: title.trim(),
-  description: description?.trim() || null,
-  is_completed,
+/** @returns what the schema has of it: a newer service may know of more. */
+const known = (task: Task): Task => ({
+  ...EMPTY,
+  ...Object.fromEntries(Object.entries(task).filter(([name]) => Object.hasOwn(EMPTY, name))),
 });
-const isSame = (a: Task, b: Task) => JSON.stringify(fieldsOf(a)) === JSON.stringify(fieldsOf(b));
+
+/** What a user may change, each value as JSON. */
+const valuesOf = (task: Task) =>
+  new Map(Object.entries(writtenFields(task)).map(([name, value]) => [name, JSON.stringify(value)]));
+
+/** @returns the fields of `task` that `base` does not have so. */
+function changedFields(task: Task, base: Task | undefined): TaskUpdate {
+  const before = base === undefined ? new Map<string, string>() : valuesOf(base);
+  const changed = [...valuesOf(task)].filter(([name, value]) => before.get(name) !== value);
+  return Object.fromEntries(changed.map(([name, value]) => [name, JSON.parse(value)]));
+}
+
+/** Whether `task` has every value of `fields`. */
+const holds = (task: Task, fields: Task) => Object.keys(changedFields(fields, task)).length === 0;
 
 const deletedDocument = (task: Task): TaskDocument => ({ ...task, _deleted: true });
 
 /** RxDB's conflict handler: what was changed here is put on what the service has. Of a deletion the service's side is kept. */
 export const taskConflictHandler = {
   isEqual: (a: TaskDocument, b: TaskDocument): boolean =>
-    a.version === b.version && a._deleted === b._deleted && FIELDS.every((name) => a[name] === b[name]),
+    a.version === b.version && a._deleted === b._deleted && holds(a, b) && holds(b, a),
 
   async resolve({ newDocumentState: ours, assumedMasterState: base, realMasterState: theirs }: Row & Master) {
     // Of the same version only if the service refused the write.
     if (ours._deleted || theirs._deleted || theirs.version === base?.version) return theirs;
-    const changed = FIELDS.filter((name) => ours[name] !== base?.[name]);
-    return { ...theirs, ...Object.fromEntries(changed.map((name) => [name, ours[name]])) };
+    const merged = { ...theirs, ...changedFields(ours, base) };
+    return { ...merged, ...orphaned(merged) };
   },
 };
 
@@ -110,9 +119,12 @@ function operationsOf({ row: { newDocumentState: task, assumedMasterState: base 
   const { id } = task;
   const guard = version === undefined ? {} : { if_version: version };
   if (task._deleted) return [{ op: 'delete', id, ...guard }];
-  if (base === undefined) return [{ op: 'create', id, ...fieldsOf(task) }];
-  const update = { op: 'update' as const, id, ...fieldsOf(task) };
-  return base._deleted ? [{ op: 'restore', id }, update] : [{ ...update, ...guard }];
+  if (base === undefined) return [{ op: 'create', id, title: '', ...writtenFields(task) }];
+  if (!base._deleted) return [{ op: 'update', id, ...guard, title: task.title, ...changedFields(task, base) }];
+  return [
+    { op: 'restore', id },
+    { op: 'update', id, ...writtenFields(task) },
+  ];
 }
 
 /** What `replicateRxCollection` needs to replicate a collection with the schema `taskSchema` and one user's tasks. */
@@ -128,7 +140,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     const own = written.get(id);
     if (own !== undefined && own.version > version) return own;
     written.delete(id);
-    return { ...(task ?? { ...newTask({ title: '' }), id, version }), _deleted: deleted };
+    return { ...(task === null ? { ...EMPTY, id, version } : known(task)), _deleted: deleted };
   }
 
   /** A checkpoint cannot be reset: everything that is there, and deletions of what is here alone. */
@@ -170,11 +182,11 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
     const { status, code, current } = result;
     if (status < 300) return {};
     if (current !== undefined && 'title' in current) {
-      if (!task._deleted && isSame(current, task)) return {};
+      if (!task._deleted && holds(current, task)) return {};
       // Only the version is another: after a write of our own that has not come back yet.
       const isOwn = task._deleted && written.get(task.id)?.version === current.version;
-      if (isOwn || (base !== undefined && isSame(current, base))) return { again: { row, version: current.version } };
-      return { conflict: { ...current, _deleted: false } };
+      if (isOwn || (base !== undefined && holds(current, base))) return { again: { row, version: current.version } };
+      return { conflict: { ...known(current), _deleted: false } };
     }
     if (status === 404 || code === 'CONFLICT') return { conflict: deletedDocument(base ?? task) };
     onRefused(task, result);
@@ -194,7 +206,7 @@ export function taskReplication<Stream>(options: TaskReplicationOptions<Stream>)
           const result = results[next - 1];
           if (result === undefined) throw new Error('The service did not answer every operation');
           if (result.status < 300) {
-            const task = result.task ?? { ...one.row.newDocumentState, version };
+            const task = result.task === undefined ? { ...one.row.newDocumentState, version } : known(result.task);
             written.set(task.id, { ...task, _deleted: result.task === undefined });
           }
           const { conflict, again: retry } = settle(one, result);

@@ -1,4 +1,4 @@
-import { changes, type Operation, type Task, TodoApiError, type TodoClient } from 'todo-api-client';
+import { changes, type Operation, type Task, TodoApiError, type TodoClient, writtenFields } from 'todo-api-client';
 import { follow, pauseAfter } from './follow.ts';
 import { inBatches, ofTasks, type TaskChange } from './tasks.ts';
 
@@ -16,8 +16,8 @@ interface Sync {
 interface Mutation {
   readonly type: 'insert' | 'update' | 'delete';
   readonly key: unknown;
-  readonly modified: object;
-  readonly changes: object;
+  readonly modified: Partial<Task>;
+  readonly changes: Partial<Task>;
 }
 
 interface Write {
@@ -35,15 +35,12 @@ export interface TaskCollectionOptions {
   readonly onError?: (error: unknown) => void;
 }
 
-const FIELDS = ['title', 'description', 'is_completed'];
-
 /** Of an update only what it changes, so that it leaves alone what others changed meanwhile. */
 function operationOf({ type, key, modified, changes }: Mutation): readonly Operation[] {
   const id = String(key);
   if (type === 'delete') return [{ op: 'delete', id }];
-  const source = type === 'insert' ? modified : changes;
-  const fields = Object.fromEntries(Object.entries(source).filter(([name]) => FIELDS.includes(name)));
-  if (type === 'insert') return [{ op: 'create', id, title: '', ...fields }];
+  if (type === 'insert') return [{ op: 'create', id, title: '', ...writtenFields(modified) }];
+  const fields = writtenFields(changes);
   return Object.keys(fields).length === 0 ? [] : [{ op: 'update', id, ...fields }];
 }
 

@@ -25,6 +25,25 @@ export const ofTasks = (changes: readonly Change[]): TaskChange[] =>
     type === 'task' ? [{ id, version, deleted, task }] : [],
   );
 
+/** The fields that need another, which is named behind them. */
+const NEEDS = [
+  ['due_time', 'due_date'],
+  ['due_time_zone', 'due_time'],
+  ['recurrence', 'due_date'],
+] as const;
+
+/** @returns what two devices together left without the field that it needs, such as a time without its date: cleared. */
+export function orphaned(merged: object): Partial<Record<string, null>> {
+  const values = new Map<string, unknown>(Object.entries(merged));
+  const cleared: Record<string, null> = {};
+  for (const [name, needed] of NEEDS) {
+    if (!values.get(name) || values.get(needed)) continue;
+    values.set(name, null);
+    cleared[name] = null;
+  }
+  return cleared;
+}
+
 const MAX_OPERATIONS = 100;
 /** The service takes 256 KiB. */
 const MAX_BYTES = 200 * 1024;

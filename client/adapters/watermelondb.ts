@@ -1,10 +1,18 @@
-import type { Changes, Operation, Task, TodoClient } from 'todo-api-client';
-import { hasCode, inBatches, ofTasks } from './tasks.ts';
+import { type Changes, type Operation, type Task, type TodoClient, writtenFields } from 'todo-api-client';
+import { hasCode, inBatches, newTask, ofTasks, orphaned } from './tasks.ts';
 
 /** For WatermelonDB's `setGenerator`: the service's ids are UUIDs. */
 export { uuidv7 as newTaskId } from 'todo-api-client';
 
-type Raw = Readonly<Record<string, unknown>>;
+/** A record as WatermelonDB stores it. */
+interface Raw {
+  readonly id: string;
+  readonly title?: string;
+  /** `created` or `updated` since it was synchronized. */
+  readonly _status?: string;
+  /** The columns that were changed, separated by commas. */
+  readonly _changed?: string;
+}
 
 interface TableChanges {
   readonly created: readonly Raw[];
@@ -28,15 +36,55 @@ interface LocalDatabase {
 const EPOCHS = 'todo_api_epochs';
 const PAGE = 1000;
 
-const recordOf = ({ id, title, description, is_completed, created_at, updated_at }: Task) => ({
-  ...{ id, title, description, is_completed },
-  ...{ created_at: Date.parse(created_at), updated_at: Date.parse(updated_at) },
-});
+const EMPTY = newTask({ title: '' });
+/** Not stored: WatermelonDB has them itself, or they are the same in all. */
+const OTHERS = ['id', 'user_id', 'deleted_at', 'version'];
+const isTime = (name: string) => name.endsWith('_at');
 
-const putOf = ({ id, title, description, is_completed }: Raw): Operation => ({
-  ...{ op: 'put', id: String(id), title: String(title), is_completed: is_completed === true },
-  description: typeof description === 'string' ? description : null,
-});
+/** The columns of the table `tasks`. Times are numbers, `tags` is JSON; WatermelonDB ignores what the table does not have. */
+export const taskColumns = Object.entries(EMPTY)
+  .filter(([name]) => !OTHERS.includes(name))
+  .map(([name, value]) => {
+    const type = isTime(name) ? 'number' : typeof value === 'boolean' ? 'boolean' : 'string';
+    return { name, type, isOptional: value === null } as const;
+  });
+
+/** For WatermelonDB's decorator `json`. */
+export const toTags = (parsed: unknown): readonly string[] =>
+  Array.isArray(parsed) ? parsed.filter((tag) => typeof tag === 'string') : [];
+
+function columnOf(name: string, value: unknown): unknown {
+  if (Array.isArray(value)) return JSON.stringify(value);
+  return isTime(name) && typeof value === 'string' ? Date.parse(value) : value;
+}
+
+const recordOf = (task: Task) =>
+  Object.fromEntries(
+    Object.entries(task)
+      .filter(([name]) => name === 'id' || !OTHERS.includes(name))
+      .map(([name, value]) => [name, columnOf(name, value)]),
+  );
+
+/** What users write of a record: an empty text is null, or was never set. */
+function fieldsOf(raw: Raw) {
+  const empty = new Map<string, unknown>(Object.entries(EMPTY));
+  const given = Object.entries(raw).flatMap(([name, value]) => {
+    if (value === '' && name !== 'title') return empty.get(name) === null ? [[name, null]] : [];
+    return [[name, Array.isArray(empty.get(name)) ? JSON.parse(value) : value]];
+  });
+  const fields = Object.fromEntries(given);
+  return writtenFields({ ...fields, ...orphaned(fields) });
+}
+
+/** Of a record that is there already only what was changed. */
+function operationsOf(raw: Raw): readonly Operation[] {
+  const { id, _status: status, _changed: changed = '' } = raw;
+  const fields = fieldsOf(raw);
+  if (status !== 'updated') return [{ op: 'put', id, title: '', ...fields }];
+  const names = [...changed.split(','), ...Object.keys(orphaned(raw))];
+  const news = Object.fromEntries(Object.entries(fields).filter(([name]) => names.includes(name)));
+  return Object.keys(news).length === 0 ? [] : [{ op: 'update', id, ...news }];
+}
 
 /**
  * What `synchronize` needs to synchronize the table `tasks` with one user's tasks. A push is refused as a whole, with 412, if one of
@@ -79,7 +127,8 @@ export function taskSync(client: TodoClient, { adapter }: LocalDatabase) {
   async function pushChanges({ changes, lastPulledAt }: Pushed): Promise<void> {
     const { created = [], updated = [], deleted = [] } = changes.tasks ?? {};
     const deletions = deleted.map((id): Operation => ({ op: 'delete', id }));
-    for (const operations of inBatches([...deletions, ...created.map(putOf), ...updated.map(putOf)], (one) => [one])) {
+    const writes = [...created, ...updated].flatMap(operationsOf);
+    for (const operations of inBatches([...deletions, ...writes], (one) => [one])) {
       await client.batch(operations, { atomic: true, ifUnchangedSince: lastPulledAt - 1 });
     }
   }

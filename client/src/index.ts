@@ -20,4 +20,4 @@ export { type Mirror, type MirrorOptions, mirror } from './mirror/mirror.ts';
 export type { Decision } from './mirror/outbox.ts';
 export type * from './mirror/storage.ts';
 export type { Operation } from './operation.ts';
-export { newTask } from './task.ts';
+export { newTask, TASK_FIELDS, writtenFields } from './task.ts';

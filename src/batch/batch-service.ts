@@ -147,7 +147,7 @@ export function createBatchService(writer: Writer, { tasks, lists }: Effects): B
               id !== undefined && id === failed?.operation.id && (type ?? 'task') === first.type,
           );
         // What an operation before it has made of the task or list is undone, and no present state.
-        const outcome = isOwn ? { ...first, version: null, json: null } : first;
+        const outcome = isOwn && first.kind !== 'invalid' ? { ...first, version: null, json: null } : first;
         return { kind: 'undone', index: failed?.index ?? failedAt, outcome, isReplayed };
       }
       let executed = 0;

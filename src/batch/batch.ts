@@ -52,8 +52,7 @@ const put = z
   .superRefine(requireOnePlace)
   .superRefine(requireCompletion);
 const update = z
-  .looseObject({ op: z.literal('update'), ...ofTask, ...target, ...TaskChanges.shape })
-  .superRefine(({ op, type, id, if_version, ...fields }, context) => requireField(Object.keys(fields), context))
+  .object({ op: z.literal('update'), ...ofTask, ...target, ...TaskChanges.shape })
   .superRefine(refuseContradictions);
 const toggle = z.object({ op: z.literal('toggle'), ...ofTask, ...target, completed_on });
 const remove = z.object({ op: z.literal('delete'), ...ofTask, ...target });
@@ -68,9 +67,7 @@ const createList = z.object({
 });
 const targetList = { ...ofList, id: ListId, if_version: expected };
 const putList = z.object({ op: z.literal('put'), ...targetList, ...ListCreate.shape });
-const updateList = z
-  .looseObject({ op: z.literal('update'), ...targetList, ...ListChanges.shape })
-  .superRefine(({ op, type, id, if_version, ...fields }, context) => requireListField(Object.keys(fields), context));
+const updateList = z.object({ op: z.literal('update'), ...targetList, ...ListChanges.shape });
 const removeList = z.object({ op: z.literal('delete'), ...targetList, tasks: tasksOfDeleted });
 
 const { id, title } = EXAMPLE;
@@ -157,9 +154,21 @@ export type ListOperation = z.output<typeof ListOperation>;
 export type TaskOperation = z.output<typeof TaskOperation>;
 export type BatchOperation = TaskOperation | ListOperation;
 
+const NamedUpdate = z.looseObject({ op: z.literal('update'), type: z.enum(['task', 'list']).default('task') });
+
+const withAField = (value: unknown, context: z.RefinementCtx) => {
+  const { data } = NamedUpdate.safeParse(value);
+  if (data === undefined) return value;
+  const { op, type, id, if_version, ...fields } = data;
+  const requireOne = type === 'list' ? requireListField : requireField;
+  requireOne(Object.keys(fields), context);
+  return value;
+};
+
+const Operation = z.preprocess(withAField, ParsedOperation);
+
 /** @returns the operation, or what is wrong with it. */
-export const parseOperation = (value: unknown): z.ZodSafeParseResult<BatchOperation> =>
-  ParsedOperation.safeParse(value);
+export const parseOperation = (value: unknown): z.ZodSafeParseResult<BatchOperation> => Operation.safeParse(value);
 
 /** The operations of a batch. */
 const listOf = <Item extends z.ZodType>(item: Item) =>

@@ -173,11 +173,11 @@ export function requireNeeded(
   { due_date, due_time = null, due_time_zone = null, recurrence = null }: Dates,
   context: z.RefinementCtx,
 ): void {
-  const demand = (field: keyof typeof NEEDS) =>
+  const refuse = (field: keyof typeof NEEDS) =>
     context.addIssue({ code: 'custom', path: [field], message: NEEDS[field] });
-  if (due_time !== null && (due_date ?? null) === null) demand('due_time');
-  if (due_time_zone !== null && due_time === null) demand('due_time_zone');
-  if (recurrence !== null && (due_date ?? null) === null) demand('recurrence');
+  if (due_time !== null && (due_date ?? null) === null) refuse('due_time');
+  if (due_time_zone !== null && due_time === null) refuse('due_time_zone');
+  if (recurrence !== null && (due_date ?? null) === null) refuse('recurrence');
   requireOccurrence({ due_date, recurrence }, context);
 }
 

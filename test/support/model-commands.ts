@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { LightMyRequestResponse } from 'fastify';
-import { assertError } from './envelope.ts';
+import { assertError, type Fault } from './envelope.ts';
+import { CHOICES, changed, DEFAULTS, isRefused, type Written } from './field-rules.ts';
 import type { Person, Task } from './service.ts';
-import type { Change, ExpectedTask, ExpectedTasks, Fields } from './task-model.ts';
+import type { Change, ExpectedTask, ExpectedTasks, NewFields } from './task-model.ts';
 
 /** One of several concurrent users. */
 export interface Session {
@@ -23,7 +24,7 @@ export type UserCommand = fc.AsyncCommand<ExpectedTasks, Session>;
 const MISSING = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
 
 /** `unknown`: it failed, and may have been committed; `not-done`: it failed, and was not. */
-type Outcome = 'done' | 'missing' | 'unknown' | 'not-done';
+type Outcome = 'done' | 'missing' | 'refused' | 'unknown' | 'not-done';
 
 async function ask(session: Session, method: string, path: string, body?: object) {
   const answer = await session.person.send(method, `/api/tasks${path}`, body);
@@ -40,6 +41,15 @@ function outcomeOf({ mayFail }: Session, answer: LightMyRequestResponse): Outcom
     assertError(answer, 404, 'NOT_FOUND', 'Task not found');
     return 'missing';
   }
+  if (statusCode === 400) {
+    const { details } = answer.json<{ details: Fault[] }>();
+    assertError(answer, 400, 'VALIDATION_ERROR', 'Validation failed', details);
+    assert.ok(
+      details.every(({ field }) => /^(due_|add_tags$)/.test(field)),
+      answer.body,
+    );
+    return 'refused';
+  }
   assert.ok(mayFail, `answered ${statusCode}: ${answer.body}`);
   if (statusCode === 503) {
     assertError(answer, 503, 'SERVICE_UNAVAILABLE', 'Service temporarily unavailable');
@@ -54,10 +64,12 @@ function command(description: string, run: (expected: ExpectedTasks, session: Se
   return { check: () => true, run, toString: () => description };
 }
 
-const create = (fields: Fields) =>
-  command(`create ${JSON.stringify(fields)}`, async (expected, session) => {
-    const { answer, outcome } = await ask(session, 'POST', '', fields);
+const create = (written: Partial<NewFields>) =>
+  command(`create ${JSON.stringify(written)}`, async (expected, session) => {
+    const fields: NewFields = { ...DEFAULTS, ...written };
+    const { answer, outcome } = await ask(session, 'POST', '', written);
     assert.notEqual(outcome, 'missing');
+    if (outcome === 'done' || outcome === 'refused') assert.equal(outcome === 'refused', isRefused(fields));
     if (outcome === 'unknown') expected.mayBeCreated(fields);
     if (outcome !== 'done') return;
     const task = answer.json<Task>();
@@ -74,6 +86,7 @@ function write(name: string, at: number, request: { method: string; path?: strin
     if (task === undefined) assert.notEqual(outcome, 'done');
     else if (outcome === 'done') task.isChanged(change, request.method === 'DELETE' ? null : answer.json<Task>());
     else if (outcome === 'missing') task.isMissed();
+    else if (outcome === 'refused') task.isRefused(change);
     else if (outcome === 'unknown') task.mayBeChanged(change);
   });
 }
@@ -119,19 +132,30 @@ const text = fc
   .string({ minLength: 1, maxLength: 12, unit: 'grapheme' })
   .map((some) => `${some.replaceAll('\0', '')}.`.trim());
 const description = fc.option(text);
-const is_completed = fc.boolean();
+const oneOf = <Value>(values: readonly Value[]) => fc.constantFrom(...values);
+const { add_tags, remove_tags, ...VALUES } = CHOICES;
+const others = Object.fromEntries(Object.entries(VALUES).map(([name, values]) => [name, oneOf<unknown>(values)]));
+/** Any of the fields but the title. */
+const rest: fc.Arbitrary<Written> = fc.record({ description, ...others }, { requiredKeys: [] });
 /** Titles of new tasks are unique, to find those whose response was lost. */
 const newTask = fc
-  .record({ text, unique: fc.uuid(), description, is_completed })
-  .map(({ text: words, unique, ...rest }): Fields => ({ title: `${words} ${unique}`, ...rest }));
-const change = fc.record({ title: text, description, is_completed }, { requiredKeys: [] });
+  .record({ text, unique: fc.uuid(), rest: fc.oneof(fc.constant({}), rest) })
+  .map(({ text: words, unique, rest: fields }) => ({ ...fields, title: `${words} ${unique}` }));
+const few = fc.subarray(['title', 'description', ...Object.keys(VALUES)], { minLength: 1, maxLength: 3 });
+const whole: fc.Arbitrary<Written> = fc
+  .record({ names: few, values: fc.record({ title: text, description, ...others }) })
+  .map(({ names, values }) => Object.fromEntries(names.map((name) => [name, Reflect.get(values, name)])));
+const retagging: fc.Arbitrary<Written> = fc
+  .record({ title: text, add_tags: oneOf(add_tags), remove_tags: oneOf(remove_tags) }, { requiredKeys: [] })
+  .filter((body) => Object.keys(body).length > 0);
 
 const update = (method: string) =>
-  fc
-    .record({ at, body: change.filter((body) => Object.keys(body).length > 0) })
-    .map(({ at: place, body }) =>
-      write(`${method} ${JSON.stringify(body)} on`, place, { method, body }, (fields) => ({ ...fields, ...body })),
-    );
+  fc.record({ at, body: fc.oneof({ weight: 3, arbitrary: whole }, retagging) }).map(({ at: place, body }) =>
+    write(`${method} ${JSON.stringify(body)} on`, place, { method, body }, (fields) => {
+      const after = changed(fields, body);
+      return isRefused(after) ? 'refused' : after;
+    }),
+  );
 const toggle = (place: number) =>
   write('toggle', place, { method: 'POST', path: '/toggle' }, (fields) => ({
     ...fields,

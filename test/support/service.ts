@@ -50,7 +50,7 @@ export interface Task {
   readonly due_date: string | null;
   readonly due_time: string | null;
   readonly due_time_zone: string | null;
-  readonly priority: string;
+  readonly priority: 'none' | 'low' | 'medium' | 'high';
   readonly tags: readonly string[];
   readonly recurrence: string | null;
   readonly recurrence_from: 'due' | 'completed';

@@ -1,21 +1,25 @@
 import assert from 'node:assert/strict';
+import type { Fields } from './field-rules.ts';
 import type { Task } from './service.ts';
-
-/** The fields of a task that a user can change. */
-export interface Fields {
-  readonly title: string;
-  readonly description: string | null;
-  readonly is_completed: boolean;
-}
 
 /** A possible state of a task; null: it does not exist. */
 type State = Fields | null;
 
-/** The effect of a write on an existing task. */
-export type Change = (fields: Fields) => State;
+/** The effect of a write on an existing task; `refused`: none, because its fields would not go together. */
+export type Change = (fields: Fields) => State | 'refused';
 
-const fieldsOf = ({ title, description, is_completed }: Fields): Fields => ({ title, description, is_completed });
+const fieldsOf = (task: Fields): Fields => {
+  const { title, description, is_completed, list_id, parent_id, position, due_date, due_time, due_time_zone } = task;
+  const { priority, tags, recurrence, recurrence_from } = task;
+  return {
+    ...{ title, description, is_completed, list_id, parent_id, position, due_date, due_time, due_time_zone },
+    ...{ priority, tags, recurrence, recurrence_from },
+  };
+};
 const same = (a: State, b: State) => JSON.stringify(a) === JSON.stringify(b);
+
+/** The fields of a task that is created; without a position it is the last. */
+export type NewFields = Omit<Fields, 'position'> & Partial<Fields>;
 
 /** A task as its owner expects it: more than one state is possible while the outcome of a write is unknown. */
 export class ExpectedTask {
@@ -56,7 +60,10 @@ export class ExpectedTask {
 
   /** A write was acknowledged, with the task as it is now, or null if it was deleted. */
   isChanged(change: Change, task: Task | null): void {
-    const after = this.#states.flatMap((state) => (state === null ? [] : [change(state)]));
+    const after = this.#states.flatMap((state) => {
+      const next = state === null ? 'refused' : change(state);
+      return next === 'refused' ? [] : [next];
+    });
     if (task === null) {
       assert.ok(after.includes(null), 'a task that cannot exist was deleted');
       this.#states = [null];
@@ -65,9 +72,18 @@ export class ExpectedTask {
     this.#settle(task, after);
   }
 
+  /** A write was refused, because the task's fields would not go together. */
+  isRefused(change: Change): void {
+    this.#states = this.#states.filter((state) => state !== null && change(state) === 'refused');
+    assert.ok(this.#states.length > 0, `a write of ${this.id} was refused that no rule forbids`);
+  }
+
   /** A write was sent, and its outcome is unknown. */
   mayBeChanged(change: Change): void {
-    const after = this.#states.map((state) => (state === null ? null : change(state)));
+    const after = this.#states.map((state) => {
+      const next = state === null ? null : change(state);
+      return next === 'refused' ? state : next;
+    });
     this.#states = [...this.#states, ...after].filter(
       (state, index, all) => all.findIndex((other) => same(state, other)) === index,
     );
@@ -78,6 +94,7 @@ export class ExpectedTask {
     const { id: firstId, user_id: owner, created_at: created } = this.#first;
     const unchanging = { id: firstId, user_id: owner, created_at: created, deleted_at: null };
     assert.deepEqual({ id, user_id, created_at, deleted_at }, unchanging);
+    assert.equal(task.completed_at !== null, task.is_completed, 'completed_at is set exactly while it is completed');
     const seen = fieldsOf(task);
     assert.ok(
       possible.some((state) => same(state, seen)),
@@ -106,7 +123,7 @@ export class ExpectedTasks {
   readonly #owner: string;
   readonly #tasks: ExpectedTask[] = [];
   /** Tasks whose creation has an unknown outcome; their titles are unique. */
-  #uncertain: Fields[] = [];
+  #uncertain: NewFields[] = [];
 
   constructor(owner: string) {
     this.#owner = owner;
@@ -118,13 +135,14 @@ export class ExpectedTasks {
     return there[number % there.length];
   }
 
-  isCreated(fields: Fields, task: Task): void {
+  isCreated(fields: NewFields, task: Task): void {
     assert.equal(task.user_id, this.#owner);
-    assert.deepEqual(fieldsOf(task), fields);
+    assert.deepEqual(fieldsOf(task), { ...fieldsOf(task), ...fields });
+    assert.equal(task.completed_at !== null, task.is_completed);
     this.#tasks.push(new ExpectedTask(task));
   }
 
-  mayBeCreated(fields: Fields): void {
+  mayBeCreated(fields: NewFields): void {
     this.#uncertain.push(fields);
   }
 

@@ -12,7 +12,7 @@ const JWT_SECRET = new TextDecoder().decode(SECRET);
 
 /** The three places that docs/architecture.md names, and what a new field adds: lines after others, or a file. */
 const PLACES = {
-  'src/tasks/task.ts': [
+  'src/tasks/fields.ts': [
     [
       '  is_completed: isCompleted,\n',
       "  energy: z.enum(['low', 'high']).nullable().meta({ examples: [EXAMPLE.energy] }),\n",
@@ -20,10 +20,7 @@ const PLACES = {
     ['  is_completed: false,\n', "  energy: 'low',\n"],
   ],
   'src/tasks/columns.ts': [
-    [
-      "  is_completed: { type: 'boolean', defaultSql: 'false', blankSql: 'false' },\n",
-      "  energy: { type: 'text', defaultSql: 'null', blankSql: 'null' },\n",
-    ],
+    ["  is_completed: { type: 'boolean', emptySql: 'false' },\n", "  energy: { type: 'text', emptySql: 'null' },\n"],
   ],
   'src/database/schema/migrations/': {
     file: '9000_energy.sql',

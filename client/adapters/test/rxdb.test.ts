@@ -1,20 +1,30 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, type TestContext, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import { getRxStorageMemory } from 'rxdb/plugins/storage-memory';
 import { wrappedValidateAjvStorage } from 'rxdb/plugins/validate-ajv';
+import type { Task } from 'todo-api/client';
 import { newTask } from 'todo-api/client/adapters/rxdb';
 import { example } from './pages/rxdb/example.ts';
 import { openTasks } from './pages/rxdb/tasks.ts';
-import { createMany, startWorld, titlesOf, until } from './world.ts';
+import {
+  createMany,
+  createPlace,
+  EMPTIED,
+  fieldsOf,
+  hasFields,
+  STORED,
+  startWorld,
+  titlesOf,
+  until,
+  WRITTEN,
+} from './world.ts';
 
 type Opened = Awaited<ReturnType<typeof openTasks>>;
 
 /** Resolves once the documents fit. */
-async function untilDocuments(
-  { tasks }: Opened,
-  holds: (all: readonly { readonly id: string; readonly title: string; readonly is_completed: boolean }[]) => boolean,
-): Promise<void> {
+async function untilDocuments({ tasks }: Opened, holds: (all: readonly Task[]) => boolean): Promise<void> {
   let all = await tasks.find().exec();
   await until(
     () => holds(all),
@@ -143,6 +153,74 @@ describe('RxDB', () => {
     for (const app of [one, other]) {
       await hasTitles(app, ['of one', 'of the other', 'renamed']);
       await untilDocuments(app, (all) => all.some(({ id, is_completed }) => id === shared.id && is_completed));
+    }
+  });
+
+  test('carries every field of a task there and back, also what is written without a network', async (t) => {
+    const app = await start(t);
+    const other = device(t, app.user).client();
+    await app.replication.awaitInitialReplication();
+    const offline = async (write: () => Promise<unknown>) => {
+      app.local.network.cut();
+      await write();
+      app.local.network.restore();
+      await app.replication.awaitInSync();
+    };
+    await createPlace(other);
+    const { id } = newTask(WRITTEN);
+    const change = async (fields: Partial<Task>) =>
+      (await app.tasks.findOne(id).exec(true)).incrementalPatch({ ...fields });
+    const arrived = (fields: object) => untilDocuments(app, (all) => all.some((task) => hasFields(task, fields)));
+    await offline(() => app.tasks.insert({ ...newTask(WRITTEN), id }));
+    assert.deepEqual(fieldsOf(await other.get(id)), STORED);
+    await arrived(STORED);
+    await other.patch(id, EMPTIED);
+    await arrived(EMPTIED);
+    await offline(() => change(WRITTEN));
+    assert.deepEqual(fieldsOf(await other.get(id)), STORED);
+    await offline(() => change(EMPTIED));
+    assert.deepEqual(fieldsOf(await other.get(id)), EMPTIED);
+    await offline(() => app.tasks.bulkInsert([newTask({ title: 'without a place' }), newTask({ title: 'nor this' })]));
+    const positions = (await other.list()).map(({ position }) => position);
+    assert.deepEqual([new Set(positions).size, positions.filter((position) => !position.startsWith('a'))], [4, []]);
+    await untilDocuments(app, (all) => all.every(({ position }) => positions.includes(position)));
+    assert.deepEqual(app.errors, []);
+  });
+
+  test('merges dates and tags that two devices changed offline, field by field', async (t) => {
+    const one = await start(t);
+    const other = await start(t, one.user);
+    const both = [one, other];
+    const due = { due_date: '2026-11-23', due_time: '18:30', due_time_zone: 'UTC' };
+    const tagged = await one.client.create({ title: 'tagged', tags: ['home'], ...due });
+    const undated = await one.client.create({ title: 'undated', tags: ['home'], ...due });
+    const edit = async ({ tasks }: Opened, { id }: Task, fields: Partial<Task>) =>
+      (await tasks.findOne(id).exec(true)).incrementalPatch({ ...fields });
+    for (const app of both) {
+      await hasTitles(app, ['tagged', 'undated']);
+      app.local.network.cut();
+    }
+    await edit(one, tagged, { tags: ['home', 'car'] });
+    await edit(one, undated, { due_date: null, due_time: null, due_time_zone: null });
+    await edit(other, tagged, { due_time: '09:00', tags: ['home'] });
+    await edit(other, undated, { due_time: '09:00', priority: 'low' });
+    for (const app of both) {
+      app.local.network.restore();
+      await app.replication.awaitInSync();
+    }
+    const expected: readonly [Task, Partial<Task>][] = [
+      [tagged, { ...due, due_time: '09:00', tags: ['home', 'car'] }],
+      [undated, { due_date: null, due_time: null, due_time_zone: null, priority: 'low', tags: ['home'] }],
+    ];
+    for (const [{ id }, fields] of expected) {
+      const present = await one.client.get(id);
+      assert.deepEqual({ ...present, ...fields }, present);
+      for (const app of both) {
+        const isThere = (task: Task) =>
+          task.id === id &&
+          Object.entries(fields).every(([name, value]) => isDeepStrictEqual(Reflect.get(task, name), value));
+        await untilDocuments(app, (all) => all.some(isThere));
+      }
     }
   });
 

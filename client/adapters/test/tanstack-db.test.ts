@@ -4,7 +4,19 @@ import type { LeaderElection, OnlineDetector, StorageAdapter } from '@tanstack/o
 import { newTask } from 'todo-api/client/adapters/tanstack-db';
 import { example } from './pages/tanstack-db/example.ts';
 import { openTasks } from './pages/tanstack-db/tasks.ts';
-import { createMany, eventually, startWorld, titlesOf, until } from './world.ts';
+import {
+  createMany,
+  createPlace,
+  EMPTIED,
+  eventually,
+  fieldsOf,
+  hasFields,
+  STORED,
+  startWorld,
+  titlesOf,
+  until,
+  WRITTEN,
+} from './world.ts';
 
 type Opened = ReturnType<typeof openTasks>;
 
@@ -197,6 +209,39 @@ describe('TanStack DB', () => {
       await hasTitles(app, ['of one', 'of the other', 'renamed']);
       await until$(app, () => app.tasks.get(shared.id)?.is_completed === true);
     }
+  });
+
+  test('carries every field of a task there and back, also what is written without a network', async (t) => {
+    const app = start(t);
+    const other = device(t, app.user).client();
+    await app.load();
+    const offline = async (change: () => void) => {
+      app.local.network.cut();
+      app.online.isThere = false;
+      const saved = app.save(change);
+      await eventually(() => app.outbox.getPendingCount() === 1);
+      app.local.network.restore();
+      app.online.notifyOnline();
+      await saved;
+    };
+    await createPlace(other);
+    const task = newTask(WRITTEN);
+    await offline(() => app.tasks.insert(task));
+    assert.deepEqual(fieldsOf(await other.get(task.id)), STORED);
+    assert.equal(app.tasks.get(task.id)?.completed_at, (await other.get(task.id)).completed_at);
+    await other.patch(task.id, EMPTIED);
+    await until$(app, () => hasFields(app.tasks.get(task.id), EMPTIED));
+    await offline(() => app.tasks.update(task.id, (draft) => void Object.assign(draft, WRITTEN)));
+    assert.deepEqual(fieldsOf(await other.get(task.id)), STORED);
+    await offline(() => app.tasks.update(task.id, (draft) => void Object.assign(draft, EMPTIED)));
+    assert.deepEqual(fieldsOf(await other.get(task.id)), EMPTIED);
+    await offline(() => app.tasks.insert([newTask({ title: 'without a place' }), newTask({ title: 'nor this' })]));
+    const positions = (await other.list()).map(({ position }) => position);
+    assert.deepEqual(positions, [...new Set(positions)].sort().reverse());
+    assert.deepEqual(
+      positions.filter((position) => !position.startsWith('a')),
+      [],
+    );
   });
 
   test('tells of a write that the service refuses, and shows the task as it is there', async (t) => {

@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { describe, type TestContext, test } from 'node:test';
+import { appSchema, tableSchema } from '@nozbe/watermelondb';
+import { taskColumns } from 'todo-api/client/adapters/watermelondb';
 import { example } from './pages/watermelondb/example.ts';
-import { openTasks, schema, type Task } from './pages/watermelondb/tasks.ts';
-import { createMany, startWorld, titlesOf } from './world.ts';
+import { openTasks, schema } from './pages/watermelondb/tasks.ts';
+import { createMany, createPlace, EMPTIED, fieldsOf, STORED, startWorld, titlesOf, WRITTEN } from './world.ts';
 
 /** Of CommonJS, whose default export Node's `import` does not give. */
 const { default: LokiJSAdapter }: typeof import('@nozbe/watermelondb/adapters/lokijs') = createRequire(import.meta.url)(
@@ -15,10 +17,10 @@ describe('WatermelonDB', () => {
   const { device, restoreBackup } = startWorld();
 
   /** An application on a device of `user`. */
-  function start(t: TestContext, user?: string) {
+  function start(t: TestContext, user?: string, tables = schema) {
     const local = device(t, user);
     const adapter = new LokiJSAdapter({
-      schema,
+      schema: tables,
       dbName: randomBytes(8).toString('hex'),
       useWebWorker: false,
       useIncrementalIndexedDB: true,
@@ -33,8 +35,9 @@ describe('WatermelonDB', () => {
       client,
       user: local.user,
       titles: async () => titlesOf(await tasks.query().fetch()),
-      create: (title: string) => database.write(() => tasks.create((draft) => Object.assign(draft, { title }))),
-      edit: (id: string, change: Partial<Pick<Task, 'title' | 'description' | 'isCompleted'>>) =>
+      create: (title: string, rest: object = {}) =>
+        database.write(() => tasks.create((draft) => Object.assign(draft, { title, ...rest }))),
+      edit: (id: string, change: object) =>
         database.write(async () => {
           const task = await tasks.find(id);
           await task.update((draft) => Object.assign(draft, change));
@@ -114,6 +117,71 @@ describe('WatermelonDB', () => {
       assert.deepEqual(await app.titles(), ['of one', 'of the other', 'renamed']);
       assert.equal((await app.tasks.find(id)).isCompleted, true);
     }
+  });
+
+  /** The fields by the names of the model. */
+  const ofModel = (fields: object) =>
+    Object.fromEntries(
+      Object.entries(fields).map(([name, value]) => [name.replace(/_(.)/g, (_, next) => next.toUpperCase()), value]),
+    );
+
+  test('carries every field of a task there and back, also what is written without a network', async (t) => {
+    const app = start(t);
+    const other = device(t, app.user).client();
+    await createPlace(other);
+    const { id } = await app.create('', ofModel(WRITTEN));
+    await app.sync();
+    assert.deepEqual(fieldsOf(await other.get(id)), STORED);
+    const record = await app.tasks.find(id);
+    const shown = () => Object.entries(ofModel(STORED)).map(([name]) => Reflect.get(record, name));
+    await app.sync();
+    assert.deepEqual(shown(), Object.values(STORED));
+    assert.ok(record.completedAt instanceof Date);
+    await other.patch(id, EMPTIED);
+    await app.sync();
+    assert.deepEqual(shown(), Object.values(EMPTIED));
+    assert.equal(record.completedAt, null);
+    await app.edit(id, ofModel(WRITTEN));
+    await app.sync();
+    assert.deepEqual(fieldsOf(await other.get(id)), STORED);
+    await app.edit(id, ofModel(EMPTIED));
+    await app.sync();
+    assert.deepEqual(fieldsOf(await other.get(id)), EMPTIED);
+    await app.create('without a place');
+    await app.create('nor this');
+    await app.sync();
+    const positions = (await other.list()).map(({ position }) => position);
+    assert.deepEqual([new Set(positions).size, positions.filter((position) => !position.startsWith('a'))], [4, []]);
+  });
+
+  test('merges a date that one device cleared with a time that another set: both are cleared, and all is synchronized', async (t) => {
+    const one = start(t);
+    const other = start(t, one.user);
+    const { id } = await one.client.create({ title: 'x', due_date: '2026-11-23', due_time: '18:30' });
+    const { id: untimed } = await one.client.create({ title: 'y', due_date: '2026-11-23' });
+    await Promise.all([one.sync(), other.sync()]);
+    await one.edit(id, { dueDate: null, dueTime: null });
+    await one.edit(untimed, { dueTime: '09:00', dueTimeZone: 'UTC' });
+    await other.edit(id, { dueTime: '09:00', priority: 'low' });
+    await other.edit(untimed, { dueDate: null });
+    for (const app of [one, other, one]) await app.sync();
+    for (const task of [id, untimed].map((each) => one.client.get(each))) {
+      const { due_date, due_time, due_time_zone } = await task;
+      assert.deepEqual([due_date, due_time, due_time_zone], [null, null, null]);
+    }
+    assert.equal((await one.tasks.find(id)).priority, 'low');
+  });
+
+  test('leaves alone the fields that its table does not have', async (t) => {
+    const columns = [...taskColumns].filter(({ name }) => ['title', 'created_at', 'updated_at'].includes(name));
+    const tables = [tableSchema({ name: 'tasks', columns })];
+    const old = start(t, undefined, appSchema({ version: 1, tables }));
+    await createPlace(old.client);
+    const { id } = await old.client.create(STORED);
+    await old.sync();
+    await old.edit(id, { title: 'renamed' });
+    await old.sync();
+    assert.deepEqual(fieldsOf(await old.client.get(id)), { ...STORED, title: 'renamed' });
   });
 
   test('pushes nothing of a batch if one of its tasks was changed since the pull, and then merges', async (t) => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { after, before, type TestContext } from 'node:test';
-import type { TodoClient } from 'todo-api/client';
+import { isDeepStrictEqual } from 'node:util';
+import { TASK_FIELDS, type Task, type TaskCreate, type TodoClient } from 'todo-api/client';
 import { type Device, newDevice } from '../../../test/support/mirrors.ts';
 import { gate } from '../../../test/support/network.ts';
 import { asAdmin, type Service, startService } from '../../../test/support/service.ts';
@@ -64,3 +65,57 @@ export async function createMany(client: TodoClient, count: number): Promise<voi
 }
 
 export const titlesOf = (tasks: readonly { readonly title: string }[]) => tasks.map(({ title }) => title).sort();
+
+const LIST = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e6f';
+const PARENT = '0199d3a4-7c1e-7b52-9d0f-3a2b1c4d5e70';
+
+/** Creates the list and the task in it that are meant below. */
+export const createPlace = (client: TodoClient) =>
+  client.batch([
+    { op: 'create', type: 'list', id: LIST, name: 'Home' },
+    { op: 'create', id: PARENT, title: 'parent', list_id: LIST },
+  ]);
+
+/** Of every field that users write a value that no new task has, as a user may write it, and others. */
+export const WRITTEN = {
+  title: ' Buy oat milk ',
+  description: 'Two cartons ',
+  is_completed: true,
+  list_id: LIST,
+  parent_id: PARENT,
+  position: 'Zz',
+  due_date: '2026-11-23',
+  due_time: '18:30',
+  due_time_zone: 'Europe/Berlin',
+  priority: 'high',
+  tags: [' Shopping', 'home '],
+  recurrence: 'FREQ=DAILY;COUNT=1', // nothing follows when it is completed
+  recurrence_from: 'completed',
+} satisfies TaskCreate;
+export const STORED = {
+  ...WRITTEN,
+  title: 'Buy oat milk',
+  description: 'Two cartons',
+  tags: ['Shopping', 'home'],
+} satisfies TaskCreate;
+export const EMPTIED = {
+  title: 'x',
+  description: null,
+  is_completed: false,
+  list_id: null,
+  parent_id: null,
+  position: 'a0V',
+  due_date: null,
+  due_time: null,
+  due_time_zone: null,
+  priority: 'none',
+  tags: [],
+  recurrence: null,
+  recurrence_from: 'due',
+} satisfies TaskCreate;
+
+/** Fails for a field that has no value above. */
+export const fieldsOf = (task: Partial<Task> | undefined) =>
+  Object.fromEntries(TASK_FIELDS.map((name) => [name, task?.[name]]));
+
+export const hasFields = (task: Partial<Task> | undefined, fields: object) => isDeepStrictEqual(fieldsOf(task), fields);

@@ -73,15 +73,14 @@ export function nextFlight(contents: Contents): { flight: Flight; change: Storag
     const completes = write.fields.completed_on !== undefined;
     const merges = kind === 'update' && ((first?.kind === 'create' && !completes) || first?.kind === 'update');
     if (isFull) break;
-    if (write.refusal !== null || (first !== undefined && !merges)) {
+    const merged = merges ? mergedUpdate(first.fields, write.fields, first.kind === 'create') : null;
+    if (write.refusal !== null || (first !== undefined && merged === null)) {
       held.add(key);
       continue;
     }
     bytes += size;
     if (first !== undefined) drop.push(write.seq);
-    const isNew = first?.kind === 'create';
-    const fields = first === undefined ? write.fields : mergedUpdate(first.fields, write.fields, isNew);
-    chosen.set(key, { ...(first ?? write), fields });
+    chosen.set(key, { ...(first ?? write), fields: merged ?? write.fields });
   }
   const writes = [...chosen.values()];
   const [only, ...more] = writes;
@@ -200,7 +199,8 @@ export function decided(contents: Contents, seq: number, decision: Decision): St
   if (!isGone) return { replace: [again] };
   const last = later.at(-1);
   if (last?.kind === 'delete') return { drop: all };
-  const merged = later.reduce((sum, pending) => mergedUpdate(sum, pending.fields, false), fields);
+  const both = (sum: Fields, { fields: next }: PendingWrite) => mergedUpdate(sum, next, false) ?? { ...sum, ...next };
+  const merged = later.reduce(both, fields);
   const update: NewWrite = { ...again, kind: 'update', fields: merged, base: null };
   return {
     replace: [{ ...again, kind: 'restore', fields: {}, base: null }],

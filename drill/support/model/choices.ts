@@ -1,11 +1,23 @@
+import { CHOICES, type Written } from '../../../test/support/field-rules.ts';
 import type { Random } from '../random.ts';
 import type { Journal } from './journal.ts';
-import type { Fields, WireRequest } from './operation.ts';
+import type { WireRequest } from './operation.ts';
 
 /** So few that the writers of one user meet. */
 const SLOTS = 12;
 const RECENT = 10;
 const TEXTS = [null, 'Two cartons', 'ünïcödé 🥛 with "quotes" and \\', 'x'.repeat(300)];
+
+export const WHOLE = Object.entries(CHOICES).filter(([name]) => !name.endsWith('_tags'));
+export const CHANGES = Object.entries(CHOICES).filter(([name]) => name.endsWith('_tags'));
+
+/** @returns values of up to `count` of the fields. */
+export function choosing(random: Random, fields: typeof WHOLE, count: number): Written {
+  const chosen = Array.from({ length: count }, () => fields[random.below(fields.length)]);
+  return Object.fromEntries(
+    chosen.flatMap((field) => (field === undefined ? [] : [[field[0], field[1][random.below(field[1].length)]]])),
+  );
+}
 
 /** The ids that writers of one user share: a fixed number of their own, those that the service gave last, and those listed. */
 export class Ids {
@@ -57,7 +69,7 @@ function newId(random: Random): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20)}`;
 }
 
-type BatchOperation = Fields & { op: string; id?: string; if_version?: number };
+type BatchOperation = Written & { op: string; id?: string; if_version?: number };
 
 /** Chooses requests of one writer: always the same ones for one seed, but for what they find. */
 export class Choices {
@@ -79,11 +91,12 @@ export class Choices {
     const id = this.#ids.any(this.#random.below(1_000));
     const own = this.#ids.own(this.#random.below(SLOTS));
     const fields = this.#fields(name);
+    const changes = this.#changes(name);
     const guard = this.#guard(id);
     const task = `/api/tasks/${id}`;
     if (kind < 14) return send('POST', '/api/tasks', { ...fields, title: name });
     if (kind < 27) return send('PUT', `/api/tasks/${own}`, { ...fields, title: name }, { 'if-none-match': '*' });
-    if (kind < 45) return send(kind < 40 ? 'PATCH' : 'PUT', task, fields, guard);
+    if (kind < 45) return send(kind < 40 ? 'PATCH' : 'PUT', task, changes, guard);
     if (kind < 56) return send('POST', `${task}/toggle`, null, guard);
     if (kind < 66) return send('DELETE', task, null, guard);
     if (kind < 68) return send('DELETE', `${task}?permanent=true`, null, guard);
@@ -92,13 +105,19 @@ export class Choices {
     return send('GET', task);
   }
 
-  #fields(name: string): Fields {
+  #fields(name: string): Written {
     const choice = this.#random.below(12);
     const description = TEXTS[choice % TEXTS.length] ?? null;
-    if (choice < 6) return { title: name };
-    if (choice < 8) return { title: name, description };
-    if (choice < 10) return { title: name, description, is_completed: choice === 8 };
-    return { is_completed: choice === 10 };
+    const others = choosing(this.#random, WHOLE, choice % 3);
+    if (choice < 4) return { title: name };
+    if (choice < 8) return { title: name, description, ...others };
+    return { is_completed: choice % 2 === 0, ...others };
+  }
+
+  /** Of a task that is there: also what is to be added and removed. */
+  #changes(name: string): Written {
+    const choice = this.#random.below(4);
+    return choice === 0 ? { title: name, ...choosing(this.#random, CHANGES, 2) } : this.#fields(name);
   }
 
   /** A version: mostly the one seen last, at times one before it. */
@@ -134,13 +153,14 @@ export class Choices {
     const kind = this.#random.below(20);
     const id = this.#ids.any(this.#random.below(1_000));
     const own = this.#ids.own(this.#random.below(SLOTS));
-    const fields = this.#fields(name);
+    const { position: _, ...fields } = this.#fields(name);
+    const changes = this.#changes(name);
     const version = this.#version(id);
     const guard = this.#random.below(2) === 0 ? {} : { if_version: version };
     if (kind < 4) return { op: 'create', ...fields, title: name };
     if (kind < 7) return { op: 'create', id: own, ...fields, title: name };
     if (kind < 9) return { op: 'put', id: own, ...fields, title: name, ...(kind === 7 ? {} : { if_version: 0 }) };
-    if (kind < 13) return { op: 'update', id, ...fields, ...guard };
+    if (kind < 13) return { op: 'update', id, ...changes, ...guard };
     if (kind < 15) return { op: 'toggle', id, ...guard };
     if (kind < 17) return { op: 'delete', id, ...guard };
     if (kind < 19) return { op: 'restore', id, ...guard };

@@ -4,6 +4,7 @@ import type { Task } from '../../../test/support/service.ts';
 import type { Checks } from '../checks.ts';
 import type { Client } from '../client.ts';
 import type { Random } from '../random.ts';
+import { CHANGES, choosing, WHOLE } from './choices.ts';
 import type { Journal } from './journal.ts';
 
 interface ClientMirrorOptions {
@@ -129,8 +130,9 @@ export class ClientMirror {
     this.written += 1;
     // The task may have gone meanwhile.
     const ignore = () => undefined;
-    if (id === undefined || choice < 3) await local.create({ title });
-    else if (choice < 6) await local.update(id, { title }).catch(ignore);
+    const fields = choosing(random, choice % 2 === 0 ? WHOLE : CHANGES, 2);
+    if (id === undefined || choice < 3) await local.create({ title, ...choosing(random, WHOLE, 1) });
+    else if (choice < 6) await local.update(id, { title, ...fields }).catch(ignore);
     else if (choice < 8) await local.toggle(id).catch(ignore);
     else await local.delete(id).catch(ignore);
   }

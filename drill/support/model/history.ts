@@ -15,8 +15,17 @@ export interface AuditRow {
 const normal = (json: string) => JSON.stringify(JSON.parse(json));
 
 function toRow([, id = '', version, txid = '', task = '']: readonly (string | null)[]): AuditRow {
-  const { title, description, is_completed, deleted_at }: Task = JSON.parse(task ?? '');
-  const state = { version: Number(version), title, description, is_completed, isDeleted: deleted_at !== null };
+  const {
+    id: _,
+    user_id,
+    created_at,
+    updated_at,
+    deleted_at,
+    completed_at,
+    series_id,
+    ...fields
+  }: Task = JSON.parse(task ?? '');
+  const state = { ...fields, version: Number(version), isDeleted: deleted_at !== null };
   return { id: id ?? '', version: Number(version), txid: txid ?? '', json: normal(task ?? ''), state };
 }
 
@@ -37,8 +46,8 @@ export class History {
   readonly rows: readonly AuditRow[];
   readonly #byId = new Map<string, AuditRow[]>();
   /** By version. */
-  readonly #live: number[] = [0];
   readonly #trash: number[] = [0];
+  readonly #positions: ReadonlyMap<string, string>[] = [new Map()];
 
   /** Checks that no version is missing, no two are the same, and that they were taken in order. */
   constructor(user: string, audit: readonly (readonly (string | null)[])[], checks: Checks) {
@@ -50,8 +59,11 @@ export class History {
       const before = states.at(-1);
       const isLater = before === undefined || updatedAt(row) > updatedAt(before);
       checks.expect(isLater, `${user}: updated_at of ${row.id} does not increase with version ${row.version}`);
-      const wasLive = before !== undefined && !before.state.isDeleted;
-      this.#live.push((this.#live.at(-1) ?? 0) + Number(!row.state.isDeleted) - Number(wasLive));
+      checks.expect(isTimed(row, before), `${user}: completed_at of ${row.id} is wrong at version ${row.version}`);
+      const positions = new Map(this.#positions.at(-1));
+      if (row.state.isDeleted) positions.delete(row.id);
+      else positions.set(row.id, row.state.position ?? '');
+      this.#positions.push(positions);
       this.#trash.push((this.#trash.at(-1) ?? 0) + Number(isInTrash(row)) - Number(isInTrash(before)));
       this.#byId.set(row.id, [...states, row]);
     }
@@ -76,7 +88,8 @@ export class History {
   }
 
   snapshot(version: number): Snapshot {
-    return { counter: version, live: this.#live[version] ?? 0, state: (id) => this.at(id, version)?.state };
+    const positions = this.#positions[version] ?? new Map();
+    return { counter: version, live: positions.size, positions, state: (id) => this.at(id, version)?.state };
   }
 
   /** All tasks, deleted ones too, when the counter was at `version`. */
@@ -101,6 +114,18 @@ export class History {
 }
 
 const isInTrash = (row: AuditRow | undefined) => row?.state.isDeleted === true && row.state.title !== null;
+
+const completedAt = ({ json }: AuditRow): string | null => {
+  const { completed_at }: Task = JSON.parse(json);
+  return completed_at;
+};
+
+/** Whether the time of its completion is there exactly if it is completed, and stays as long as it is. */
+function isTimed(row: AuditRow, before: AuditRow | undefined): boolean {
+  const at = completedAt(row);
+  const wasAt = before === undefined ? null : completedAt(before);
+  return row.state.is_completed ? at !== null && (wasAt === null || wasAt === at) : at === null;
+}
 
 const updatedAt = ({ json }: AuditRow): string => {
   const { updated_at }: Task = JSON.parse(json);

@@ -3,7 +3,7 @@ import type { Checks } from '../checks.ts';
 import type { AuditRow, History } from './history.ts';
 import type { Answer, Call } from './journal.ts';
 import { idOf, type Work, workOf } from './operation.ts';
-import { type Consequence, consequenceOf, type Result } from './specification.ts';
+import { type Consequence, consequenceOf, contentOf, type Result } from './specification.ts';
 
 interface ResultBody {
   readonly status?: number;
@@ -36,8 +36,6 @@ function alone({ status, body: text }: Answer, body: ResultBody | null): ResultB
   const task: Task = JSON.parse(text);
   return { status, task };
 }
-
-const content = ({ version: _, ...rest }: AuditRow['state']) => JSON.stringify(rest, Object.keys(rest).sort());
 
 /** Judges the writes of one user: each request must have done what the contract says, at one moment while it was made. */
 export class WriteJudge {
@@ -139,7 +137,7 @@ export class WriteJudge {
       const row = this.#history.row(state.version);
       if (row?.txid !== txid || row === undefined || this.#makers.has(row.version)) return false;
       const isTask = id === null ? this.#history.of(row.id)[0] === row : id === row.id;
-      return isTask && content(state) === content(row.state);
+      return isTask && contentOf(state) === contentOf(row.state);
     });
     return isMade && changes.length > 0 ? consequence : null;
   }

@@ -1,3 +1,5 @@
+import { DEFAULTS, isRefused, type Written } from '../../../test/support/field-rules.ts';
+
 /** A request as it is sent. */
 export interface WireRequest {
   readonly method: string;
@@ -8,20 +10,13 @@ export interface WireRequest {
   readonly body: string | null;
 }
 
-/** What users write of a task. */
-export interface Fields {
-  readonly title?: string;
-  readonly description?: string | null;
-  readonly is_completed?: boolean;
-}
-
 /** The versions that an operation accepts; null: any. */
 type Expected = readonly number[] | null;
 
 export type Operation =
   /** Under an id of the service's if `id` is null. */
-  | { readonly kind: 'create'; readonly id: string | null; readonly fields: Fields }
-  | { readonly kind: 'put' | 'update'; readonly id: string; readonly fields: Fields; readonly expected: Expected }
+  | { readonly kind: 'create'; readonly id: string | null; readonly fields: Written }
+  | { readonly kind: 'put' | 'update'; readonly id: string; readonly fields: Written; readonly expected: Expected }
   | { readonly kind: 'toggle' | 'restore'; readonly id: string; readonly expected: Expected }
   | {
       readonly kind: 'delete';
@@ -44,7 +39,7 @@ export interface Work {
 }
 
 interface BatchBody {
-  readonly operations: readonly (Fields & {
+  readonly operations: readonly (Written & {
     readonly op: string;
     readonly id?: string;
     readonly if_version?: number;
@@ -55,6 +50,11 @@ interface BatchBody {
 
 const BATCH = '/api/batch';
 const PATH = /^\/api\/tasks(?:\/([0-9a-f-]{36})(?:\/(toggle|restore))?)?(\?permanent=true)?$/;
+
+/** A whole task whose fields do not go together is refused before anything is looked at. */
+function ofWhole(operation: Operation & { readonly fields: Written }): Operation {
+  return isRefused({ ...DEFAULTS, ...operation.fields }) ? { kind: 'malformed' } : operation;
+}
 
 const alone = (operation: Operation): Work => ({
   operations: [operation],
@@ -67,9 +67,10 @@ function ofBatch({ op, id = '', if_version: version, ...fields }: BatchBody['ope
   const expected = version === undefined ? null : [version];
   switch (op) {
     case 'create':
-      return { kind: 'create', id: id || null, fields };
+      return ofWhole({ kind: 'create', id: id || null, fields });
     case 'put':
-      return version === 0 ? { kind: 'create', id, fields } : { kind: 'put', id, fields, expected };
+      if (version === 0) return ofWhole({ kind: 'create', id, fields });
+      return ofWhole({ kind: 'put', id, fields, expected });
     case 'update':
       return { kind: 'update', id, fields, expected };
     case 'toggle':
@@ -89,7 +90,7 @@ export function workOf({ method, path, headers, body }: WireRequest): Work {
     return { operations: operations.map(ofBatch), isBatch: true, isAtomic: atomic, unchangedSince: since };
   }
   const [known, id = '', action = '', permanent] = PATH.exec(path) ?? [];
-  const fields: Fields = body === null ? {} : JSON.parse(body);
+  const fields: Written = body === null ? {} : JSON.parse(body);
   const condition = headers['if-match'] ?? '*';
   const expected = condition === '*' ? null : (condition.match(/\d+/g) ?? []).map(Number);
   if (known !== undefined) {
@@ -97,10 +98,12 @@ export function workOf({ method, path, headers, body }: WireRequest): Work {
       case 'GET ':
         return alone(id === '' ? { kind: 'list' } : { kind: 'get', id });
       case 'POST ':
-        return alone({ kind: 'create', id: null, fields });
+        return alone(ofWhole({ kind: 'create', id: null, fields }));
       case 'PUT ':
         return alone(
-          headers['if-none-match'] === '*' ? { kind: 'create', id, fields } : { kind: 'update', id, fields, expected },
+          headers['if-none-match'] === '*'
+            ? ofWhole({ kind: 'create', id, fields })
+            : { kind: 'update', id, fields, expected },
         );
       case 'PATCH ':
         return alone({ kind: 'update', id, fields, expected });

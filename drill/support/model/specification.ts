@@ -1,20 +1,26 @@
-import { type Fields, idOf, type Operation, type Work } from './operation.ts';
+import { generateKeyBetween } from 'fractional-indexing';
+import { changed, DEFAULTS, type Fields, isRefused, type Written } from '../../../test/support/field-rules.ts';
+import { idOf, type Operation, type Work } from './operation.ts';
 
 /** A task, deleted or not. */
-export interface State {
+export interface State extends Omit<Fields, 'title' | 'position'> {
   readonly version: number;
-  /** Null once the content is gone. */
+  /** Both null once the content is gone. */
   readonly title: string | null;
-  readonly description: string | null;
-  readonly is_completed: boolean;
+  readonly position: string | null;
   readonly isDeleted: boolean;
 }
+
+/** All that a state says but its version, to be compared. */
+export const contentOf = ({ version: _, ...content }: State) => JSON.stringify(content, Object.keys(content).sort());
 
 /** What a user has when the counter is at a version. */
 export interface Snapshot {
   readonly counter: number;
   /** How many tasks are not deleted. */
   readonly live: number;
+  /** Of those, by id. */
+  readonly positions: ReadonlyMap<string, string>;
   state(id: string): State | undefined;
 }
 
@@ -43,8 +49,14 @@ export interface Consequence {
   readonly counter: number;
 }
 
-const NEW: Omit<State, 'version' | 'title'> = { description: null, is_completed: false, isDeleted: false };
-const BLANK = { title: null, description: null, is_completed: false };
+const BLANK = { ...DEFAULTS, title: null, position: null };
+
+/** The fields of a task that has its content. */
+const fieldsOf = ({ title, position, ...rest }: State): Fields => ({
+  ...rest,
+  title: title ?? '',
+  position: position ?? '',
+});
 
 /** What a user has, and what operations make of it. */
 class World {
@@ -98,30 +110,39 @@ class World {
     }
   }
 
-  #create(id: string | null, fields: Fields): Result {
+  #create(id: string | null, fields: Written): Result {
     const existing = id === null ? undefined : this.find(id);
     if (existing?.isDeleted) return failure(409, 'CONFLICT');
     if (existing !== undefined) return failure(412, 'PRECONDITION_FAILED', existing.version);
     if (this.#isFull()) return failure(409, 'LIMIT_REACHED');
-    return this.#write(201, id, undefined, { ...NEW, title: '', ...fields });
+    return this.#insert(id, fields);
   }
 
-  #put(id: string, fields: Fields, expected: readonly number[] | null): Result {
+  /** A new task is the last. */
+  #insert(id: string | null, fields: Written): Result {
+    const others = [...this.#before.positions].filter(([other]) => !this.#states.has(other));
+    const own = [...this.#states.values()].filter(({ isDeleted }) => !isDeleted);
+    const positions = [...others.map(([, position]) => position), ...own.map(({ position }) => position ?? '')].sort();
+    const position = generateKeyBetween(positions.at(-1), null);
+    return this.#write(201, id, undefined, { ...DEFAULTS, position, isDeleted: false, ...fields });
+  }
+
+  #put(id: string, fields: Written, expected: readonly number[] | null): Result {
     const existing = this.find(id);
     if (existing?.isDeleted) return failure(409, 'CONFLICT');
-    if (existing !== undefined) return this.#update(id, { ...NEW, ...fields }, expected);
+    if (existing !== undefined) return this.#update(id, { ...DEFAULTS, ...fields }, expected);
     if (expected !== null) return failure(404, 'NOT_FOUND');
     if (this.#isFull()) return failure(409, 'LIMIT_REACHED');
-    return this.#write(201, id, undefined, { ...NEW, title: '', ...fields });
+    return this.#insert(id, fields);
   }
 
-  #update(id: string, fields: Fields, expected: readonly number[] | null): Result {
+  #update(id: string, fields: Written, expected: readonly number[] | null): Result {
     const task = this.#liveOne(id);
     if (task === undefined) return failure(404, 'NOT_FOUND');
-    const values: Readonly<Record<string, unknown>> = { ...task };
-    const isSame = Object.entries(fields).every(([name, value]) => values[name] === value);
-    if (isSame) return { status: 200, code: null, version: task.version };
-    return this.#change(id, task, fields, expected);
+    const after = changed(fieldsOf(task), fields);
+    if (contentOf({ ...task, ...after }) === contentOf(task)) return { status: 200, code: null, version: task.version };
+    if (isAccepted(expected, task) && isRefused(after)) return failure(400, 'VALIDATION_ERROR');
+    return this.#change(id, task, after, expected);
   }
 
   #delete(operation: Extract<Operation, { readonly kind: 'delete' }>): Result {
@@ -141,7 +162,7 @@ class World {
   #write(status: number, id: string | null, before: State | undefined, values: Omit<State, 'version'>): Result {
     this.counter += 1;
     const state = { ...values, version: this.counter };
-    if (id !== null) this.#states.set(id, state);
+    this.#states.set(id ?? `the new one of version ${this.counter}`, state);
     this.#live += Number(!state.isDeleted) - Number(before !== undefined && !before.isDeleted);
     this.changes.push({ id, state });
     return { status, code: null, version: state.version };

@@ -7,7 +7,7 @@ import type { TaskCountsQuery, TaskListQuery } from '../../tasks/list-query.ts';
 import {
   DELETED_MESSAGE,
   LIST_REVISION,
-  type TaskCreate,
+  TaskCreate,
   type TaskId,
   type TaskToggle,
   type TaskUpdate,
@@ -71,12 +71,11 @@ export function taskHandlers(tasks: TaskService, path: string, failures: Failure
     /** With `If-None-Match: *` a create under the client's id. */
     put: (request: TaskRequest & With<TaskUpdate>, reply: FastifyReply) => {
       if (!mustCreate(request)) return update(request, reply);
-      const { title, ...rest } = request.body;
-      if (title === undefined) {
-        const details = [{ field: 'title', message: 'Title is required and cannot be empty' }];
+      const { data: task, error } = TaskCreate.safeParse(request.body);
+      if (task === undefined) {
+        const details = error.issues.map(({ path: field, message }) => ({ field: field.join('.'), message }));
         throw new AppError('VALIDATION_ERROR', { details });
       }
-      const task = { title, ...rest };
       const created = tasks.createAs(principalOf(request), request.params.task_id, task, retryOf(request));
       return sendWritten(reply, created);
     },
