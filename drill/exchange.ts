@@ -11,7 +11,7 @@ import { watchMemory } from './support/memory.ts';
 import { Others } from './support/others.ts';
 import type { ServiceUnderTest } from './support/service-under-test.ts';
 
-const TASKS = { short: 10_000, long: 100_000 };
+const TASKS = { short: 2_000, long: 100_000 };
 /** Longer than any other request may take to arrive. */
 const SLOW_UPLOAD_SECONDS = { short: 0, long: 17 };
 const TASKS_PER_PIECE = 500;

@@ -26,6 +26,7 @@ interface Response {
 interface Operation {
   readonly operationId: string;
   readonly summary: string;
+  readonly tags: readonly string[];
   readonly security?: readonly object[];
   readonly parameters?: readonly {
     readonly name: string;

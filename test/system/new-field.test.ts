@@ -10,15 +10,15 @@ import { SECRET, signToken, type Task } from '../support/service.ts';
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const JWT_SECRET = new TextDecoder().decode(SECRET);
 
-/** The three places that docs/architecture.md names, and what a new field adds: lines after others, or a file. */
+/** The places that docs/architecture.md names, and what a new field adds: lines after others, or a file. */
 const PLACES = {
   'src/tasks/fields.ts': [
     [
       '  is_completed: isCompleted,\n',
       "  energy: z.enum(['low', 'high']).nullable().meta({ examples: [EXAMPLE.energy] }),\n",
     ],
-    ['  is_completed: false,\n', "  energy: 'low',\n"],
   ],
+  'src/tasks/example.ts': [['  is_completed: false,\n', "  energy: 'low',\n"]],
   'src/tasks/columns.ts': [
     ["  is_completed: { type: 'boolean', emptySql: 'false' },\n", "  energy: { type: 'text', emptySql: 'null' },\n"],
   ],
