@@ -17,8 +17,8 @@ const PLACES = {
       '  is_completed: isCompleted,\n',
       "  energy: z.enum(['low', 'high']).nullable().meta({ examples: [EXAMPLE.energy] }),\n",
     ],
-    ['  is_completed: false,\n', "  energy: 'low',\n"],
   ],
+  'src/tasks/example.ts': [['  is_completed: false,\n', "  energy: 'low',\n"]],
   'src/tasks/columns.ts': [
     ["  is_completed: { type: 'boolean', emptySql: 'false' },\n", "  energy: { type: 'text', emptySql: 'null' },\n"],
   ],
