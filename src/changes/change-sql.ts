@@ -10,7 +10,7 @@ export const FIRST_TASK_COLUMN = 8;
 /** Of a table: those changed after `$position`, in order, as far as the page can have them. */
 const changed = (columns: string, table: string) => `(
   select ${columns} from todo.${table}
-  where user_id = $owner and ${table}.version > $position::bigint
+  where user_id = $owner and ${table}.version > $position::bigint and ${table}.version > 0
     and (deleted_at is null or ${table}.version > coalesce($base::bigint, counter.version))
   order by ${table}.version limit $limit::bigint
 )`;

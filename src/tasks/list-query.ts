@@ -32,7 +32,7 @@ export interface TaskOrder {
 const VIEWS = ['today', 'upcoming', 'overdue'] as const;
 
 const oneOf = <const Values extends readonly [string, ...string[]]>(values: Values) =>
-  z.enum(values, { error: `Must be one of ${values.join(', ')}` });
+  z.enum(values, { error: `Must be ${values.length === 2 ? values.join(' or ') : `one of ${values.join(', ')}`}` });
 const flag = oneOf(['true', 'false']);
 
 const date = z

@@ -189,6 +189,9 @@ alter table todo.tasks
   add constraint tasks_recurrence_from check (recurrence_from in ('due', 'completed')),
   add constraint tasks_tags check (cardinality(tags) = cardinality(tag_keys));
 
+-- Partial, so that the planner does not look up ids in it while the table has no statistics. Every version is above 0.
+drop index todo.tasks_by_version;
+create unique index tasks_by_version on todo.tasks (user_id, version) where version > 0;
 create index tasks_by_position on todo.tasks (user_id, list_id, position, id) where deleted_at is null;
 
 -- The last position in a list; null stands for the inbox. Volatile, so that it reads what was committed while its statement

@@ -30,7 +30,7 @@ alter table todo.lists
   alter column position set statistics 0;
 
 create index lists_by_position on todo.lists (user_id, position, id) where deleted_at is null;
-create unique index lists_by_version on todo.lists (user_id, version);
+create unique index lists_by_version on todo.lists (user_id, version) where version > 0;
 create index lists_to_purge on todo.lists (deleted_at) where deleted_at is not null;
 
 alter table todo.lists enable row level security;
