@@ -121,7 +121,11 @@ onEachDatabase('fields of a task', (service) => {
     assert.deepEqual(without.json().details, [{ field: 'due_time', message: 'Due time needs a due date' }]);
     const zone = await person.send('POST', '/api/tasks', { title: 'x', due_date: '2026-11-23', due_time_zone: 'UTC' });
     assert.deepEqual(zone.json().details, [{ field: 'due_time_zone', message: 'Due time zone needs a due time' }]);
-    for (const body of [{ due_time: '18:30' }, { due_date: '2026-11-23', due_time_zone: 'UTC' }]) {
+    for (const body of [
+      { due_time: '18:30' },
+      { due_date: '2026-11-23', due_time_zone: 'UTC' },
+      { recurrence: 'FREQ=DAILY' },
+    ]) {
       const path = `/api/tasks/${randomUUID()}`;
       const put = await person.send('PUT', path, { title: 'x', ...body }, { 'if-none-match': '*' });
       const operations = ['create', 'put'].map((op) => ({ op, id: randomUUID(), title: 'x', ...body }));
@@ -207,6 +211,19 @@ onEachDatabase('fields of a task', (service) => {
     }
     const again = await patch(person, task, { add_tags: ['HOME', 'b'], remove_tags: ['LATER'] });
     assert.deepEqual(again.json<Task>().tags, ['Home', 'b']);
+    const list = (await person.send('POST', '/api/lists', { name: 'Home' })).json();
+    const ofList = { op: 'update', type: 'list', id: list.id };
+    const operations = [
+      { ...ofList, color: '#112233', ...foreign },
+      { ...ofList, colour: 'red' },
+      { op: 'update', id: task.id, prio: 'low' },
+    ];
+    const { results } = (await person.send('POST', '/api/batch', { operations })).json();
+    const { updated_at, version } = results[0].list;
+    assert.deepEqual(results[0].list, { ...list, color: '#112233', updated_at, version });
+    const messages = results.slice(1).map((result: { details: { message: string }[] }) => result.details[0]?.message);
+    assert.match(messages[0], /: name, color, position, is_archived\. Ignored: colour$/);
+    assert.match(messages[1], /: title, .*\. Ignored: prio$/);
   });
 
   test('an atomic batch that a rule refuses says which, also after a change of the same task, and to a retry', async () => {
