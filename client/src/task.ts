@@ -71,6 +71,9 @@ export function changedTask(task: Task, update: TaskUpdate, at: string): Task {
   };
 }
 
+const isPlaced = ({ position, before, after }: TaskUpdate) => (position ?? before ?? after) !== undefined;
+const withoutPlace = ({ position, before, after, ...others }: TaskUpdate): TaskUpdate => others;
+
 /** The most that a write may have in each of `add_tags` and `remove_tags`. */
 const MAX_TAGS = 20;
 
@@ -79,7 +82,11 @@ const MAX_TAGS = 20;
  * @returns one write for two of one task, or null if it takes two: one removes its tags before it adds any.
  */
 export function mergedUpdate(first: TaskUpdate, second: TaskUpdate, isNew: boolean): TaskUpdate | null {
-  const { add_tags: firstAdded = [], remove_tags: firstRemoved = [], ...firstFields } = first;
+  const {
+    add_tags: firstAdded = [],
+    remove_tags: firstRemoved = [],
+    ...firstFields
+  } = isPlaced(second) ? withoutPlace(first) : first;
   const { add_tags: added = [], remove_tags: removed = [], ...secondFields } = second;
   const { completed_on: day, ...rest } = { ...firstFields, ...secondFields };
   const fields = rest.is_completed === true && day !== undefined ? { ...rest, completed_on: day } : rest;
