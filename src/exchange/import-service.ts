@@ -49,11 +49,7 @@ export interface ImportServiceOptions {
 
 export function createImportService(options: ImportServiceOptions): ImportService {
   const { database, writer, effects, lists, maxTasksPerUser } = options;
-  const toChecked = (
-    user: Principal,
-    { line, id, parentId, fields }: TaskEntry,
-    listId: string | null,
-  ): Checked | string => {
+  const toChecked = ({ line, id, parentId, fields }: TaskEntry, listId: string | null): Checked | string => {
     // A subtask is in the list of its parent.
     const place = parentId === null ? (listId === null ? {} : { list_id: listId }) : { parent_id: parentId };
     const parsed = TaskCreate.safeParse({ ...fields, ...place });
@@ -61,7 +57,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
       return parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
     const { created_at: createdAt = null, completed_at: completedAt = null } = History.parse(fields);
     const taskId = TaskId.parse(id);
-    return { line, id: taskId, effect: effects.import(user, taskId, parsed.data, { createdAt, completedAt }) };
+    return { line, id: taskId, task: parsed.data, history: { createdAt, completedAt } };
   };
 
   return {
@@ -81,7 +77,7 @@ export function createImportService(options: ImportServiceOptions): ImportServic
           if (own === null && level === 0)
             report.refuse(entry.line, 'parent_id: it is its own parent, or on a sixth level');
           if (own !== level) continue;
-          const checked = toChecked(user, entry, isDryRun ? null : directory.idOf(entry.list));
+          const checked = toChecked(entry, isDryRun ? null : directory.idOf(entry.list));
           if (typeof checked === 'string') report.refuse(entry.line, checked);
           else if (await target.add(checked)) await onProgress(report.build());
           if (signal.aborted)

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Principal } from '../core/user.ts';
 import type { Database } from '../database/database.ts';
 import type { BoundStatement, Rows } from '../database/sql.ts';
-import type { TaskId } from '../tasks/task.ts';
+import type { ImportedTask } from '../tasks/import-sql.ts';
 import type { TaskEffects } from '../tasks/task-effects.ts';
 import type { Effect } from '../writes/effect.ts';
 import type { Outcome, OutcomeKind } from '../writes/outcome.ts';
@@ -11,15 +11,13 @@ import { countTasks, findTasks } from './exchange-sql.ts';
 import type { ReportBuilder } from './import-report.ts';
 
 /** Tasks of one transaction, and how long one is to take: others wait for it. */
-const PIECE = { first: 10, min: 5, max: 200, targetMs: 60 };
+const PIECE = { first: 20, min: 5, max: 500, targetMs: 60 };
 /** Tasks that a dry run looks for at once. */
 const LOOK_UP = 200;
 
 /** A task of the file that has passed the checks of a create. */
-export interface Checked {
+export interface Checked extends ImportedTask {
   readonly line: number;
-  readonly id: TaskId;
-  readonly effect: Effect;
 }
 
 const limitMessage = (limit: number) => `The limit of ${limit} tasks is reached`;
@@ -74,13 +72,32 @@ export class Importer {
     const piece = all.filter((task) => !isThere(task));
     if (piece.length === 0) return;
     const startedAt = performance.now();
-    const outcomes = await this.#write(piece.map(({ effect }) => effect));
+    const outcomes = await this.#make(piece, states);
     const fitting = (piece.length * PIECE.targetMs) / (performance.now() - startedAt);
     this.#size = Math.round(Math.min(PIECE.max, Math.max(PIECE.min, fitting)));
     const deleted = piece.filter((_, index) => outcomes[index]?.kind === 'taken');
     for (const [index, { line }] of piece.entries()) this.#count(line, outcomes[index]);
     await this.#restore(deleted);
     await nextTurn();
+  }
+
+  /** @returns what became of each. Those that need no look at others are made by one statement. */
+  async #make(
+    piece: readonly Checked[],
+    states: ReadonlyMap<string | null | undefined, unknown>,
+  ): Promise<readonly Outcome[]> {
+    const { effects } = this.#options;
+    const ids = new Set<string>();
+    const isFirst = ({ id }: Checked) => ids.size < ids.add(id).size;
+    const isApart = (one: Checked) => isFirst(one) && !states.has(one.id) && effects.isApart(one.task);
+    const apart = piece.map(isApart);
+    const together = piece.filter((_, index) => apart[index]);
+    const outcomes = await this.#write([
+      ...(together.length === 0 ? [] : [effects.importMany(this.#user, together)]),
+      ...piece.filter((_, index) => !apart[index]).map((one) => effects.import(this.#user, one)),
+    ]);
+    let [nextTogether, nextAlone] = [0, together.length];
+    return apart.flatMap((isTogether) => outcomes[isTogether ? nextTogether++ : nextAlone++] ?? []);
   }
 
   /** One that is not deleted any more has come back with its parent. */

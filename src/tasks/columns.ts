@@ -153,11 +153,8 @@ interface Source {
 /** The fields that every task has had from the first release on: statements for these alone are shorter. */
 const PLAIN: readonly string[] = ['title', 'description', 'is_completed'];
 const PLAIN_COLUMNS: readonly string[] = [...PLAIN, 'title_words', 'description_words'];
-const NOT_PLAIN = [
-  ...content.map(({ name }) => name).filter((name) => !PLAIN.includes(name)),
-  'add_tags',
-  'remove_tags',
-];
+const ALL = [...content.map(({ name }) => name), 'add_tags', 'remove_tags'];
+const NOT_PLAIN = ALL.filter((name) => !PLAIN.includes(name));
 
 /** @returns whether no other than the plain fields is given. */
 export function isPlain(fields: TaskChanges): boolean {
@@ -170,9 +167,12 @@ const PLACES: readonly string[] = ['list_id', 'parent_id'];
 /** A longer position gives those beside it shorter ones. */
 const MAX_SHORT_POSITION = 48;
 
-/** @returns whether other tasks have to be looked at. */
-export const isPlaced = ({ list_id, parent_id, before, after, position = '' }: TaskChanges): boolean =>
-  [list_id, parent_id, before, after].some((given) => given !== undefined) || position.length > MAX_SHORT_POSITION;
+/** @returns whether other tasks have to be looked at, but for the last one of the list. */
+export const isAmongOthers = ({ parent_id, before, after, position = '' }: TaskChanges): boolean =>
+  [parent_id, before, after].some((given) => given !== undefined) || position.length > MAX_SHORT_POSITION;
+
+/** @returns whether other tasks or lists have to be looked at. */
+export const isPlaced = (fields: TaskChanges): boolean => fields.list_id !== undefined || isAmongOthers(fields);
 
 const parameter = (name: string) => `$${name}`;
 export const IN_PARAMETERS: Source = { has: () => true, isGiven: (name) => `$has_${name}::boolean`, given: parameter };
@@ -184,6 +184,7 @@ export const IN_JSON: Source = {
   isGiven: (name) => `fields ? '${name}'`,
   given: (name) => `fields ->> '${name}'`,
 };
+export const LISTED_IN_JSON: Source = { ...IN_JSON, has: (name) => name !== 'parent_id' };
 
 type NamedColumn = Column & { readonly name: string };
 
@@ -199,7 +200,7 @@ function valuesOf(source: Source, absent: (column: NamedColumn) => string, old: 
     if (computedSql !== undefined) return `(${computedSql(valueOfOther, old(name))})::${type}`;
     if (!source.has(name)) return `(${absent(column)})::${type}`;
     const given = type === 'text[]' ? textArray(source.given(name)) : `(${source.given(name)})::${type}`;
-    const others = [inheritedSql, old(name) === name ? changeSql : undefined]
+    const others = [source.has('parent_id') ? inheritedSql : undefined, old(name) === name ? changeSql : undefined]
       .filter((other) => other !== undefined)
       .map(([condition, value]) => `when ${condition} then ${value}`);
     const value = `case when ${source.isGiven(name)} then ${given} ${others.join(' ')} else ${absent(column)} end`;
@@ -221,12 +222,12 @@ const nothing = () => 'null';
 export const newValues = (source: Source, position = END_OF_INBOX): string =>
   valuesOf(source, ({ name, emptySql }) => (name === 'position' ? position : emptySql), nothing);
 
-/** Of a new task that was made elsewhere: as `newValues`; it was completed when the parameter `completed_at` says so. */
-export const importedValues = (source: Source, position = END_OF_INBOX): string =>
+/** Of a new task that was made elsewhere: as `newValues`; it was completed when `completedAt`, SQL, says so. */
+export const importedValues = (source: Source, position = END_OF_INBOX, completedAt = '$completed_at'): string =>
   valuesOf(
     source,
     ({ name, emptySql }) => (name === 'position' ? position : emptySql),
-    (name) => (name === 'completed_at' ? '$completed_at::timestamptz' : 'null'),
+    (name) => (name === 'completed_at' ? `(${completedAt})::timestamptz` : 'null'),
   );
 
 /** Of a task that is changed: what is given, else what it has. */

@@ -3,9 +3,9 @@ import type { Clock } from '../core/clock.ts';
 import type { Principal } from '../core/user.ts';
 import type { BoundStatement } from '../database/sql.ts';
 import type { Effect } from '../writes/effect.ts';
-import { isPlaced } from './columns.ts';
+import { isAmongOthers, isPlaced } from './columns.ts';
 import * as series from './completion-sql.ts';
-import { type History, importTask } from './import-sql.ts';
+import { type ImportedTask, importTask, importTasks } from './import-sql.ts';
 import type { Expected } from './parts-sql.ts';
 import * as remove from './remove-sql.ts';
 import { withSuccession } from './succession.ts';
@@ -34,7 +34,11 @@ export interface TaskEffects {
   /** Under ids of the service's, of tasks that are alone. */
   createMany(user: Principal, tasks: readonly TaskCreate[]): Effect;
   /** Made elsewhere. */
-  import(user: Principal, id: TaskId, task: TaskCreate, history: History): Effect;
+  import(user: Principal, imported: ImportedTask): Effect;
+  /** Several made elsewhere, with different ids and `isApart`. */
+  importMany(user: Principal, imported: readonly ImportedTask[]): Effect;
+  /** Whether it can be created without a look at tasks other than the last one. */
+  isApart(task: TaskCreate): boolean;
   put(user: Principal, id: TaskId, task: TaskCreate & CompletedOn, expected: Expected): Effect;
   update(user: Principal, id: TaskId, changes: TaskUpdate, expected: Expected): Effect;
   toggle(user: Principal, id: TaskId, completion: CompletedOn, expected: Expected): Effect;
@@ -60,7 +64,9 @@ export function taskEffects({ maxTasksPerUser: limit, deletedTasksDays }: TaskLi
         tasks,
         limit,
       ),
-    import: ({ userId }, id, task, history) => importTask(userId, id, task, history, limit),
+    import: ({ userId }, { id, task, history }) => importTask(userId, id, task, history, limit),
+    importMany: ({ userId }, imported) => importTasks(userId, imported, limit),
+    isApart: (task) => !isAmongOthers(task),
     put: ({ userId }, id, task, expected) =>
       withSuccession(completionOf(id, task), write.putTask(userId, id, task, expected, limit), (succession) =>
         series.putInSeries(userId, id, task, expected, succession),

@@ -19,7 +19,7 @@ import {
 import type { ListId } from '../../dist/lists/list.js';
 import { deleteList, getList, insertList, listLists, putList, updateList } from '../../dist/lists/list-sql.js';
 import { putInSeries, toggleInSeries, updateInSeries } from '../../dist/tasks/completion-sql.js';
-import { importTask } from '../../dist/tasks/import-sql.js';
+import { importTask, importTasks } from '../../dist/tasks/import-sql.js';
 import type { TaskFilter } from '../../dist/tasks/list-query.js';
 import { countWords, type PageRead, readCounts, readLongPage, readPage } from '../../dist/tasks/list-sql.js';
 import type { Expected } from '../../dist/tasks/parts-sql.js';
@@ -132,6 +132,18 @@ export function everyStatement(owner: UserId, subjects: Subjects, expected: Expe
     deleteList(owner, list, { tasks: 'delete', absent: 'missing', keepsContent: true }, expected),
     readCounter({ owner }),
     importTask(owner, randomUUID() as TaskId, { title: 'mine' }, { createdAt: null, completedAt: null }, 0),
+    importTasks(
+      owner,
+      [
+        { id: live, task: { title: 'mine' }, history: { createdAt: null, completedAt: null } },
+        {
+          id: randomUUID() as TaskId,
+          task: { title: 'mine', list_id: list },
+          history: { createdAt: null, completedAt: null },
+        },
+      ],
+      0,
+    ),
     importTask(
       owner,
       randomUUID() as TaskId,
