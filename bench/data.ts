@@ -46,11 +46,18 @@ export function tokenOf(user: number, secret: string): string {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`;
 }
 
-/** Tables to fill: those of the service with or without versions, or the peers'. */
+/** Tables to fill: those of the service, or of an older build without versions or positions, or the peers'. */
 export interface Tables {
   readonly schema: 'todo' | 'peer';
   readonly hasVersions: boolean;
+  readonly hasPositions: boolean;
 }
+
+/** Columns that triggers would fill: the place in creation's order, the time of completion; the words count as indexed. */
+const POSITIONS = {
+  columns: ', position, completed_at, words_revision',
+  values: `, 'd' || lpad(n::text, 4, '0'), case when n % 3 = 0 then to_timestamp(ms / 1000.0) end, 1`,
+};
 
 /** Inserts the users numbered `from` to `to`, who will have `each` tasks: triggers do not count them here. */
 export const usersSql = ({ schema, hasVersions }: Tables, from: number, to: number, each: number) => {
@@ -61,9 +68,11 @@ export const usersSql = ({ schema, hasVersions }: Tables, from: number, to: numb
 };
 
 /** Inserts `each` tasks for each of those users in order of creation, so that the rows of one user are scattered. */
-export const tasksSql = ({ schema, hasVersions }: Tables, from: number, to: number, each: number) => `
+export const tasksSql = ({ schema, hasVersions, hasPositions }: Tables, from: number, to: number, each: number) => `
   insert into ${schema}.tasks
-    (user_id, id, title, description, is_completed, created_at, updated_at${hasVersions ? ', version' : ''})
+    (user_id, id, title, description, is_completed, created_at, updated_at${hasVersions ? ', version' : ''}${
+      hasPositions ? POSITIONS.columns : ''
+    })
   select
     md5('bench user ' || u),
     (lpad(to_hex(ms), 12, '0') || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid,
@@ -71,7 +80,7 @@ export const tasksSql = ({ schema, hasVersions }: Tables, from: number, to: numb
     case when n % 2 = 0 then 'Two cartons if they are fresh, one if not; the shop at the corner closes at eight' end,
     n % 3 = 0,
     to_timestamp(ms / 1000.0),
-    to_timestamp(ms / 1000.0)${hasVersions ? ', n' : ''}
+    to_timestamp(ms / 1000.0)${hasVersions ? ', n' : ''}${hasPositions ? POSITIONS.values : ''}
   from generate_series(1, ${each}) as n,
     generate_series(${from}, ${to}) as u,
     lateral (select ${EPOCH_MS}::bigint + n * 60000 + u as ms, md5('bench task ' || u || ' ' || n) as hash) as generated

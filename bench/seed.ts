@@ -15,10 +15,17 @@ function* baseSql(tables: Tables, users: number): Generator<string> {
   yield tasksSql(tables, BIG_USER, BIG_USER, BIG_LIST);
 }
 
-/** Returns a row if the tables of the service have versions. */
-const HAS_VERSIONS = `select 1 as one from information_schema.columns
-  where table_schema = 'todo' and table_name = 'tasks' and column_name = 'version'`;
-const OWN_TABLES = { schema: 'todo', hasVersions: true } as const;
+/** Returns a row for each of the columns that older builds lack. */
+const LATE_COLUMNS = `select column_name from information_schema.columns
+  where table_schema = 'todo' and table_name = 'tasks' and column_name in ('version', 'position')`;
+const OWN_TABLES = { schema: 'todo', hasVersions: true, hasPositions: true } as const;
+
+type LateColumn = { readonly column_name: string };
+
+function tablesWith(rows: readonly LateColumn[]): Tables {
+  const has = (name: string) => rows.some(({ column_name }) => column_name === name);
+  return { schema: 'todo', hasVersions: has('version'), hasPositions: has('position') };
+}
 
 async function fill(database: BenchTables, tables: Tables): Promise<void> {
   await database.run(WITHOUT_FK_CHECKS);
@@ -27,22 +34,21 @@ async function fill(database: BenchTables, tables: Tables): Promise<void> {
   await database.run('vacuum (analyze)');
 }
 
-/** Fills the existing tables of the service, or of an older build, which may have no versions. */
+/** Fills the existing tables of the service, or of an older build, which may lack columns. */
 export async function seedTables(database: BenchTables): Promise<void> {
-  const versions = await database.run(HAS_VERSIONS);
-  await fill(database, { schema: 'todo', hasVersions: versions.length > 0 });
+  await fill(database, tablesWith(await database.run<LateColumn>(LATE_COLUMNS)));
 }
 
 /** Creates and fills the tables of the peers. */
 export async function seedPeerTables(database: BenchTables): Promise<void> {
   await database.run(PEER_SCHEMA);
-  await fill(database, { schema: 'peer', hasVersions: false });
+  await fill(database, { schema: 'peer', hasVersions: false, hasPositions: false });
 }
 
 /** Empties the service's tables and drops the peers'. */
 export async function emptyTables(database: BenchTables): Promise<void> {
   await database.run(WITHOUT_FK_CHECKS); // triggers too: one refuses TRUNCATE
-  await database.run('truncate todo.replies, todo.tasks, todo.users');
+  await database.run('truncate todo.replies, todo.task_words, todo.tasks, todo.lists, todo.users');
   await database.run(WITH_FK_CHECKS);
   await database.run('drop schema if exists peer cascade');
 }
@@ -65,9 +71,9 @@ export async function growTables(database: BenchTables, existing: number, users:
 export async function seedEmbedded(directory: string, users: number): Promise<void> {
   const database = await PGlite.create(join(directory, 'database'));
   try {
-    const { rows } = await database.query(HAS_VERSIONS);
+    const { rows } = await database.query<LateColumn>(LATE_COLUMNS);
     await database.exec(WITHOUT_FK_CHECKS);
-    const tables = { schema: 'todo', hasVersions: rows.length > 0 } as const;
+    const tables = tablesWith(rows);
     for (const sql of baseSql(tables, users)) await database.exec(sql);
     for (const sql of [WITH_FK_CHECKS, 'vacuum (analyze)', 'checkpoint']) await database.exec(sql);
   } finally {
