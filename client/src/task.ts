@@ -71,7 +71,9 @@ export function changedTask(task: Task, update: TaskUpdate, at: string): Task {
   };
 }
 
-const isPlaced = ({ position, before, after }: TaskUpdate) => (position ?? before ?? after) !== undefined;
+/** Whether a place that was given before is none any more. */
+const isPlaced = ({ position, before, after, list_id, parent_id }: TaskUpdate) =>
+  [position, before, after, list_id, parent_id].some((given) => given !== undefined);
 const withoutPlace = ({ position, before, after, ...others }: TaskUpdate): TaskUpdate => others;
 
 /** The most that a write may have in each of `add_tags` and `remove_tags`. */

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import type { Principal } from '../core/user.ts';
@@ -13,12 +14,17 @@ import { type Checked, DryRun, Importer } from './import-target.ts';
 import type { TaskEntry } from './record.ts';
 
 /** The first and last years are what programs write for none, and are no times of the database in every zone. */
-const moment = z.iso.datetime({ offset: true }).refine((text) => !/^(000[01]|9999)/.test(text));
+const moment = z.iso
+  .datetime({ offset: true })
+  .refine((text) => !/^(000[01]|9999)/.test(text) && !/[.]\d{10}|[+-](1[5-9]|2)\d?:/.test(text));
 /** What is no time is left out. */
 const History = z.object({
   created_at: moment.nullish().catch(null),
   completed_at: moment.nullish().catch(null),
 });
+
+/** What checking records takes before others have their turn. */
+const MAX_TURN_MS = 20;
 
 interface ImportOptions {
   /** Whether nothing is to be changed. */
@@ -69,8 +75,13 @@ export function createImportService(options: ImportServiceOptions): ImportServic
       const target = isDryRun
         ? new DryRun(user, report, database, maxTasksPerUser)
         : new Importer(user, report, { database, writer, effects, maxTasksPerUser });
+      let turnAt = performance.now();
       for (let level = 0; level < plan.levels; level += 1) {
         for await (const entry of plan.read(plan.source())) {
+          if (performance.now() - turnAt > MAX_TURN_MS) {
+            await nextTurn();
+            turnAt = performance.now();
+          }
           if (entry.kind === 'refused' && level === 0) report.refuse(entry.line, entry.message);
           if (entry.kind !== 'task') continue;
           const own = plan.levelOf(entry.id);

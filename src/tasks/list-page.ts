@@ -29,8 +29,12 @@ export interface ListPage {
 type Order = TaskOrder['by'];
 
 const isTime = (text: string) =>
-  /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text) && !Number.isNaN(Date.parse(text)) && text >= '0001';
-const isDay = (text: string) => /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text));
+  /^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{6}Z$/.test(text) && isDay(text.slice(0, 10));
+/** A day of the calendar, of the years 1 to 9999. */
+const isDay = (text: string) =>
+  /^\d{4}-\d\d-\d\d$/.test(text) && text >= '0001' && new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) === true;
+/** As the day of a view, behind which there are others. */
+const isDayOfView = (text: string) => isDay(text) && text <= '9999-12-01';
 
 /** Whether a text is of the form that the database gives a value of an order; of a cursor that was made up it may not be. */
 const VALUES: Readonly<Record<Order, readonly ((text: string) => boolean)[]>> = {
@@ -44,7 +48,12 @@ const VALUES: Readonly<Record<Order, readonly ((text: string) => boolean)[]>> = 
 };
 
 /** Digest of the query, the day of its view, the values of the place, and its id. */
-const Cursor = z.tuple([z.string(), z.string().refine(isDay).nullable(), z.array(z.string()), z.uuid().nullable()]);
+const Cursor = z.tuple([
+  z.string(),
+  z.string().refine(isDayOfView).nullable(),
+  z.array(z.string()),
+  z.guid().nullable(),
+]);
 
 const INVALID_CURSOR = 'Must be the next_cursor of a query with the same parameters';
 

@@ -40,7 +40,7 @@ const date = z
   .refine(isDate, 'Must be a date as in 2026-11-23, of the years 1970 to 9999')
   .meta({ format: 'date' });
 
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)$/;
+const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?(?:Z|[+-](?:0\d|1[0-4]):[0-5]\d)$/;
 const time = z
   .string()
   .refine(

@@ -17,11 +17,14 @@ const State = z.object({
   below: z.array(z.tuple([z.string(), z.string()])),
 });
 
+/** The namespace may be any id that the service accepts, also one of no version; then only its bytes count. */
+const uuidIn = (namespace: string, name: string) => uuidv5(name, Buffer.from(namespace.replaceAll('-', ''), 'hex'));
+
 /** The copies of a tree of tasks below one with the id `root`. */
 function copiesBelow(root: string, below: z.output<typeof State>['below']): Successor['options'][number] {
   const ids = new Map<string, string>();
   const copies = below.map(([id, parent]) => {
-    const copy = uuidv5(id, ids.get(parent) ?? root);
+    const copy = uuidIn(ids.get(parent) ?? root, id);
     ids.set(id, copy);
     return [id, copy] as const;
   });
@@ -42,7 +45,7 @@ function successionOf(text: string, { id, completedOn, limit, clock }: Completio
   const { due, recurrence, from, zone, series, below } = state;
   const day = completedOn ?? dateIn(zone ?? 'UTC', clock());
   const next = due === null || recurrence === null ? null : nextOccurrence({ recurrence, from, due, completedOn: day });
-  const optionsOf = (date: string) => [series, id].map((namespace) => copiesBelow(uuidv5(date, namespace), below));
+  const optionsOf = (date: string) => [series, id].map((namespace) => copiesBelow(uuidIn(namespace, date), below));
   const successor = next && { due_date: next.due, recurrence: next.recurrence, options: optionsOf(next.due) };
   return { state: text, successor, limit };
 }
