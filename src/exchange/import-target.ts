@@ -12,6 +12,8 @@ import type { ReportBuilder } from './import-report.ts';
 
 /** Tasks of one transaction, and how long one is to take: others wait for it. */
 const PIECE = { first: 20, min: 5, max: 500, targetMs: 60 };
+/** Tasks of one transaction that are made by a statement each. */
+const ALONE_AT_ONCE = 10;
 /** Tasks that a dry run looks for at once. */
 const LOOK_UP = 200;
 
@@ -92,10 +94,12 @@ export class Importer {
     const isApart = (one: Checked) => isFirst(one) && !states.has(one.id) && effects.isApart(one.task);
     const apart = piece.map(isApart);
     const together = piece.filter((_, index) => apart[index]);
-    const outcomes = await this.#write([
-      ...(together.length === 0 ? [] : [effects.importMany(this.#user, together)]),
-      ...piece.filter((_, index) => !apart[index]).map((one) => effects.import(this.#user, one)),
-    ]);
+    const alone = piece.filter((_, index) => !apart[index]);
+    const outcomes = together.length === 0 ? [] : [...(await this.#write([effects.importMany(this.#user, together)]))];
+    for (let from = 0; from < alone.length; from += ALONE_AT_ONCE) {
+      const some = alone.slice(from, from + ALONE_AT_ONCE);
+      outcomes.push(...(await this.#write(some.map((one) => effects.import(this.#user, one)))));
+    }
     let [nextTogether, nextAlone] = [0, together.length];
     return apart.flatMap((isTogether) => outcomes[isTogether ? nextTogether++ : nextAlone++] ?? []);
   }

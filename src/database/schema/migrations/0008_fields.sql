@@ -103,20 +103,30 @@ begin
 end
 $$;
 
--- The key after all up to `last`; the first of all if that is null.
+-- The key after all up to `last`; the first of all if that is null; `last` again, behind which the id decides, if that
+-- would have more than 48 characters.
 create function todo.position_after(last text) returns text
-  language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-  select todo.position_between(last, null)
+  language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+declare
+  made text := todo.position_between(last, null);
+begin
+  return case when length(made) > 48 and last is not null then last else made end;
+end
 $$;
 
 -- The next `count` keys after `last`.
 create function todo.positions_after(last text, count integer) returns text[]
   language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
+  digits constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   made text[] := '{}';
 begin
   for place in 1 .. count loop
-    last := todo.position_after(last);
+    last := case
+      -- An integer of two to four characters that only its last digit has to be raised of, as almost all are.
+      when last ~ '^(a|b.|c..)[^z]$' then left(last, -1) || substr(digits, strpos(digits, right(last, 1)) + 1, 1)
+      else todo.position_after(last)
+    end;
     made[place] := last;
   end loop;
   return made;
