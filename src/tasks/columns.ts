@@ -37,7 +37,7 @@ const changedTags = (column: 'tag' | 'key' | 'words') => `array(
     where key <> all(tag_keys)
   )`;
 
-const END_OF_INBOX = 'todo.next_position($owner, null)';
+const END_OF_INBOX = 'todo.position_after(todo.last_position($owner, null))';
 
 /** What the service makes of the content, for sorting and searching (`words.ts`). */
 const DERIVED: Readonly<Record<string, Column>> = {

@@ -202,7 +202,7 @@ function tablesOf(read: PageRead): Fragment {
     [...columns, id].map((name) => `${name} ${direction}`).join(', ');
   const place = 'row_number() over () as place';
   const names = keys.map(({ sql: text }) => text);
-  // an index has this order of `position` alone only to a planner that is told that the list is the first column of both
+  // `list_id is null` gives the planner no order: it uses the index only for one that begins with list_id
   const indexed = order.by === 'position' && filter.listId !== null ? ['list_id', ...names] : names;
   if (way === 'in-order') {
     const text = `page as materialized (select *, ${place} from (

@@ -46,7 +46,7 @@ export const updateFrom = (assignments: string, source = 'numbered') => `
   from ${source} where ${OWN}
   returning tasks.*`;
 
-/** SQL for the number of the row at `place`, of several that the write takes, of which the trigger is told. */
+/** SQL for the number of the row at `place`, of several that the write takes, which the trigger reads. */
 export const numberAt = (place: string) => `set_config('todo.number', (first + ${place})::text, true)::bigint`;
 
 /** A query of the outcome: the `kind`, with the task that one of `rows` has. */

@@ -108,8 +108,14 @@ $$;
 create function todo.position_after(last text) returns text
   language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  made text := todo.position_between(last, null);
+  digits constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
+  made text;
 begin
+  -- An integer of two to four characters of which only the last digit has to be raised, as almost all are.
+  if last ~ '^(a|b.|c..)[^z]$' then
+    return left(last, -1) || substr(digits, strpos(digits, right(last, 1)) + 1, 1);
+  end if;
+  made := todo.position_between(last, null);
   return case when length(made) > 48 and last is not null then last else made end;
 end
 $$;
@@ -118,15 +124,10 @@ $$;
 create function todo.positions_after(last text, count integer) returns text[]
   language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 declare
-  digits constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
   made text[] := '{}';
 begin
   for place in 1 .. count loop
-    last := case
-      -- An integer of two to four characters that only its last digit has to be raised of, as almost all are.
-      when last ~ '^(a|b.|c..)[^z]$' then left(last, -1) || substr(digits, strpos(digits, right(last, 1)) + 1, 1)
-      else todo.position_after(last)
-    end;
+    last := todo.position_after(last);
     made[place] := last;
   end loop;
   return made;
@@ -223,36 +224,14 @@ begin
 end
 $$;
 
--- The key after the last in a list: as `todo.position_after(todo.last_position(owner, list))`, in one call.
-create function todo.next_position(owner text, list uuid) returns text
-  language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
-declare
-  digits constant text := '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
-  last text;
-begin
-  if list is null then
-    select position into last from todo.tasks where user_id = owner and list_id is null and deleted_at is null
-    order by list_id desc, position desc limit 1;
-  else
-    select position into last from todo.tasks where user_id = owner and list_id = list and deleted_at is null
-    order by position desc limit 1;
-  end if;
-  -- An integer of two to four characters that only its last digit has to be raised of, as almost all are.
-  if last ~ '^(a|b.|c..)[^z]$' then
-    return left(last, -1) || substr(digits, strpos(digits, right(last, 1)) + 1, 1);
-  end if;
-  return todo.position_after(last);
-end
-$$;
-
-grant execute on function todo.last_position(text, uuid), todo.next_position(text, uuid) to todo_app, todo_operator;
+grant execute on function todo.last_position(text, uuid) to todo_app, todo_operator;
 
 -- What is written without them, in psql or from a backup that knows no positions, gets a position and a time.
 create function todo.complete_task() returns trigger
   language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.position is null and new.title is not null then
-    new.position := todo.next_position(new.user_id, new.list_id);
+    new.position := todo.position_after(todo.last_position(new.user_id, new.list_id));
   end if;
   if not new.is_completed then
     new.completed_at := null;
